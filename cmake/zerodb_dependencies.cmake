@@ -1,0 +1,34 @@
+# The libraries zerodb stands on, each as one target.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(zmq REQUIRED IMPORTED_TARGET libzmq)
+pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
+
+find_package(tl-expected REQUIRED)
+find_package(RocksDB CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+
+find_path(ZERODB_CPPZMQ_INCLUDE zmq.hpp REQUIRED)
+find_path(ZERODB_ASIO_INCLUDE asio.hpp REQUIRED)
+find_path(ZERODB_MSGPACK_INCLUDE msgpack.hpp REQUIRED)
+
+# Header-only; its own configuration insists on Boost, which these definitions make unnecessary.
+add_library(zerodb_msgpack INTERFACE)
+target_include_directories(zerodb_msgpack SYSTEM INTERFACE "${ZERODB_MSGPACK_INCLUDE}")
+target_compile_definitions(zerodb_msgpack INTERFACE MSGPACK_NO_BOOST)
+
+# Header-only, without Boost.
+add_library(zerodb_asio INTERFACE)
+target_include_directories(zerodb_asio SYSTEM INTERFACE "${ZERODB_ASIO_INCLUDE}")
+target_compile_definitions(zerodb_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_link_libraries(zerodb_asio INTERFACE Threads::Threads)
+
+# libzmq and cppzmq, the header over it.
+add_library(zerodb_zmq INTERFACE)
+target_include_directories(zerodb_zmq SYSTEM INTERFACE "${ZERODB_CPPZMQ_INCLUDE}")
+target_link_libraries(zerodb_zmq INTERFACE PkgConfig::zmq)

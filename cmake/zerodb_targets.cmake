@@ -1,0 +1,20 @@
+# zerodb_library(NAME SOURCES file... [PUBLIC target...] [PRIVATE target...])
+# A static library `zerodb_NAME`, known to others as `zerodb::NAME`. #includes start at the repository's root.
+function(zerodb_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC;PRIVATE")
+  add_library(zerodb_${name} STATIC CMakeLists.txt ${arg_SOURCES})
+  add_library(zerodb::${name} ALIAS zerodb_${name})
+  set_target_properties(zerodb_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  target_include_directories(zerodb_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_link_libraries(zerodb_${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+endfunction()
+
+# zerodb_executable(NAME SOURCES file... LINKS target...)
+# A program, left in <build>/bin and installed.
+function(zerodb_executable name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINKS")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LINKS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+  install(TARGETS ${name})
+endfunction()
