@@ -1,0 +1,41 @@
+# A façade: CMakePresets.json and the scripts it names do the work.
+PREFIX ?= /usr/local
+PROGRAMS := zerodb-node zdb zbench
+.PHONY: all programs deps test demo bench sim asan tsan lint format install clean
+
+all: deps
+	cmake --preset release >/dev/null && cmake --build --preset release
+
+programs: deps
+	cmake --preset release >/dev/null && cmake --build --preset release --target $(PROGRAMS)
+
+deps:
+	@tools/deps.sh
+
+test: all
+	ctest --preset release --output-on-failure -j2
+
+demo: programs
+	tools/demo.sh
+
+bench: programs
+	build/release/bin/zbench $(ARGS)
+
+sim: all
+	ctest --preset release -L '^sim$$'
+
+asan tsan: deps
+	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@
+
+lint:
+	tools/deps.sh lint && cmake --preset dev >/dev/null
+	git ls-files '*.cpp' '*.hpp' | xargs clang-format --dry-run --Werror && run-clang-tidy -quiet -p build/dev
+
+format:
+	tools/deps.sh lint && git ls-files '*.cpp' '*.hpp' | xargs clang-format -i
+
+install: all
+	cmake --install build/release --prefix $(PREFIX)
+
+clean:
+	rm -rf build
