@@ -1,0 +1,67 @@
+#pragma once
+// zerodb::Client: the blocking client of a node, for programs and for zdb. One thread at a time.
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bus/message.hpp"
+#include "store/buffer.hpp"
+
+namespace zerodb {
+
+/// Fills the span from the front and answers how much; 0 at the end. May block.
+using ByteSource = std::function<Result<std::size_t>(MutableBytes)>;
+/// Takes the next bytes, in order.
+using ByteSink = std::function<Status(ByteView)>;
+
+struct PutOptions {
+  std::optional<std::uint64_t> size;  ///< when known; lets small objects go in one round trip
+  std::string media_type;
+  std::optional<std::int64_t> mtime_ms;
+  std::map<std::string, std::string> attributes;
+};
+
+struct ByteRange {
+  std::uint64_t first = 0;
+  std::optional<std::uint64_t> last;  ///< inclusive; to the end if absent
+};
+
+class Client {
+ public:
+  /// Connects to the node whose data folder is `folder` (its client.sock). `io` when no node
+  /// answers there, with what to do about it.
+  static Result<Client> connect(const std::filesystem::path& folder);
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  Result<client::Stored> put(const std::string& key, ByteView content, PutOptions options = {});
+  Result<client::Stored> put(const std::string& key, const ByteSource& source, PutOptions options);
+
+  /// `not_found` if there is no such object. The sink sees only verified bytes, in order; on an
+  /// error it may have seen a beginning of them.
+  Result<client::ObjectInfo> get(const std::string& key, const ByteSink& sink,
+                                 std::optional<ByteRange> range = {});
+  Result<Bytes> get(const std::string& key);
+
+  Result<client::ObjectInfo> stat(const std::string& key);
+  Result<client::List::Reply> list(const std::string& prefix, const std::string& after = {},
+                                   std::uint32_t limit = 1000);
+  Result<client::Stored> remove(const std::string& key);
+  Result<client::Status::Reply> status();
+  Result<std::string> invite(client::Invite request);
+  Result<std::string> owner_id();
+  Result<std::string> owner_export();
+  Result<std::string> owner_import(const std::string& recovery_text, bool replace);
+
+ private:
+  class Impl;
+  explicit Client(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace zerodb

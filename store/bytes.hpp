@@ -1,0 +1,52 @@
+#pragma once
+// Byte strings and their text forms. Thread-safe: plain values and pure functions.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/result.hpp"
+
+namespace zerodb {
+
+using Bytes = std::vector<std::uint8_t>;
+using ByteView = std::span<const std::uint8_t>;
+using MutableBytes = std::span<std::uint8_t>;
+
+inline ByteView as_bytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+inline std::string_view as_text(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
+
+/// Lower-case hexadecimal.
+std::string to_hex(ByteView bytes);
+
+/// Accepts either case; `invalid` on any other character or an odd length.
+Result<Bytes> from_hex(std::string_view text);
+
+/// URL-safe base64 without padding (RFC 4648, section 5).
+std::string to_base64url(ByteView bytes);
+Result<Bytes> from_base64url(std::string_view text);
+
+/// Big-endian integers, the byte order of every zerodb format and of RocksDB keys.
+void put_u16(MutableBytes to, std::uint16_t value);
+void put_u32(MutableBytes to, std::uint32_t value);
+void put_u64(MutableBytes to, std::uint64_t value);
+std::uint16_t get_u16(ByteView from);
+std::uint32_t get_u32(ByteView from);
+std::uint64_t get_u64(ByteView from);
+
+/// True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates).
+bool is_utf8(std::string_view text);
+
+/// `text` with control characters, quotes and backslashes escaped, for messages and logs.
+std::string printable(std::string_view text);
+
+}  // namespace zerodb

@@ -1,0 +1,38 @@
+#include "store/fields.hpp"
+
+#include <new>
+
+namespace zerodb::fields {
+
+Result<msgpack::object_handle> parse(ByteView bytes, const Limits& limits) {
+  if (bytes.size() > limits.bytes) {
+    return fail(Errc::invalid, "msgpack: " + std::to_string(bytes.size()) + " bytes, at most " +
+                                   std::to_string(limits.bytes) + " allowed");
+  }
+  try {
+    std::size_t offset = 0;
+    const msgpack::unpack_limit unpack_limit(limits.array, limits.map, limits.string,
+                                             limits.binary, 0, limits.depth);
+    auto handle = msgpack::unpack(reinterpret_cast<const char*>(bytes.data()), bytes.size(),
+                                  offset, nullptr, nullptr, unpack_limit);
+    if (offset != bytes.size()) return fail(Errc::invalid, "msgpack: trailing bytes");
+    return handle;
+  } catch (const msgpack::unpack_error& error) {
+    return fail(Errc::invalid, std::string("msgpack: ") + error.what());
+  } catch (const msgpack::type_error&) {
+    return fail(Errc::invalid, "msgpack: wrong type");
+  } catch (const std::bad_alloc&) {
+    return fail(Errc::invalid, "msgpack: a length larger than memory");
+  }
+}
+
+const Object* find(const Object& map, std::string_view name) {
+  for (std::uint32_t i = 0; i < map.via.map.size; ++i) {
+    const auto& [key, value] = map.via.map.ptr[i];
+    if (key.type == msgpack::type::STR && name == std::string_view(key.via.str.ptr, key.via.str.size))
+      return &value;
+  }
+  return nullptr;
+}
+
+}  // namespace zerodb::fields

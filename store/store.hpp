@@ -1,0 +1,144 @@
+#pragma once
+// What one node keeps: signed manifests in an index, sealed bytes beside them. The store holds no
+// key and cannot read what it keeps. It promises that whatever it answered `ok` to survives the
+// loss of power (see FORMAT.md for the order of writes).
+//
+// All calls block; all are thread-safe; callers run them off the network thread. This is an
+// interface so that protocol code can be driven over a simulated disk.
+
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "store/buffer.hpp"
+#include "store/manifest.hpp"
+
+namespace zerodb {
+
+/// What became of a commit.
+struct CommitOutcome {
+  enum class Kind {
+    stored,        ///< durable now (or already was: commits are idempotent)
+    superseded,    ///< refused: a later version stands; `standing` says which
+    blob_missing,  ///< refused: the manifest's sealed bytes are not here
+  };
+  Kind kind = Kind::stored;
+  std::optional<SignedManifest> standing;  ///< the latest version kept after the call
+};
+
+/// A line of a partition's listing: enough to see what differs.
+struct Entry {
+  ObjectId object;
+  Version version;
+  ManifestHash hash;
+  auto operator<=>(const Entry&) const = default;
+};
+
+struct EntryPage {
+  std::vector<Entry> entries;          ///< latest versions only, in index order, tombstones too
+  std::optional<ObjectId> next_after;  ///< where to go on; none when the listing is complete
+};
+
+struct EntryQuery {
+  Partition partition = 0;
+  std::optional<OwnerId> owner;   ///< only this owner's
+  std::optional<ObjectId> after;  ///< strictly after this object
+  std::size_t limit = 1000;
+};
+
+/// The running digest of a partition: the sum, modulo 2^128, of a hash of each latest entry. Equal
+/// digests mean equal sets.
+using PartitionDigest = std::array<std::uint8_t, 16>;
+
+struct StoreStats {
+  std::uint64_t objects = 0;     ///< latest versions that are not tombstones
+  std::uint64_t tombstones = 0;
+  std::uint64_t blob_bytes = 0;  ///< sealed bytes of the objects counted
+  std::uint64_t free_bytes = 0;  ///< of the file system
+  std::uint64_t total_bytes = 0;
+  std::uint64_t uploads = 0;     ///< under way
+  bool suspect = false;          ///< an fsync failed: nothing more is accepted until a restart
+};
+
+struct SweepReport {
+  std::uint64_t versions = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// A blob on its way in. Chunks may come in any order and again. Dropped without commit, it leaves
+/// nothing. Calls on one upload may run on several threads at once.
+class Upload {
+ public:
+  virtual ~Upload() = default;
+
+  /// Writes sealed chunk `index` and answers its leaf. All chunks but the last have the full size;
+  /// a short chunk is the last. `full`, `io`, or `invalid` when a size or index cannot be right.
+  virtual Result<Leaf> write(std::uint64_t index, ByteView sealed) = 0;
+  virtual const BlobId& blob_id() const = 0;
+};
+
+struct UploadSpec {
+  ChunkBinding binding;
+  std::uint32_t chunk_bytes = chunk_bytes_max;  ///< plaintext bytes of every chunk but the last
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// The latest version, a tombstone included; nothing if the object was never here.
+  virtual Result<std::optional<SignedManifest>> latest(const ObjectId& object) = 0;
+
+  /// The manifest of one version still kept, latest or not.
+  virtual Result<std::optional<SignedManifest>> find(const ObjectId& object,
+                                                     const BlobId& blob_id) = 0;
+
+  /// Keeps an inline object or a tombstone. `sealed` is the one sealed chunk (empty for a
+  /// tombstone); its leaf must give the manifest's root, else `corrupt`. Durable on return.
+  /// The manifest must come from SignedManifest::verify.
+  virtual Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) = 0;
+
+  /// `full` when less than the reserve would be left free.
+  virtual Result<std::unique_ptr<Upload>> begin_upload(const UploadSpec& spec) = 0;
+
+  /// Checks that the written leaves give the manifest's root (else `corrupt`), then makes blob and
+  /// manifest durable in that order. After `superseded` the upload is still whole and may be
+  /// committed again under a later version; it is used up by `stored`.
+  virtual Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest) = 0;
+
+  /// Moves a blob already kept to a later version of the same object.
+  virtual Result<CommitOutcome> commit_version(const SignedManifest& manifest) = 0;
+
+  /// Sealed chunk `index` as it is on disk, unchecked: whoever opens it checks it. Appends
+  /// nothing, allocates once. `not_found` when the version is not here or its file is missing.
+  virtual Result<Payload> read_chunk(const SignedManifest& manifest, std::uint64_t index) = 0;
+
+  /// Leaves [first, first + count) of a version, clipped to its end.
+  virtual Result<std::vector<Leaf>> read_leaves(const SignedManifest& manifest, std::uint64_t first,
+                                                std::size_t count) = 0;
+
+  /// One digest per partition, in order.
+  virtual std::vector<PartitionDigest> digests() = 0;
+  virtual Result<EntryPage> entries(const EntryQuery& query) = 0;
+
+  virtual StoreStats stats() = 0;
+
+  /// Drops versions that were superseded before `superseded_before_ms` (UTC).
+  virtual Result<SweepReport> sweep(std::uint64_t superseded_before_ms) = 0;
+};
+
+struct StoreOptions {
+  std::filesystem::path folder;              ///< holds index/, blobs/ and tmp/; made if missing
+  std::uint64_t reserve_bytes = 64ULL << 20; ///< uploads are refused when less would stay free
+  std::function<std::uint64_t()> now_ms;     ///< UTC; the system clock if empty
+};
+
+/// Opens or creates the store in `folder` (RocksDB and blob files). Clears temporary files of
+/// earlier runs. `busy` when another process has it open, `invalid` when its format is newer.
+Result<std::unique_ptr<Store>> open_store(const StoreOptions& options);
+
+}  // namespace zerodb
