@@ -1,0 +1,91 @@
+#pragma once
+// The role of a node that holds an owner's key: seals and signs what its clients put, sends it to
+// the placed nodes, and opens what they get. One thread: the node's executor.
+
+#include <memory>
+
+#include "node/catalogue.hpp"
+#include "node/node_context.hpp"
+
+namespace zerodb {
+
+/// An acknowledged write.
+struct WriteReceipt {
+  Version version;
+  std::uint64_t size = 0;
+  std::uint32_t copies = 0;      ///< nodes that had made it durable by then
+  std::uint32_t wanted = 0;      ///< R
+  std::vector<NodeId> missing;   ///< placed nodes that were unreachable or failed
+};
+
+/// What a client says about an object it puts.
+struct PutSpec {
+  std::string name;
+  std::string media_type;
+  std::optional<std::int64_t> mtime_ms;
+  std::map<std::string, std::string> attributes;
+};
+
+/// A large object on its way in: chunk after chunk, then finish(). Dropped, it leaves nothing.
+class PutStream {
+ public:
+  virtual ~PutStream() = default;
+
+  /// The next chunk of plaintext: chunk_bytes_max of it but for the last. Returns when the write
+  /// has taken it in, so that a caller that waits holds a bounded amount. Several calls may be
+  /// waiting at once; they count in the order they were made. `no_quorum`, `full` or `io` once too
+  /// few replicas are left to succeed.
+  virtual Task<Status> write(Payload plain) = 0;
+
+  /// Signs, commits and waits for W receipts. `total` must be the bytes written.
+  virtual Task<Result<WriteReceipt>> finish(std::uint64_t total) = 0;
+};
+
+/// An object being read. Any offset, several reads at once; reading forward is read ahead.
+class GetStream {
+ public:
+  virtual ~GetStream() = default;
+  virtual const Manifest& manifest() const = 0;
+  virtual const PrivatePart& info() const = 0;
+
+  /// Plaintext [offset, offset + length), clipped to the object's end and to one chunk's worth.
+  /// Only authenticated bytes. `corrupt` when every holder's copy of a chunk is damaged.
+  virtual Task<Result<Payload>> read(std::uint64_t offset, std::uint32_t length) = 0;
+};
+
+struct GatewayOptions {
+  Milliseconds call_timeout{5'000};
+  Milliseconds chunk_timeout{20'000};
+  Milliseconds hedge_after{250};              ///< then a chunk is asked of a second holder, too
+  std::size_t window_chunks = 16;             ///< sealed chunks a replica may lag behind
+  std::size_t read_ahead_chunks = 8;
+  Milliseconds lag_grace{1'000};              ///< a lagging replica may hold a put up this long
+};
+
+class Gateway {
+ public:
+  Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options);
+  ~Gateway();
+
+  const OwnerKeys& keys() const;
+
+  /// A whole small object (at most inline_bytes_max) in one go.
+  Task<Result<WriteReceipt>> put_small(PutSpec spec, Payload plain);
+  Task<Result<std::unique_ptr<PutStream>>> put(PutSpec spec);
+  /// `not_found` if a read quorum says so, at once.
+  Task<Result<std::unique_ptr<GetStream>>> get(std::string name);
+  /// `not_found` if there was nothing to delete.
+  Task<Result<WriteReceipt>> remove(std::string name);
+  Task<Result<ListPage>> list(ListQuery query);
+
+  /// A direct answer to a broadcast `get` of ours.
+  void on_have(NodeId from, const peer::Have& answer);
+  /// A broadcast `store` or `delete`, not yet verified: news for the catalogue if it is our owner's.
+  void on_news(ByteView manifest);
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace zerodb

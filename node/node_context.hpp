@@ -1,0 +1,19 @@
+#pragma once
+// What every part of a node works with. One of each per node, owned by Node (node.hpp) or by a
+// simulation; all outlive the parts. One thread: the node's executor.
+
+#include "bus/links.hpp"
+#include "node/mesh.hpp"
+#include "node/runtime.hpp"
+#include "store/store.hpp"
+
+namespace zerodb {
+
+struct NodeContext {
+  Runtime& runtime;
+  Links& links;
+  Store& store;  ///< blocking: always through offload()
+  Mesh& mesh;
+};
+
+}  // namespace zerodb

@@ -1,0 +1,39 @@
+#pragma once
+// Compares this node with the others, partition by partition, and fetches what is missing here:
+// when a link comes up, every reconcile_interval, after a roster change, and at once for a single
+// object when a broadcast tells of it. Pull only: each node cares for what is placed on itself.
+// One thread: the node's executor.
+
+#include <memory>
+
+#include "node/node_context.hpp"
+
+namespace zerodb {
+
+struct ReconcileOptions {
+  Milliseconds interval{600'000};
+  std::size_t fetches_max = 8;        ///< objects being fetched at once
+  std::size_t backlog_max = 100'000;  ///< objects waiting; beyond, the next round finds them
+};
+
+class Reconcile {
+ public:
+  /// `remember` keeps the roster under which this node is settled, across restarts.
+  Reconcile(NodeContext context, ReconcileOptions options,
+            std::function<void(const SignedRoster&)> remember);
+  ~Reconcile();
+
+  void start();                      ///< the periodic rounds
+  void on_link_up(NodeId node);      ///< one round with that node
+  void on_roster_change();           ///< one round with every node that is up
+  /// A broadcast `store` or `delete`, not yet verified. Ignored if not placed here or not news.
+  void on_news(NodeId from, Bytes manifest);
+  bool is_idle() const;              ///< nothing under way or waiting
+  void stop();
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace zerodb

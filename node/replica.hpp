@@ -1,0 +1,46 @@
+#pragma once
+// The role of a node that keeps sealed data it cannot read: takes transfers and commits, hands out
+// manifests, chunks, leaves, digests and entries. Holds no key; trusts signatures, not senders.
+// One thread: the node's executor.
+
+#include <map>
+#include <memory>
+
+#include "node/node_context.hpp"
+
+namespace zerodb {
+
+struct ReplicaOptions {
+  std::uint64_t transfer_credit_bytes = 8 << 20;     ///< a sender's bytes not yet on disk
+  std::size_t transfers_max = 256;                   ///< under way at once, all senders
+  std::size_t transfers_per_sender_max = 128;
+  Milliseconds transfer_idle_max{120'000};           ///< then a silent transfer is dropped
+};
+
+class Replica {
+ public:
+  /// `stored` is told of each version this node newly made durable for someone else.
+  Replica(NodeContext context, ReplicaOptions options);
+  ~Replica();
+
+  // One per request of peer::; see PROTOCOL.md for the duties.
+  Task<Result<PeerAnswer>> put_inline(NodeId from, peer::PutInline request, Payload payload);
+  Task<Result<PeerAnswer>> put_open(NodeId from, peer::PutOpen request);
+  Task<Result<PeerAnswer>> put_chunk(NodeId from, peer::PutChunk request, Payload payload);
+  Task<Result<PeerAnswer>> put_commit(NodeId from, peer::PutCommit request);
+  Task<Result<PeerAnswer>> put_abort(NodeId from, peer::PutAbort request);
+  Task<Result<PeerAnswer>> get_manifest(NodeId from, peer::GetManifest request);
+  Task<Result<PeerAnswer>> get_chunk(NodeId from, peer::GetChunk request);
+  Task<Result<PeerAnswer>> get_leaves(NodeId from, peer::GetLeaves request);
+  Task<Result<PeerAnswer>> get_digests(NodeId from);
+  Task<Result<PeerAnswer>> get_entries(NodeId from, peer::GetEntries request);
+
+  /// Drops transfers that went silent. Called now and then by the node.
+  void drop_idle_transfers();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace zerodb

@@ -1,0 +1,101 @@
+#pragma once
+// Who belongs to the mesh. The roster is a list of members signed by the mesh key; a node record
+// is a member's own word, signed with its own key, on where it listens now. Values; thread-safe.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/keys.hpp"
+
+namespace zerodb {
+
+inline constexpr std::size_t members_max = 1000;
+inline constexpr std::uint32_t weight_default = 100;
+
+/// One member, as the mesh key signed it.
+struct RosterMember {
+  NodeId node;
+  SignKey sign_key;
+  std::string name;  ///< unique in the roster, 1 to 64 bytes of letters, digits, '-', '_' and '.'
+  std::string zone;  ///< nodes that fail together; may be empty
+  std::uint32_t weight = weight_default;  ///< share of the data, against the other members'
+  bool blind = false;                     ///< holds no owner's key
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field("node", self.node);
+    field("sign_key", self.sign_key);
+    field("name", self.name);
+    field("zone", self.zone);
+    field("weight", self.weight);
+    field("blind", self.blind);
+  }
+};
+
+struct Roster {
+  MeshId mesh;
+  std::uint64_t version = 0;  ///< grows by one a change; the later one stands
+  std::vector<RosterMember> members;
+
+  const RosterMember* find(const NodeId& node) const;
+  const RosterMember* find_name(std::string_view name) const;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field("mesh", self.mesh);
+    field("version", self.version);
+    field("members", self.members);
+  }
+};
+
+/// A roster with its signature: body ‖ signature, as it travels and rests.
+class SignedRoster {
+ public:
+  static SignedRoster sign(const Roster& roster, const SigningKey& mesh_key);
+  /// `invalid` or `corrupt`; `denied` when it is another mesh's than `mesh` (zero: any mesh).
+  static Result<SignedRoster> verify(ByteView wire, const MeshId& mesh);
+
+  const Roster& roster() const { return roster_; }
+  const Roster* operator->() const { return &roster_; }
+  const Bytes& wire() const { return wire_; }
+
+ private:
+  Roster roster_;
+  Bytes wire_;
+};
+
+/// Where a node listens. The one with the later sequence stands.
+struct NodeRecord {
+  NodeId node;
+  std::uint64_t sequence = 0;
+  std::string endpoint;            ///< "tcp://host:port"
+  std::string broadcast_endpoint;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field("node", self.node);
+    field("sequence", self.sequence);
+    field("endpoint", self.endpoint);
+    field("broadcast_endpoint", self.broadcast_endpoint);
+  }
+};
+
+class SignedRecord {
+ public:
+  static SignedRecord sign(const NodeRecord& record, const SigningKey& node_key);
+  /// Checks the signature with the member's signing key from the roster; `denied` for a stranger.
+  static Result<SignedRecord> verify(ByteView wire, const Roster& roster);
+
+  const NodeRecord& record() const { return record_; }
+  const NodeRecord* operator->() const { return &record_; }
+  const Bytes& wire() const { return wire_; }
+
+ private:
+  NodeRecord record_;
+  Bytes wire_;
+};
+
+Status check_node_name(std::string_view name);
+
+}  // namespace zerodb
