@@ -7,11 +7,8 @@
 
 #include <asio/io_context.hpp>
 
+#include "bus/context.hpp"
 #include "bus/links.hpp"
-
-namespace zmq {
-class context_t;
-}
 
 namespace zerodb {
 
@@ -46,7 +43,7 @@ struct ClientPortOptions {
 class ClientPort {
  public:
   virtual ~ClientPort() = default;
-  static Result<std::unique_ptr<ClientPort>> start(asio::io_context& io, zmq::context_t& context,
+  static Result<std::unique_ptr<ClientPort>> start(asio::io_context& io, BusContext& context,
                                                    const ClientPortOptions& options,
                                                    ClientHandler& handler);
   virtual void stop() = 0;

@@ -7,12 +7,9 @@
 
 #include <asio/io_context.hpp>
 
+#include "bus/context.hpp"
 #include "bus/links.hpp"
 #include "store/keys.hpp"
-
-namespace zmq {
-class context_t;
-}
 
 namespace zerodb {
 
@@ -38,7 +35,7 @@ class ZmqLinks : public Links {
   /// Binds, starts the ZAP handler, and proves on the spot that an unknown key is refused: if it
   /// is not, or an address cannot be bound, that is the error and nothing runs.
   /// `handler` outlives the links. `hello` makes the current Hello for pings.
-  static Result<std::unique_ptr<ZmqLinks>> start(asio::io_context& io, zmq::context_t& context,
+  static Result<std::unique_ptr<ZmqLinks>> start(asio::io_context& io, BusContext& context,
                                                  const NodeKeys& keys,
                                                  const ZmqLinksOptions& options,
                                                  LinkHandler& handler);

@@ -1,0 +1,39 @@
+#pragma once
+// The one ZeroMQ context of a process: its I/O threads, which do CURVE, and its sockets. It is
+// opened first and dropped last, after everything that was started with it has stopped. Keeps
+// libzmq out of the headers that node/ sees. Thread-safe once open.
+
+#include <memory>
+
+#include "store/result.hpp"
+
+namespace zmq {
+class context_t;
+}
+
+namespace zerodb {
+
+struct BusContextOptions {
+  int io_threads = 2;       ///< one connection lives on one of them
+  int max_sockets = 16384;  ///< three lanes and a subscription for each other member
+};
+
+class BusContext {
+ public:
+  /// `io` when the system has no file descriptor or thread to spare.
+  static Result<BusContext> open(const BusContextOptions& options = {});
+
+  BusContext(BusContext&&) noexcept;
+  BusContext& operator=(BusContext&&) noexcept;
+  /// Waits until every socket is closed: stop what uses the context before.
+  ~BusContext();
+
+  /// For bus/ alone.
+  zmq::context_t& zmq() const { return *context_; }
+
+ private:
+  explicit BusContext(std::unique_ptr<zmq::context_t> context);
+  std::unique_ptr<zmq::context_t> context_;
+};
+
+}  // namespace zerodb
