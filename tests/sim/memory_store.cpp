@@ -1,0 +1,271 @@
+#include "tests/sim/memory_store.hpp"
+
+#include "store/cipher.hpp"
+#include "store/hash.hpp"
+
+namespace zerodb::sim {
+
+namespace {
+
+/// Adds (or takes away) an entry's hash, as a 128-bit big-endian number, to a running digest.
+void count_in(PartitionDigest& digest, const SignedManifest& manifest, bool add) {
+  const auto hash = blake2b_256(
+      "sim-entry",
+      {manifest->object.owner.view(), manifest->object.hashed_key.view(), manifest.hash().view()});
+  int carry = 0;
+  for (std::size_t i = digest.size(); i-- > 0;) {
+    const int sum = digest[i] + (add ? hash[i] : -hash[i]) + carry;
+    digest[i] = static_cast<std::uint8_t>(sum & 0xff);
+    carry = sum >> 8;
+  }
+}
+
+Root root_over(const std::map<std::uint64_t, Leaf>& leaves) {
+  RootHasher hasher;
+  for (const auto& [index, leaf] : leaves)
+    hasher.add(leaf);
+  return hasher.finish();
+}
+
+/// True if chunks 0 .. count - 1 are there, no other, and they give the root.
+bool match(const std::map<std::uint64_t, Leaf>& leaves, const Manifest& manifest) {
+  return leaves.size() == manifest.chunk_count && !leaves.empty() &&
+         leaves.rbegin()->first == manifest.chunk_count - 1 && root_over(leaves) == manifest.root;
+}
+
+}  // namespace
+
+class MemoryStore::MemoryUpload : public Upload {
+ public:
+  MemoryUpload(MemoryStore& store, const UploadSpec& spec)
+      : store_(store), spec_(spec), blob_(std::make_shared<Blob>()) {}
+  ~MemoryUpload() override {
+    const std::lock_guard lock(store_.mutex_);
+    --store_.uploads_;
+  }
+
+  Result<Leaf> write(std::uint64_t index, ByteView sealed) override {
+    const auto full = spec_.chunk_bytes + chunk_overhead_bytes;
+    if (sealed.size() < chunk_overhead_bytes || sealed.size() > full || index > (1ULL << 40)) {
+      return fail(Errc::invalid, "upload: chunk " + std::to_string(index) + " of " +
+                                     std::to_string(sealed.size()) + " bytes cannot be right");
+    }
+    const auto leaf = leaf_of(sealed);
+    const std::lock_guard lock(store_.mutex_);
+    if (auto writable = store_.check_writable(); !writable) return fail(writable.error());
+    blob_->chunks[index] = Payload::copy_of(sealed);
+    blob_->leaves[index] = leaf;
+    return leaf;
+  }
+
+  const BlobId& blob_id() const override { return spec_.binding.blob_id; }
+  const UploadSpec& spec() const { return spec_; }
+  const std::shared_ptr<Blob>& blob() const { return blob_; }
+
+ private:
+  MemoryStore& store_;
+  UploadSpec spec_;
+  std::shared_ptr<Blob> blob_;
+};
+
+Status MemoryStore::check_writable() const {
+  if (write_error_) return fail(*write_error_);
+  return {};
+}
+
+Result<std::optional<SignedManifest>> MemoryStore::latest(const ObjectId& object) {
+  const std::lock_guard lock(mutex_);
+  const auto found = objects_.find(object);
+  if (found == objects_.end()) return std::optional<SignedManifest>{};
+  return std::optional(found->second.rbegin()->second.manifest);
+}
+
+const MemoryStore::Kept* MemoryStore::kept_with(const ObjectId& object,
+                                                const BlobId& blob_id) const {
+  const auto found = objects_.find(object);
+  if (found == objects_.end()) return nullptr;
+  for (auto version = found->second.rbegin(); version != found->second.rend(); ++version) {
+    const auto& kept = version->second;
+    if (kept.blob && kept.manifest->blob_id == blob_id) return &kept;
+  }
+  return nullptr;
+}
+
+Result<std::optional<SignedManifest>> MemoryStore::find(const ObjectId& object,
+                                                        const BlobId& blob_id) {
+  const std::lock_guard lock(mutex_);
+  const auto* kept = kept_with(object, blob_id);
+  if (kept == nullptr) return std::optional<SignedManifest>{};
+  return std::optional(kept->manifest);
+}
+
+/// What becomes of `manifest` if that follows from what is kept; nothing if it is to be kept.
+std::optional<CommitOutcome> MemoryStore::decided_already(const SignedManifest& manifest) const {
+  const auto found = objects_.find(manifest->object);
+  if (found == objects_.end()) return {};
+  const auto& standing = found->second.rbegin()->second.manifest;
+  if (standing.hash() == manifest.hash()) {
+    return CommitOutcome{.kind = CommitOutcome::Kind::stored, .standing = standing};
+  }
+  if (standing.is_later_than(manifest)) {
+    return CommitOutcome{.kind = CommitOutcome::Kind::superseded, .standing = standing};
+  }
+  return {};
+}
+
+CommitOutcome MemoryStore::keep(const SignedManifest& manifest, std::shared_ptr<Blob> blob) {
+  auto& digest = digests_[partition_of(manifest->object.hashed_key)];
+  auto& versions = objects_[manifest->object];
+  if (!versions.empty()) count_in(digest, versions.rbegin()->second.manifest, false);
+  count_in(digest, manifest, true);
+  versions.insert_or_assign({manifest->version, manifest.hash()}, Kept{manifest, std::move(blob)});
+  return {.kind = CommitOutcome::Kind::stored, .standing = manifest};
+}
+
+Result<CommitOutcome> MemoryStore::commit_inline(const SignedManifest& manifest, ByteView sealed) {
+  const std::lock_guard lock(mutex_);
+  if (auto writable = check_writable(); !writable) return fail(writable.error());
+  if (manifest->is_tombstone()) {
+    if (!sealed.empty()) return fail(Errc::invalid, "commit: a tombstone has no bytes");
+    if (auto decided = decided_already(manifest)) return *decided;
+    return keep(manifest, nullptr);
+  }
+  if (!manifest->is_inline()) return fail(Errc::invalid, "commit: not an inline object");
+  auto blob = std::make_shared<Blob>();
+  blob->chunks[0] = Payload::copy_of(sealed);
+  blob->leaves[0] = leaf_of(sealed);
+  if (!match(blob->leaves, manifest.manifest())) {
+    return fail(Errc::corrupt, "commit: the sealed bytes do not give the manifest's root");
+  }
+  if (auto decided = decided_already(manifest)) return *decided;
+  return keep(manifest, std::move(blob));
+}
+
+Result<std::unique_ptr<Upload>> MemoryStore::begin_upload(const UploadSpec& spec) {
+  const std::lock_guard lock(mutex_);
+  if (auto writable = check_writable(); !writable) return fail(writable.error());
+  ++uploads_;
+  return std::unique_ptr<Upload>(std::make_unique<MemoryUpload>(*this, spec));
+}
+
+Result<CommitOutcome> MemoryStore::commit_upload(Upload& upload, const SignedManifest& manifest) {
+  const std::lock_guard lock(mutex_);
+  if (auto writable = check_writable(); !writable) return fail(writable.error());
+  const auto& written = dynamic_cast<MemoryUpload&>(upload);
+  const auto& binding = written.spec().binding;
+  if (binding.object != manifest->object || binding.blob_id != manifest->blob_id ||
+      written.spec().chunk_bytes != manifest->chunk_bytes) {
+    return fail(Errc::invalid, "commit: the manifest is not of this upload");
+  }
+  if (!match(written.blob()->leaves, manifest.manifest())) {
+    return fail(Errc::corrupt, "commit: the chunks do not give the manifest's root");
+  }
+  if (auto decided = decided_already(manifest)) return *decided;
+  return keep(manifest, written.blob());
+}
+
+Result<CommitOutcome> MemoryStore::commit_version(const SignedManifest& manifest) {
+  const std::lock_guard lock(mutex_);
+  if (auto writable = check_writable(); !writable) return fail(writable.error());
+  if (auto decided = decided_already(manifest)) return *decided;
+  const auto* kept = kept_with(manifest->object, manifest->blob_id);
+  if (kept == nullptr)
+    return CommitOutcome{.kind = CommitOutcome::Kind::blob_missing, .standing = {}};
+  if (kept->manifest->root != manifest->root ||
+      kept->manifest->chunk_count != manifest->chunk_count) {
+    return fail(Errc::corrupt, "commit: the kept blob does not give the manifest's root");
+  }
+  return keep(manifest, kept->blob);
+}
+
+Result<Payload> MemoryStore::read_chunk(const SignedManifest& manifest, std::uint64_t index) {
+  const std::lock_guard lock(mutex_);
+  const auto* kept = kept_with(manifest->object, manifest->blob_id);
+  if (kept == nullptr) return fail(Errc::not_found, "read: the version is not here");
+  const auto chunk = kept->blob->chunks.find(index);
+  if (chunk == kept->blob->chunks.end()) return fail(Errc::not_found, "read: no such chunk");
+  return chunk->second;
+}
+
+Result<std::vector<Leaf>> MemoryStore::read_leaves(const SignedManifest& manifest,
+                                                   std::uint64_t first, std::size_t count) {
+  const std::lock_guard lock(mutex_);
+  const auto* kept = kept_with(manifest->object, manifest->blob_id);
+  if (kept == nullptr) return fail(Errc::not_found, "read: the version is not here");
+  std::vector<Leaf> leaves;
+  for (auto at = kept->blob->leaves.lower_bound(first);
+       at != kept->blob->leaves.end() && leaves.size() < count; ++at) {
+    leaves.push_back(at->second);
+  }
+  return leaves;
+}
+
+std::vector<PartitionDigest> MemoryStore::digests() {
+  const std::lock_guard lock(mutex_);
+  return digests_;
+}
+
+Result<EntryPage> MemoryStore::entries(const EntryQuery& query) {
+  const std::lock_guard lock(mutex_);
+  EntryPage page;
+  for (const auto& [object, versions] : objects_) {
+    if (partition_of(object.hashed_key) != query.partition) continue;
+    if (query.owner && object.owner != *query.owner) continue;
+    if (query.after && object <= *query.after) continue;
+    if (page.entries.size() == query.limit) {
+      page.next_after = page.entries.back().object;
+      return page;
+    }
+    const auto& latest = versions.rbegin()->second.manifest;
+    page.entries.push_back({object, latest->version, latest.hash()});
+  }
+  return page;
+}
+
+StoreStats MemoryStore::stats() {
+  const std::lock_guard lock(mutex_);
+  StoreStats stats{.free_bytes = 1ULL << 40, .total_bytes = 1ULL << 40, .uploads = uploads_};
+  for (const auto& [object, versions] : objects_) {
+    const auto& latest = versions.rbegin()->second;
+    ++(latest.blob ? stats.objects : stats.tombstones);
+    if (!latest.blob) continue;
+    for (const auto& [index, chunk] : latest.blob->chunks)
+      stats.blob_bytes += chunk.size();
+  }
+  return stats;
+}
+
+Result<SweepReport> MemoryStore::sweep(std::uint64_t superseded_before_ms) {
+  const std::lock_guard lock(mutex_);
+  SweepReport report;
+  for (auto& [object, versions] : objects_) {
+    // A version was superseded when its successor was made.
+    while (versions.size() > 1 &&
+           std::next(versions.begin())->first.first.ms() < superseded_before_ms) {
+      versions.erase(versions.begin());
+      ++report.versions;
+    }
+  }
+  return report;
+}
+
+void MemoryStore::fail_writes(std::optional<Error> error) {
+  const std::lock_guard lock(mutex_);
+  write_error_ = std::move(error);
+}
+
+void MemoryStore::damage(const ObjectId& object, std::uint64_t index) {
+  const std::lock_guard lock(mutex_);
+  auto& chunk = objects_.at(object).rbegin()->second.blob->chunks.at(index);
+  auto bytes = to_bytes(chunk.view());
+  bytes[bytes.size() / 2] ^= 1;
+  chunk = Payload::take(std::move(bytes));
+}
+
+void MemoryStore::wipe() {
+  const std::lock_guard lock(mutex_);
+  objects_.clear();
+  digests_.assign(partition_count, PartitionDigest{});
+}
+
+}  // namespace zerodb::sim

@@ -1,0 +1,252 @@
+#include "tests/sim/sim_network.hpp"
+
+#include <algorithm>
+
+namespace zerodb::sim {
+
+// ------------------------------------------------------------------------------------- network
+
+namespace {
+
+std::pair<NodeId, NodeId> pair_of(const NodeId& a, const NodeId& b) {
+  return a < b ? std::pair{a, b} : std::pair{b, a};
+}
+
+template <class Variant>
+std::string_view name_of(const Variant& message) {
+  return std::visit([](const auto& one) { return std::decay_t<decltype(one)>::name; }, message);
+}
+
+}  // namespace
+
+void SimNetwork::attach(SimLinks& links) {
+  nodes_[links.self_] = &links;
+  review_links();
+}
+
+void SimNetwork::detach(SimLinks& links) {
+  if (find(links.self_) == &links) nodes_.erase(links.self_);
+  review_links();
+}
+
+SimLinks* SimNetwork::find(const NodeId& node) const {
+  const auto found = nodes_.find(node);
+  return found == nodes_.end() ? nullptr : found->second;
+}
+
+bool SimNetwork::passes(const NodeId& from, const NodeId& to) const {
+  return !down_.contains(from) && !down_.contains(to) && !cuts_.contains(pair_of(from, to)) &&
+         nodes_.contains(from) && nodes_.contains(to);
+}
+
+void SimNetwork::cut(const NodeId& a, const NodeId& b) {
+  cuts_.insert(pair_of(a, b));
+  review_links();
+}
+
+void SimNetwork::heal(const NodeId& a, const NodeId& b) {
+  cuts_.erase(pair_of(a, b));
+  review_links();
+}
+
+void SimNetwork::down(const NodeId& node) {
+  down_.insert(node);
+  review_links();
+}
+
+void SimNetwork::up(const NodeId& node) {
+  down_.erase(node);
+  review_links();
+}
+
+std::size_t SimNetwork::sent(std::string_view name) const {
+  const auto found = sent_.find(name);
+  return found == sent_.end() ? 0 : found->second;
+}
+
+std::uint64_t SimNetwork::delay_us(std::size_t bytes) {
+  return world_.random_between(options_.delay_min_us, options_.delay_max_us) +
+         bytes * options_.us_per_mib / (1 << 20);
+}
+
+void SimNetwork::review_links() {
+  for (const auto& [id, links] : nodes_) {
+    for (const auto& member : links->members_)
+      links->review(member);
+  }
+}
+
+// --------------------------------------------------------------------------------------- links
+
+/// A call under way. Whichever of answer and timeout is first resumes the caller.
+struct SimLinks::Pending {
+  std::uint64_t id = 0;
+  std::function<void(Result<PeerAnswer>)> resume;
+
+  void finish(Result<PeerAnswer> answer) {
+    if (auto once = std::exchange(resume, nullptr)) once(std::move(answer));
+  }
+};
+
+SimLinks::SimLinks(SimNetwork& network, const NodeId& self, LinkHandler& handler)
+    : network_(network), self_(self), handler_(handler) {
+  network_.attach(*this);
+}
+
+SimLinks::~SimLinks() {
+  network_.detach(*this);
+}
+
+void SimLinks::set_members(std::set<NodeId> members) {
+  members.erase(self_);
+  members_ = std::move(members);
+  network_.review_links();
+}
+
+Task<Result<PeerAnswer>> SimLinks::call(NodeId to, peer::Request request, Payload payload,
+                                        Milliseconds timeout) {
+  const std::string who = "node " + to.short_hex();
+  if (!members_.contains(to)) co_return fail(Errc::not_found, who + ": not a member");
+  if (!state(to).up) co_return fail(Errc::timeout, who + ": the link is down");
+  auto initiate = [&, this](auto handler) {
+    auto kept = std::make_shared<decltype(handler)>(std::move(handler));
+    auto pending = std::make_shared<Pending>();
+    pending->id = next_id_++;
+    pending->resume = [this, kept](Result<PeerAnswer> answer) {
+      auto boxed = std::make_shared<Result<PeerAnswer>>(std::move(answer));
+      asio::post(network_.world_.io(), [kept, boxed] { std::move (*kept)(std::move(*boxed)); });
+    };
+    send(to, request, std::move(payload), pending);
+    network_.world_.after_us(static_cast<std::uint64_t>(timeout.count()) * 1000, [pending, who] {
+      pending->finish(fail(Errc::timeout, who + ": no answer in time"));
+    });
+  };
+  co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(Result<PeerAnswer>)>(
+      std::move(initiate), asio::use_awaitable);
+}
+
+void SimLinks::send(NodeId to, const peer::Request& request, Payload payload,
+                    const std::shared_ptr<Pending>& pending) {
+  network_.count(name_of(request));
+  auto header = codec::encode(pending->id, request);
+  if (network_.world_.chance(network_.options_.drop_per_mille)) return;
+  const auto delay = network_.delay_us(header.size() + payload.size());
+  network_.world_.after_us(delay, [this, to, header, payload, pending] {
+    auto* there = network_.find(to);
+    if (there == nullptr || !network_.passes(self_, to) || !there->members_.contains(self_)) return;
+    asio::co_spawn(network_.world_.io(), there->serve(self_, header, payload, pending),
+                   asio::detached);
+  });
+}
+
+/// Runs at the node that was asked.
+Task<void> SimLinks::serve(NodeId from, Bytes header, Payload payload,
+                           std::shared_ptr<Pending> pending) {
+  auto decoded = codec::decode_peer_request(header);
+  if (!decoded) throw std::logic_error("request does not decode: " + decoded.error().error.what);
+  const Caller caller{.key = from, .role = Caller::Role::member};
+  auto answer = co_await handler_.on_request(caller, decoded->message, std::move(payload));
+  reply(from, *decoded, std::move(answer), std::move(pending));
+}
+
+void SimLinks::reply(const NodeId& to, const codec::Decoded<peer::Request>& request,
+                     Result<PeerAnswer> answer, std::shared_ptr<Pending> pending) {
+  if (network_.on_answer) network_.on_answer(self_, request.message, answer);
+  auto header = answer ? codec::encode(request.id, answer->message)
+                       : codec::encode(request.id, answer.error());
+  auto payload = answer ? answer->payload : Payload();
+  if (network_.world_.chance(network_.options_.drop_per_mille)) return;
+  const auto delay = network_.delay_us(header.size() + payload.size());
+  network_.world_.after_us(delay, [this, to, header, payload, pending] {
+    auto* there = network_.find(to);
+    if (there == nullptr || !network_.passes(self_, to)) return;
+    there->deliver(self_, header, payload, *pending);
+  });
+}
+
+/// Runs at the node that asked.
+void SimLinks::deliver(const NodeId& from, Bytes header, Payload payload, Pending& pending) {
+  auto decoded = codec::decode_peer_reply(header);
+  if (!decoded) throw std::logic_error("reply does not decode: " + decoded.error().error.what);
+  if (decoded->id != pending.id) throw std::logic_error("reply to another request");
+  links_[from].heard_ms = network_.world_.now_ms();
+  if (!decoded->message) {
+    pending.finish(fail(std::move(decoded->message.error())));
+  } else {
+    pending.finish(PeerAnswer{std::move(*decoded->message), std::move(payload)});
+  }
+}
+
+void SimLinks::publish(const ObjectId& about, broadcast::Message message) {
+  network_.count("broadcast " + std::string(name_of(message)));
+  const codec::BroadcastHeader header{
+      .from = self_, .time_ms = network_.world_.now_ms(), .sequence = next_broadcast_++};
+  const auto encoded = codec::encode(header, message);
+  for (const auto& member : members_) {
+    if (network_.world_.chance(network_.options_.broadcast_drop_per_mille)) continue;
+    network_.world_.after_us(network_.delay_us(encoded.size()), [this, member, about, encoded] {
+      auto* there = network_.find(member);
+      if (there == nullptr || !network_.passes(self_, member)) return;
+      if (!there->members_.contains(self_)) return;
+      auto decoded = codec::decode_broadcast(encoded);
+      if (!decoded) throw std::logic_error("broadcast: " + decoded.error().what);
+      if (!there->wants(about, decoded->second)) return;
+      there->handler_.on_broadcast(decoded->first.from, std::move(decoded->second));
+    });
+  }
+}
+
+bool SimLinks::wants(const ObjectId& about, const broadcast::Message& message) const {
+  return std::holds_alternative<broadcast::Get>(message) || owners_.contains(about.owner) ||
+         partitions_.contains(partition_of(about.hashed_key));
+}
+
+void SimLinks::subscribe(std::set<Partition> partitions, std::set<OwnerId> owners) {
+  partitions_ = std::move(partitions);
+  owners_ = std::move(owners);
+}
+
+LinkState SimLinks::state(const NodeId& node) const {
+  const auto found = links_.find(node);
+  if (found == links_.end()) return {};
+  LinkState state{.up = found->second.up && members_.contains(node), .heard_ms_ago = {}};
+  if (found->second.heard_ms) {
+    state.heard_ms_ago = network_.world_.now_ms() - *found->second.heard_ms;
+  }
+  return state;
+}
+
+bool SimLinks::can_reach(const NodeId& node) const {
+  const auto* there = network_.find(node);
+  return there != nullptr && network_.passes(self_, node) && there->members_.contains(self_) &&
+         members_.contains(node);
+}
+
+/// Starts noticing, at the pace of pings, when the link is not what it could be.
+void SimLinks::review(const NodeId& node) {
+  auto& link = links_[node];
+  if (link.noticing || link.up == can_reach(node)) return;
+  link.noticing = true;
+  auto& world = network_.world_;
+  const auto wait = link.up ? network_.options_.down_after : network_.options_.ping_interval;
+  const auto most_us = static_cast<std::uint64_t>(wait.count()) * 1000;
+  const auto delay = link.up ? most_us : world.random_between(0, most_us);
+  world.after_us(delay, [&network = network_, self = self_, node] {
+    if (auto* here = network.find(self)) here->notice(node);
+  });
+}
+
+void SimLinks::notice(const NodeId& node) {
+  auto& link = links_[node];
+  link.noticing = false;
+  if (link.up == can_reach(node)) return;
+  link.up = !link.up;
+  if (link.up) {
+    link.heard_ms = network_.world_.now_ms();
+    handler_.on_link_up(node);
+  } else {
+    handler_.on_link_down(node);
+  }
+}
+
+}  // namespace zerodb::sim

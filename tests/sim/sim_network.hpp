@@ -1,0 +1,115 @@
+#pragma once
+// The bus without sockets: every message goes through the real codec, takes a seeded delay, and
+// arrives unless the network is told otherwise. One thread.
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "bus/codec.hpp"
+#include "tests/sim/sim_world.hpp"
+
+namespace zerodb::sim {
+
+class SimLinks;
+
+struct NetworkOptions {
+  std::uint64_t delay_min_us = 50;
+  std::uint64_t delay_max_us = 2'000;
+  std::uint64_t us_per_mib = 5'000;  ///< on top, by size
+  unsigned drop_per_mille = 0;       ///< of requests and of replies
+  unsigned broadcast_drop_per_mille = 0;
+  Milliseconds ping_interval{1'000};  ///< a link comes up within this time
+  Milliseconds down_after{4'000};     ///< a link counts as down this long after the last answer
+};
+
+class SimNetwork {
+ public:
+  explicit SimNetwork(World& world, NetworkOptions options = {})
+      : world_(world), options_(options) {}
+
+  NetworkOptions& options() { return options_; }
+  World& world() { return world_; }
+
+  /// Nothing passes between the two any more; their links notice after a while.
+  void cut(const NodeId& a, const NodeId& b);
+  void heal(const NodeId& a, const NodeId& b);
+  /// Nothing passes to or from the node.
+  void down(const NodeId& node);
+  void up(const NodeId& node);
+  bool is_down(const NodeId& node) const { return down_.contains(node); }
+
+  /// How many requests and broadcasts of this name were sent so far, e.g. "get_entries".
+  std::size_t sent(std::string_view name) const;
+
+  /// Sees every answer before it goes back and may change it: how a test makes a node lie.
+  std::function<void(const NodeId& replier, const peer::Request&, Result<PeerAnswer>&)> on_answer;
+
+ private:
+  friend class SimLinks;
+
+  void attach(SimLinks& links);
+  void detach(SimLinks& links);
+  SimLinks* find(const NodeId& node) const;
+  bool passes(const NodeId& from, const NodeId& to) const;
+  std::uint64_t delay_us(std::size_t bytes);
+  void count(std::string_view name) { ++sent_[std::string(name)]; }
+  /// Lets every pair of links notice what changed.
+  void review_links();
+
+  World& world_;
+  NetworkOptions options_;
+  std::map<NodeId, SimLinks*> nodes_;
+  std::set<std::pair<NodeId, NodeId>> cuts_;  ///< the lower id first
+  std::set<NodeId> down_;
+  std::map<std::string, std::size_t, std::less<>> sent_;
+};
+
+class SimLinks : public Links {
+ public:
+  /// `handler` outlives the links.
+  SimLinks(SimNetwork& network, const NodeId& self, LinkHandler& handler);
+  ~SimLinks() override;
+  SimLinks(const SimLinks&) = delete;
+  SimLinks& operator=(const SimLinks&) = delete;
+
+  void set_members(std::set<NodeId> members);
+
+  Task<Result<PeerAnswer>> call(NodeId to, peer::Request request, Payload payload,
+                                Milliseconds timeout) override;
+  void publish(const ObjectId& about, broadcast::Message message) override;
+  void subscribe(std::set<Partition> partitions, std::set<OwnerId> owners) override;
+  LinkState state(const NodeId& node) const override;
+
+ private:
+  friend class SimNetwork;
+  struct Pending;
+  struct Link {
+    bool up = false;
+    bool noticing = false;  ///< a change was seen and is about to be told
+    std::optional<std::uint64_t> heard_ms;
+  };
+
+  void send(NodeId to, const peer::Request& request, Payload payload,
+            const std::shared_ptr<Pending>& pending);
+  Task<void> serve(NodeId from, Bytes header, Payload payload, std::shared_ptr<Pending> pending);
+  void reply(const NodeId& to, const codec::Decoded<peer::Request>& request,
+             Result<PeerAnswer> answer, std::shared_ptr<Pending> pending);
+  void deliver(const NodeId& from, Bytes header, Payload payload, Pending& pending);
+  bool wants(const ObjectId& about, const broadcast::Message& message) const;
+  bool can_reach(const NodeId& node) const;
+  void review(const NodeId& node);
+  void notice(const NodeId& node);
+
+  SimNetwork& network_;
+  NodeId self_;
+  LinkHandler& handler_;
+  std::set<NodeId> members_;
+  std::set<Partition> partitions_;
+  std::set<OwnerId> owners_;
+  std::map<NodeId, Link> links_;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t next_broadcast_ = 1;
+};
+
+}  // namespace zerodb::sim

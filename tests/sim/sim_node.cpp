@@ -1,0 +1,115 @@
+#include "tests/sim/sim_node.hpp"
+
+namespace zerodb::sim {
+
+namespace {
+
+template <class... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+Task<Result<PeerAnswer>> refuse() {
+  co_return fail(Errc::invalid, "simulation: rosters are handed over without messages");
+}
+
+Task<Result<PeerAnswer>> done() {
+  co_return PeerAnswer{peer::Ok{}, Payload()};
+}
+
+}  // namespace
+
+SimNode::SimNode(SimNetwork& network, NodeKeys node_keys, SignedRoster roster,
+                 std::optional<SignedRoster> settled, SimNodeOptions options)
+    : keys(std::move(node_keys)),
+      runtime(network.world()),
+      mesh(keys.curve.public_key, std::move(roster), settled),
+      links(network, keys.curve.public_key, *this),
+      remembered(std::move(settled)),
+      options_(options) {
+  mesh.on_change([this] {
+    apply_roster();
+    reconcile->on_roster_change();
+  });
+  restart();
+  apply_roster();
+}
+
+void SimNode::restart() {
+  if (reconcile) reconcile->stop();
+  if (replica) old_replicas_.push_back(std::move(replica));
+  replica = std::make_unique<Replica>(context(), options_.replica);
+  reconcile = std::make_unique<Reconcile>(
+      context(), options_.reconcile, [this](const SignedRoster& roster) { remembered = roster; });
+  reconcile->start();
+}
+
+void SimNode::apply_roster() {
+  std::set<NodeId> members;
+  for (const auto& member : mesh.roster().members)
+    members.insert(member.node);
+  links.set_members(std::move(members));
+  follow(owners_);
+}
+
+void SimNode::follow(std::set<OwnerId> owners) {
+  owners_ = std::move(owners);
+  std::set<Partition> partitions;
+  for (std::size_t partition = 0; partition < partition_count; ++partition) {
+    const auto candidate = static_cast<Partition>(partition);
+    if (mesh.is_placed_here(candidate)) partitions.insert(candidate);
+  }
+  links.subscribe(std::move(partitions), owners_);
+}
+
+Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request request,
+                                             Payload payload) {
+  const auto from = caller.key;
+  auto handle = Overloaded{
+      [](peer::Hello&) { return refuse(); },
+      [](peer::GetRoster&) { return refuse(); },
+      [](peer::Join&) { return refuse(); },
+      [&](peer::PutInline& r) { return replica->put_inline(from, std::move(r), payload); },
+      [&](peer::PutOpen& r) { return replica->put_open(from, std::move(r)); },
+      [&](peer::PutChunk& r) { return replica->put_chunk(from, std::move(r), payload); },
+      [&](peer::PutCommit& r) { return replica->put_commit(from, std::move(r)); },
+      [&](peer::PutAbort& r) { return replica->put_abort(from, std::move(r)); },
+      [&](peer::GetManifest& r) { return replica->get_manifest(from, std::move(r)); },
+      [&](peer::GetChunk& r) { return replica->get_chunk(from, std::move(r)); },
+      [&](peer::GetLeaves& r) { return replica->get_leaves(from, std::move(r)); },
+      [&](peer::GetDigests&) { return replica->get_digests(from); },
+      [&](peer::GetEntries& r) { return replica->get_entries(from, std::move(r)); },
+      [&](peer::Have& r) {
+        if (on_have) on_have(from, r);
+        return done();
+      },
+  };
+  co_return co_await std::visit(handle, request);
+}
+
+void SimNode::on_broadcast(NodeId from, broadcast::Message message) {
+  const auto tell = [&](Bytes& manifest) {
+    if (on_news) on_news(manifest);
+    reconcile->on_news(from, std::move(manifest));
+  };
+  std::visit(Overloaded{
+                 [&](broadcast::Store& news) { tell(news.manifest); },
+                 [&](broadcast::Delete& news) { tell(news.manifest); },
+                 [&](broadcast::Get& get) { spawn(runtime, answer_get(from, get)); },
+             },
+             message);
+}
+
+void SimNode::on_link_up(NodeId node) {
+  reconcile->on_link_up(node);
+}
+
+Task<void> SimNode::answer_get(NodeId to, broadcast::Get get) {
+  const ObjectId object{.owner = get.owner, .hashed_key = get.hashed_key};
+  auto latest = co_await offload(runtime, [&] { return store.latest(object); });
+  peer::Have have{.nonce = get.nonce, .manifest = {}};
+  if (latest && *latest) have.manifest = (*latest)->wire();
+  std::ignore = co_await call(links, to, std::move(have), Payload(), Milliseconds(5'000));
+}
+
+}  // namespace zerodb::sim

@@ -1,0 +1,65 @@
+#pragma once
+// One node of a simulated mesh: the real mesh, replica and reconcile over a simulated runtime,
+// links and disk. A gateway may be hung onto it. One thread.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "node/reconcile.hpp"
+#include "node/replica.hpp"
+#include "store/keys.hpp"
+#include "tests/sim/memory_store.hpp"
+#include "tests/sim/sim_network.hpp"
+
+namespace zerodb::sim {
+
+struct SimNodeOptions {
+  ReplicaOptions replica;
+  ReconcileOptions reconcile;
+};
+
+class SimNode : public LinkHandler {
+ public:
+  SimNode(SimNetwork& network, NodeKeys keys, SignedRoster roster,
+          std::optional<SignedRoster> settled, SimNodeOptions options);
+
+  const NodeId& id() const { return keys.curve.public_key; }
+  NodeContext context() {
+    return {.runtime = runtime, .links = links, .store = store, .mesh = mesh};
+  }
+
+  /// As after a restart of the process: transfers and plans are gone, the disk stays.
+  void restart();
+  /// Also hears of these owners' objects, as their gateway does.
+  void follow(std::set<OwnerId> owners);
+
+  // Where a gateway listens.
+  std::function<void(NodeId, const peer::Have&)> on_have;
+  std::function<void(ByteView manifest)> on_news;
+
+  Task<Result<PeerAnswer>> on_request(Caller caller, peer::Request request,
+                                      Payload payload) override;
+  void on_broadcast(NodeId from, broadcast::Message message) override;
+  void on_link_up(NodeId node) override;
+  void on_link_down(NodeId) override {}
+
+  NodeKeys keys;
+  SimRuntime runtime;
+  MemoryStore store;
+  Mesh mesh;
+  SimLinks links;
+  std::optional<SignedRoster> remembered;  ///< the roster this node said it is settled under
+  std::unique_ptr<Replica> replica;
+  std::unique_ptr<Reconcile> reconcile;
+
+ private:
+  void apply_roster();
+  Task<void> answer_get(NodeId to, broadcast::Get get);
+
+  SimNodeOptions options_;
+  std::set<OwnerId> owners_;
+  std::vector<std::unique_ptr<Replica>> old_replicas_;  ///< coroutines may still be in them
+};
+
+}  // namespace zerodb::sim

@@ -1,0 +1,108 @@
+#pragma once
+// Virtual time and seeded randomness for a whole mesh in one thread. Nothing here waits: when no
+// coroutine can go on, the clock jumps to the next event. A run is decided by its seed, which every
+// failing test prints; SEED=... in the environment runs it again. One thread.
+
+#include <asio/async_result.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <stdexcept>
+
+#include "node/runtime.hpp"
+
+namespace zerodb::sim {
+
+class World {
+ public:
+  World();
+  explicit World(std::uint64_t seed);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  std::uint64_t seed() const { return seed_; }
+  asio::io_context& io() { return io_; }
+
+  std::uint64_t now_us() const { return now_us_; }
+  std::uint64_t now_ms() const { return now_us_ / 1000; }
+
+  /// Uniform in [low, high].
+  std::uint64_t random_between(std::uint64_t low, std::uint64_t high);
+  /// True with probability `per_mille` / 1000.
+  bool chance(unsigned per_mille) { return random_between(1, 1000) <= per_mille; }
+  void random(MutableBytes out);
+
+  /// Runs `event` when the virtual clock is `us` further.
+  void after_us(std::uint64_t us, std::function<void()> event);
+
+  Task<void> sleep_us(std::uint64_t us);
+
+  /// Runs until `done()` or until `limit` of virtual time has passed; answers done().
+  bool run_until(const std::function<bool()>& done, Milliseconds limit);
+  /// Lets `duration` of virtual time pass.
+  void run_for(Milliseconds duration);
+
+  /// Runs `coroutine` to its end, and everything else meanwhile; throws if it takes longer than
+  /// `limit` of virtual time.
+  template <class T>
+  T run(Task<T> coroutine, Milliseconds limit = std::chrono::minutes(30));
+  void run(Task<void> coroutine, Milliseconds limit = std::chrono::minutes(30));
+
+  /// Drops every pending event and unwinds the coroutines that waited for one.
+  void drop_everything();
+
+ private:
+  template <class T>
+  static Task<void> keep_result(Task<T> coroutine, std::optional<T>& result) {
+    result.emplace(co_await std::move(coroutine));
+  }
+  void run_ready();
+  /// Moves the clock to the next event and runs it; false if there is none by `deadline_us`.
+  bool step(std::uint64_t deadline_us);
+
+  std::uint64_t seed_;
+  Catch::ScopedMessage seed_message_;
+  std::mt19937_64 random_;
+  asio::io_context io_;
+  std::uint64_t now_us_ = 1'000'000;
+  std::multimap<std::uint64_t, std::function<void()>> events_;
+};
+
+template <class T>
+T World::run(Task<T> coroutine, Milliseconds limit) {
+  std::optional<T> result;
+  run(keep_result(std::move(coroutine), result), limit);
+  return std::move(*result);
+}
+
+/// One node's view of the world: its clock may be wrong.
+class SimRuntime : public Runtime {
+ public:
+  explicit SimRuntime(World& world, std::int64_t clock_skew_ms = 0)
+      : world_(world), clock_skew_ms_(clock_skew_ms) {}
+
+  asio::any_io_executor executor() override { return world_.io().get_executor(); }
+  std::uint64_t now_ms() override;
+  std::uint64_t steady_ms() override { return world_.now_ms(); }
+  void random(MutableBytes out) override { world_.random(out); }
+  Task<void> sleep(Milliseconds duration) override;
+  /// Runs `work` inline, between two short delays.
+  Task<void> run_blocking(std::function<void()> work) override;
+
+  void set_clock_skew(std::int64_t ms) { clock_skew_ms_ = ms; }
+
+ private:
+  World& world_;
+  std::int64_t clock_skew_ms_;
+};
+
+}  // namespace zerodb::sim
