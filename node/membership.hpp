@@ -1,0 +1,64 @@
+#pragma once
+// Who belongs to the mesh and where they listen, as it changes: greetings, rosters, node records,
+// invites and joining. Works without sockets and files: it is told what arrives and says what to
+// keep. One thread: the node's executor.
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "bus/zmq_links.hpp"
+#include "node/node_context.hpp"
+
+namespace zerodb {
+
+/// What outlives a restart, as it was kept.
+struct MembershipState {
+  std::vector<Bytes> records;  ///< signed node records, unchecked
+  Bytes invites;               ///< as Membership gave it to be kept; empty at first
+};
+
+/// How to keep it: each call is durable when it returns.
+struct MembershipFiles {
+  std::function<Status(const SignedRoster&)> save_roster;
+  std::function<Status(const std::vector<Bytes>&)> save_records;
+  std::function<Status(ByteView)> save_invites;
+};
+
+class Membership {
+ public:
+  /// `keys` outlives this. `mesh_key` only on a node that may invite.
+  Membership(NodeContext context, const NodeKeys& keys, std::optional<SigningKey> mesh_key,
+             MembershipState state, MembershipFiles files);
+  ~Membership();
+
+  /// Where this node listens from now on; signs a new record if that changed.
+  Status set_own_address(const std::string& endpoint, const std::string& broadcast_endpoint);
+
+  /// Told when members(), invites() or an address changed.
+  void on_change(std::function<void()> observer);
+
+  std::vector<Member> members() const;  ///< all others, with the addresses known
+  std::set<NodeId> invites() const;     ///< public keys of live invites
+  std::optional<PeerAddress> address_of(const NodeId& node) const;
+  bool holds_mesh_key() const;
+
+  // Greetings, both ways.
+  peer::Hello hello() const;
+  void on_hello_answered(NodeId from, const peer::Hello::Reply& reply);
+  Task<Result<PeerAnswer>> on_hello(NodeId from, peer::Hello request);
+  Task<Result<PeerAnswer>> on_get_roster(NodeId from);
+
+  /// A ticket for one node to join by. `denied` without the mesh key, naming who may hold it.
+  Result<std::string> invite(const client::Invite& request, const OwnerKeys* owner);
+
+  /// `invite` is the key the caller came with. Works once; the same node may ask again.
+  Task<Result<PeerAnswer>> on_join(NodeId invite, peer::Join request);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace zerodb
