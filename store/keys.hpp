@@ -7,7 +7,7 @@
 #include <memory>
 #include <string_view>
 
-#include "store/ids.hpp"
+#include "store/hash.hpp"
 
 namespace zerodb {
 
@@ -87,7 +87,7 @@ class OwnerKeys {
   /// Keyed BLAKE2b-256 of the name: the same on all of the owner's gateways, secret to others.
   HashedKey hash_name(std::string_view name) const;
 
-  const Secret<32>& wrap_key() const { return wrap_key_; }            ///< seals manifests' private part
+  const Secret<32>& wrap_key() const { return wrap_key_; }  ///< seals manifests' private part
   const Secret<32>& catalogue_key() const { return catalogue_key_; }  ///< seals local catalogues
 
  private:

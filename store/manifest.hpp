@@ -42,7 +42,8 @@ struct Manifest {
   ChunkBinding binding() const { return {object, blob_id}; }
 };
 
-/// What only the owner may read. A tombstone keeps the name and nothing else.
+/// What only the owner may read. A tombstone keeps the name and nothing else: its content key and
+/// its manifest's key commitment, size, chunk count and root are zero.
 struct PrivatePart {
   std::string name;
   std::string media_type;
@@ -51,6 +52,11 @@ struct PrivatePart {
   ContentKey content_key;
 };
 
+/// `invalid` if the name, media type or attributes are longer than a manifest can hold, or not
+/// UTF-8.
+Status check_private_part(const PrivatePart& part);
+
+/// For a part that check_private_part() has let pass.
 /// Binds owner, hashed key and blob id; does not depend on the version, so that a version can be
 /// moved on without sealing again.
 Bytes seal_private_part(const OwnerKeys& keys, const Manifest& about, const PrivatePart& part);
