@@ -24,12 +24,11 @@ class Mesh {
   bool adopt(SignedRoster roster);
   void on_change(std::function<void()> observer) { observers_.push_back(std::move(observer)); }
 
-  bool is_placed_here(Partition partition) const {
-    return placement_.is_placed(self_, partition);
-  }
+  bool is_placed_here(Partition partition) const { return placement_.is_placed(self_, partition); }
 
   /// Whether "I do not have it" from this node means anything for `partition`: not while the
-  /// partition is being taken over from the nodes that held it before a roster change.
+  /// partition is being taken over from the nodes that held it before a roster change, and not for
+  /// a partition placed elsewhere.
   bool is_settled(Partition partition) const;
 
   /// Called when every partition placed here has been taken over under the roster `version`.
@@ -43,8 +42,7 @@ class Mesh {
   NodeId self_;
   SignedRoster roster_;
   Placement placement_;
-  std::optional<SignedRoster> settled_roster_;
-  Placement settled_placement_;
+  std::vector<bool> settled_;  ///< per partition: placed here and held here, ever since settle()
   std::vector<std::function<void()>> observers_;
 };
 

@@ -69,7 +69,7 @@ class SignedRoster {
 struct NodeRecord {
   NodeId node;
   std::uint64_t sequence = 0;
-  std::string endpoint;            ///< "tcp://host:port"
+  std::string endpoint;  ///< "tcp://host:port"
   std::string broadcast_endpoint;
 
   template <class Self, class Visitor>
@@ -96,6 +96,8 @@ class SignedRecord {
   Bytes wire_;
 };
 
+/// `invalid`, saying what is allowed.
 Status check_node_name(std::string_view name);
+Status check_zone(std::string_view zone);
 
 }  // namespace zerodb
