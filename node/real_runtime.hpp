@@ -1,0 +1,31 @@
+#pragma once
+// The Runtime of a running node: an io_context for protocol code, a pool of threads for disk and
+// chunk crypto, the machine's clocks. All calls are made on the io_context's thread.
+
+#include <asio/io_context.hpp>
+#include <asio/thread_pool.hpp>
+
+#include "node/runtime.hpp"
+
+namespace zerodb {
+
+class RealRuntime : public Runtime {
+ public:
+  /// `io` outlives the runtime.
+  RealRuntime(asio::io_context& io, std::size_t threads);
+  /// Waits for the work under way. What it would have resumed stays with the io_context.
+  ~RealRuntime() override;
+
+  asio::any_io_executor executor() override { return io_.get_executor(); }
+  std::uint64_t now_ms() override;
+  std::uint64_t steady_ms() override;
+  void random(MutableBytes out) override;
+  Task<void> sleep(Milliseconds duration) override;
+  Task<void> run_blocking(std::function<void()> work) override;
+
+ private:
+  asio::io_context& io_;
+  asio::thread_pool pool_;
+};
+
+}  // namespace zerodb

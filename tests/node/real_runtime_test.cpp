@@ -1,0 +1,81 @@
+#include "node/real_runtime.hpp"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "tests/node/rosters.hpp"
+
+using namespace zerodb;
+
+namespace {
+
+struct Seen {
+  std::thread::id before, during, after;
+  int result = 0;
+};
+
+Task<void> work_elsewhere(Runtime& runtime, Seen& seen) {
+  seen.before = std::this_thread::get_id();
+  const auto work = [&seen] {
+    seen.during = std::this_thread::get_id();
+    return 42;
+  };
+  seen.result = co_await offload(runtime, work);
+  seen.after = std::this_thread::get_id();
+}
+
+Task<void> count_after(Runtime& runtime, Milliseconds pause, std::atomic<int>& count) {
+  co_await runtime.sleep(pause);
+  co_await runtime.run_blocking([&count] { ++count; });
+}
+
+}  // namespace
+
+TEST_CASE("real_runtime: work runs on another thread and its result comes back to ours", "[node]") {
+  asio::io_context io;
+  RealRuntime runtime(io, 2);
+  Seen seen;
+  spawn(runtime, work_elsewhere(runtime, seen));
+  io.run();
+  CHECK(seen.result == 42);
+  CHECK(seen.before == std::this_thread::get_id());
+  CHECK(seen.after == std::this_thread::get_id());
+  CHECK(seen.during != std::this_thread::get_id());
+}
+
+TEST_CASE("real_runtime: many sleeps and pieces of work at once all end", "[node]") {
+  asio::io_context io;
+  RealRuntime runtime(io, 3);
+  std::atomic<int> count = 0;
+  for (int i = 0; i < 500; ++i)
+    spawn(runtime, count_after(runtime, Milliseconds(i % 7), count));
+  io.run();
+  CHECK(count == 500);
+}
+
+TEST_CASE("real_runtime: dropped with work under way, it waits for the work alone", "[node]") {
+  asio::io_context io;
+  std::atomic<int> count = 0;
+  {
+    RealRuntime runtime(io, 2);
+    for (int i = 0; i < 20; ++i)
+      spawn(runtime, count_after(runtime, Milliseconds(0), count));
+    while (count == 0)
+      io.run_one();
+  }
+  CHECK(count >= 1);
+}
+
+TEST_CASE("real_runtime: clocks and randomness are the machine's", "[node]") {
+  asio::io_context io;
+  RealRuntime runtime(io, 1);
+  CHECK(runtime.now_ms() > 1'600'000'000'000);
+  const auto steady = runtime.steady_ms();
+  CHECK(runtime.steady_ms() >= steady);
+  std::array<std::uint8_t, 32> one{};
+  std::array<std::uint8_t, 32> other{};
+  runtime.random(one);
+  runtime.random(other);
+  CHECK(one != other);
+}
