@@ -1,6 +1,7 @@
 #pragma once
 // zerodb::Client: the blocking client of a node, for programs and for zdb. One thread at a time.
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -12,13 +13,15 @@
 
 namespace zerodb {
 
-/// Fills the span from the front and answers how much; 0 at the end. May block.
+/// Fills the span from the front and answers how much; 0 at the end. May block; a source that may
+/// wait for more than some seconds answers `busy` instead ("nothing yet, ask again"), so that the
+/// client can keep its upload alive meanwhile. Any other error ends the put.
 using ByteSource = std::function<Result<std::size_t>(MutableBytes)>;
 /// Takes the next bytes, in order.
 using ByteSink = std::function<Status(ByteView)>;
 
 struct PutOptions {
-  std::optional<std::uint64_t> size;  ///< when known; lets small objects go in one round trip
+  std::optional<std::uint64_t> size;  ///< when known: exactly so many bytes are taken
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
@@ -29,11 +32,17 @@ struct ByteRange {
   std::optional<std::uint64_t> last;  ///< inclusive; to the end if absent
 };
 
+struct ClientOptions {
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds answer_timeout{120'000};  ///< without a word from a connected node
+};
+
 class Client {
  public:
   /// Connects to the node whose data folder is `folder` (its client.sock). `io` when no node
-  /// answers there, with what to do about it.
-  static Result<Client> connect(const std::filesystem::path& folder);
+  /// answers there, `invalid` when the path is too long for a socket; both say what to do. When
+  /// the node stops, calls fail with `io`; later ones try to connect again.
+  static Result<Client> connect(const std::filesystem::path& folder, ClientOptions options = {});
 
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;

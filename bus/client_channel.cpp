@@ -1,0 +1,207 @@
+#include "bus/client_channel.hpp"
+
+#include <unistd.h>
+#include <cstring>
+
+#include "bus/client_socket_path.hpp"
+#include "bus/codec.hpp"
+
+namespace zerodb {
+
+namespace {
+
+constexpr const char* monitor_address = "inproc://client-monitor";
+constexpr int watched_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                               ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+constexpr std::int64_t frame_bytes_max = std::int64_t{2} << 20;
+
+using Clock = std::chrono::steady_clock;
+
+std::chrono::milliseconds until(Clock::time_point deadline) {
+  return std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()),
+                  std::chrono::milliseconds{0});
+}
+
+Error of_zmq(std::string_view doing, const zmq::error_t& error) {
+  return {Errc::io, std::string(doing) + ": " + error.what()};
+}
+
+/// What can be known without connecting: most often, that no node runs here at all.
+Status check_socket_file(const std::filesystem::path& folder) {
+  const auto path = client_socket_path(folder);
+  if (!path) return fail(path.error());
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder, ignored)) {
+    return fail(Errc::io, printable(folder.string()) +
+                              ": there is no such folder; make a node there with: zerodb-node "
+                              "init --data " +
+                              printable(folder.string()));
+  }
+  if (::access(path->c_str(), F_OK) != 0) return fail(no_node_on(folder));
+  if (::access(path->c_str(), R_OK | W_OK) != 0) {
+    return fail(Errc::denied, printable(path->string()) + ": " + std::strerror(errno) +
+                                  ": use it as the user who runs the node");
+  }
+  return {};
+}
+
+}  // namespace
+
+ClientChannel::ClientChannel(std::filesystem::path folder, ClientOptions options)
+    : folder_(std::move(folder)),
+      options_(options),
+      context_(1),
+      socket_(context_, zmq::socket_type::dealer),
+      monitor_(context_, zmq::socket_type::pair) {}
+
+Result<std::unique_ptr<ClientChannel>> ClientChannel::open(const std::filesystem::path& folder,
+                                                           ClientOptions options) {
+  if (auto there = check_socket_file(folder); !there) return fail(std::move(there.error()));
+  try {
+    auto channel = std::unique_ptr<ClientChannel>(new ClientChannel(folder, options));
+    if (auto connected = channel->connect(); !connected) return fail(std::move(connected.error()));
+    return channel;
+  } catch (const zmq::error_t& error) {
+    return fail(of_zmq("cannot start ZeroMQ", error));
+  }
+}
+
+Status ClientChannel::connect() {
+  socket_.set(zmq::sockopt::linger, 0);
+  socket_.set(zmq::sockopt::immediate, true);
+  socket_.set(zmq::sockopt::maxmsgsize, frame_bytes_max);
+  socket_.set(zmq::sockopt::sndtimeo, static_cast<int>(options_.connect_timeout.count()));
+  monitor_.set(zmq::sockopt::linger, 0);
+  if (zmq_socket_monitor(socket_.handle(), monitor_address, watched_events) != 0) {
+    throw zmq::error_t();
+  }
+  monitor_.connect(monitor_address);
+  socket_.connect(endpoint_of(*client_socket_path(folder_)));
+  return wait_for_node();
+}
+
+Status ClientChannel::wait_for_node() {
+  const auto deadline = Clock::now() + options_.connect_timeout;
+  refused_ = false;
+  for (read_monitor(); !connected_; read_monitor()) {
+    if (refused_) return fail(no_node_on(folder_));
+    const auto left = until(deadline);
+    if (left.count() == 0) {
+      return fail(Errc::io, "the node on " + printable(folder_.string()) +
+                                " does not answer: is it stopped or hung?");
+    }
+    if (auto waited = wait(left); !waited) return waited;
+  }
+  return {};
+}
+
+/// Until the socket or the monitor has something to read, or the time is over.
+Status ClientChannel::wait(std::chrono::milliseconds timeout) {
+  zmq_pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0},
+                            {monitor_.handle(), 0, ZMQ_POLLIN, 0}};
+  if (zmq_poll(items, 2, timeout.count()) < 0 && zmq_errno() != EINTR) {
+    return fail(of_zmq("cannot wait for the node", zmq::error_t()));
+  }
+  return {};
+}
+
+void ClientChannel::read_monitor() {
+  for (;;) {
+    zmq::message_t event;
+    zmq::message_t address;
+    if (!monitor_.recv(event, zmq::recv_flags::dontwait)) return;
+    static_cast<void>(monitor_.recv(address, zmq::recv_flags::dontwait));
+    std::uint16_t kind = 0;
+    std::memcpy(&kind, event.data(), std::min(sizeof kind, event.size()));
+    connected_ = kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    refused_ = !connected_;
+    lost_ = lost_ || kind == ZMQ_EVENT_DISCONNECTED;
+  }
+}
+
+Error ClientChannel::gone() const {
+  return {Errc::io, "the node on " + printable(folder_.string()) +
+                        " stopped; start it with: zerodb-node run --data " +
+                        printable(folder_.string())};
+}
+
+Status ClientChannel::begin() {
+  try {
+    read_monitor();
+    if (!connected_) {
+      if (auto back = wait_for_node(); !back) return back;
+    }
+    lost_ = false;
+    return {};
+  } catch (const zmq::error_t& error) {
+    return fail(of_zmq("cannot connect to the node", error));
+  }
+}
+
+Result<std::uint64_t> ClientChannel::send(const client::Request& request, zmq::message_t payload) {
+  try {
+    read_monitor();
+    if (lost_) return fail(gone());
+    const auto header = codec::encode(++last_id_, request);
+    zmq::message_t first(header.data(), header.size());
+    if (!socket_.send(first, zmq::send_flags::sndmore)) return fail(gone());
+    if (!socket_.send(payload, zmq::send_flags::none)) return fail(gone());
+    return last_id_;
+  } catch (const zmq::error_t& error) {
+    return fail(of_zmq("cannot send to the node", error));
+  }
+}
+
+/// True if a whole reply was waiting.
+Result<bool> ClientChannel::receive_now(Answer& answer) {
+  zmq::message_t header;
+  if (!socket_.recv(header, zmq::recv_flags::dontwait)) return false;
+  bool more = header.more();
+  if (more) {
+    static_cast<void>(socket_.recv(answer.payload));
+    more = answer.payload.more();
+  }
+  for (zmq::message_t rest; more; more = rest.more())
+    static_cast<void>(socket_.recv(rest));
+  auto decoded = codec::decode_client_reply({header.data<std::uint8_t>(), header.size()});
+  if (!decoded) {
+    return fail("the node's answer is not understood (is it of another version?)",
+                std::move(decoded.error().error));
+  }
+  answer.id = decoded->id;
+  answer.reply = std::move(decoded->message);
+  return true;
+}
+
+Result<ClientChannel::Answer> ClientChannel::receive() {
+  const auto deadline = Clock::now() + options_.answer_timeout;
+  try {
+    for (;;) {
+      Answer answer{0, fail(Errc::invalid, ""), {}};
+      read_monitor();
+      const auto received = receive_now(answer);
+      if (!received) return fail(received.error());
+      if (*received) return answer;
+      if (lost_) return fail(gone());
+      const auto left = until(deadline);
+      if (left.count() == 0) {
+        return fail(Errc::timeout,
+                    "the node on " + printable(folder_.string()) + " said nothing for " +
+                        std::to_string(options_.answer_timeout.count() / 1000) + " s");
+      }
+      if (auto waited = wait(left); !waited) return fail(std::move(waited.error()));
+    }
+  } catch (const zmq::error_t& error) {
+    return fail(of_zmq("cannot receive from the node", error));
+  }
+}
+
+Result<ClientChannel::Answer> ClientChannel::receive_for(std::uint64_t id) {
+  for (;;) {
+    auto answer = receive();
+    if (!answer || answer->id == id) return answer;
+  }
+}
+
+}  // namespace zerodb

@@ -1,0 +1,97 @@
+#pragma once
+// The client's end of the connection to its node: requests out, replies in, and a watch on whether
+// the node is still there. Inside of Client; one thread at a time.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include <zmq.hpp>
+
+#include "bus/client.hpp"
+
+namespace zerodb {
+
+class ClientChannel {
+ public:
+  /// The reply to one request.
+  struct Answer {
+    std::uint64_t id = 0;
+    Result<client::Reply> reply;
+    zmq::message_t payload;
+  };
+
+  template <class Reply>
+  struct Typed {
+    Reply message;
+    zmq::message_t payload;
+  };
+
+  static Result<std::unique_ptr<ClientChannel>> open(const std::filesystem::path& folder,
+                                                     ClientOptions options);
+
+  /// To be called before the first request of an operation: the node is there, perhaps again.
+  Status begin();
+
+  /// Hands a request over to be sent; answers its id.
+  Result<std::uint64_t> send(const client::Request& request, zmq::message_t payload = {});
+
+  /// The next reply, to whichever request. An error here is of the connection: `io` when the node
+  /// is gone (every request without a reply is lost), `timeout` when it says nothing.
+  Result<Answer> receive();
+
+  /// One request and its reply; replies to earlier requests are dropped.
+  template <class Request>
+  Result<Typed<typename Request::Reply>> call(Request request, zmq::message_t payload = {});
+
+  /// The reply's message, if it is of the type the request asks for.
+  template <class Reply>
+  static Result<Reply> expect(Result<client::Reply> reply);
+
+ private:
+  ClientChannel(std::filesystem::path folder, ClientOptions options);
+
+  Status connect();
+  Status wait_for_node();
+  Status wait(std::chrono::milliseconds timeout);
+  void read_monitor();
+  Result<Answer> receive_for(std::uint64_t id);
+  Result<bool> receive_now(Answer& answer);
+  Error gone() const;
+
+  std::filesystem::path folder_;
+  ClientOptions options_;
+  zmq::context_t context_;
+  zmq::socket_t socket_;
+  zmq::socket_t monitor_;
+  bool connected_ = false;
+  bool refused_ = false;  ///< an attempt to connect failed
+  bool lost_ = false;     ///< the connection broke, and with it the requests under way
+  std::uint64_t last_id_ = 0;
+};
+
+template <class Reply>
+Result<Reply> ClientChannel::expect(Result<client::Reply> reply) {
+  if (!reply) return fail(std::move(reply.error()));
+  auto* message = std::get_if<Reply>(&*reply);
+  if (message == nullptr) {
+    return fail(Errc::invalid, "the node gave another answer than '" + std::string(Reply::name) +
+                                   "': is it of another version?");
+  }
+  return std::move(*message);
+}
+
+template <class Request>
+Result<ClientChannel::Typed<typename Request::Reply>> ClientChannel::call(Request request,
+                                                                          zmq::message_t payload) {
+  using Reply = typename Request::Reply;
+  const auto id = send(client::Request(std::move(request)), std::move(payload));
+  if (!id) return fail(id.error());
+  auto answer = receive_for(*id);
+  if (!answer) return fail(std::move(answer.error()));
+  auto message = expect<Reply>(std::move(answer->reply));
+  if (!message) return fail(std::move(message.error()));
+  return Typed<Reply>{std::move(*message), std::move(answer->payload)};
+}
+
+}  // namespace zerodb
