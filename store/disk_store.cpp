@@ -1,0 +1,315 @@
+#include "store/disk_store.hpp"
+
+#include <chrono>
+#include <map>
+#include <set>
+
+#include "store/blob_format.hpp"
+#include "store/store_format.hpp"
+
+namespace zerodb {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t sweep_batch_versions = 256;
+
+std::uint64_t system_now_ms() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(
+      duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+Root root_of(const Leaf& leaf) {
+  RootHasher hasher;
+  hasher.add(leaf);
+  return hasher.finish();
+}
+
+CommitOutcome superseded_by(std::optional<SignedManifest> standing) {
+  return {.kind = CommitOutcome::Kind::superseded, .standing = std::move(standing)};
+}
+
+Status check_index(const SignedManifest& manifest, std::uint64_t index) {
+  if (manifest->is_tombstone()) return fail(Errc::invalid, "a tombstone has no chunks");
+  if (index < manifest->chunk_count) return {};
+  return fail(Errc::invalid, "chunk " + std::to_string(index) + " of a blob of " +
+                                 std::to_string(manifest->chunk_count));
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------- opening
+
+DiskStore::DiskStore(const StoreOptions& options, FolderLock lock)
+    : lock_(std::move(lock)),
+      folder_(options.folder),
+      now_ms_(options.now_ms ? options.now_ms : system_now_ms),
+      blobs_(options.folder, options.reserve_bytes) {}
+
+Result<std::unique_ptr<DiskStore>> DiskStore::open(const StoreOptions& options) {
+  if (auto made = make_folders(options.folder); !made) return fail(std::move(made.error()));
+  auto lock = FolderLock::take(options.folder / "lock");
+  if (!lock) return fail(std::move(lock.error()));
+  std::unique_ptr<DiskStore> store(new DiskStore(options, std::move(*lock)));
+  if (auto ready = store->prepare(); !ready) return fail(std::move(ready.error()));
+  return store;
+}
+
+Status DiskStore::prepare() {
+  if (auto known = check_store_format(folder_); !known) return known;
+  if (auto ready = blobs_.prepare(); !ready) return ready;
+  auto index = Index::open(folder_ / "index");
+  if (!index) return fail(std::move(index.error()));
+  index_ = std::move(*index);
+  if (auto synced = sync_folder(folder_); !synced) return synced;
+  return index_->for_each_latest([this](const Counted& latest) { tally_.add(latest); });
+}
+
+// ------------------------------------------------------------------------------------- commits
+
+Result<DiskStore::Standing> DiskStore::standing_against(const SignedManifest& manifest) const {
+  auto latest = index_->latest(manifest->object);
+  if (!latest) return fail(std::move(latest.error()));
+  const bool is_later = *latest && (*latest)->is_later_than(manifest);
+  return Standing{.latest = std::move(*latest), .is_later = is_later};
+}
+
+/// A failed write of the index may or may not have reached the disk: nothing is undone after it.
+Status DiskStore::note_index_write(Status written) {
+  return blobs_.note_sync(std::move(written));
+}
+
+/// The caller holds the object's mutex and made the sealed bytes durable.
+Result<CommitOutcome> DiskStore::record(const SignedManifest& manifest, const Standing& before,
+                                        std::optional<ByteView> inline_value) {
+  const bool is_new = !before.latest || before.latest->hash() != manifest.hash();
+  std::optional<Counted> replaced;
+  if (before.latest) replaced = counted(*before.latest);
+  Index::Addition addition{.manifest = manifest,
+                           .inline_value = inline_value,
+                           .superseded = std::nullopt,
+                           .superseded_ms = now_ms_()};
+  if (is_new && replaced) addition.superseded = replaced->entry;
+  if (auto written = note_index_write(index_->add(addition)); !written) {
+    return fail(std::move(written.error()));
+  }
+  tally_.replace(replaced ? &*replaced : nullptr, counted(manifest));
+  return CommitOutcome{.kind = CommitOutcome::Kind::stored, .standing = manifest};
+}
+
+Status DiskStore::check_inline(const SignedManifest& manifest, ByteView sealed) const {
+  if (manifest->is_tombstone()) {
+    if (sealed.empty()) return {};
+    return fail(Errc::invalid,
+                "commit: a tombstone with " + std::to_string(sealed.size()) + " sealed bytes");
+  }
+  if (!manifest->is_inline() || manifest->chunk_count != 1) {
+    return fail(Errc::invalid, "commit: " + std::to_string(manifest->size) +
+                                   " bytes are too many to be kept inline; upload them");
+  }
+  if (sealed.size() != blob_format::sealed_bytes_of(manifest.manifest())) {
+    return fail(Errc::invalid, "commit: the sealed chunk has not the size the manifest says");
+  }
+  if (root_of(leaf_of(sealed)) == manifest->root) return blobs_.check_space();
+  return fail(Errc::corrupt, "commit: the sealed chunk does not give the manifest's root");
+}
+
+Result<CommitOutcome> DiskStore::commit_inline(const SignedManifest& manifest, ByteView sealed) {
+  if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
+  if (auto right = check_inline(manifest, sealed); !right) return fail(std::move(right.error()));
+  const std::lock_guard guard(mutex_of(manifest->object));
+  auto before = standing_against(manifest);
+  if (!before) return fail(std::move(before.error()));
+  if (before->is_later) return superseded_by(std::move(before->latest));
+  std::optional<ByteView> inline_value;
+  if (!manifest->is_tombstone()) inline_value = sealed;
+  return record(manifest, *before, inline_value);
+}
+
+Result<std::unique_ptr<Upload>> DiskStore::begin_upload(const UploadSpec& spec) {
+  auto upload = blobs_.begin(spec);
+  if (!upload) return fail(std::move(upload.error()));
+  return std::unique_ptr<Upload>(std::move(*upload));
+}
+
+Result<CommitOutcome> DiskStore::commit_upload(Upload& upload, const SignedManifest& manifest) {
+  auto* blob = dynamic_cast<BlobUpload*>(&upload);
+  if (blob == nullptr) return fail(Errc::invalid, "commit: an upload of another store");
+  if (manifest->is_tombstone() || manifest->is_inline()) {
+    return fail(Errc::invalid, "commit: tombstones and objects of up to " +
+                                   std::to_string(inline_bytes_max) + " bytes are kept inline");
+  }
+  if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
+  const auto no_writes = blob->stop_writes();
+  // Looked at twice: first to spare the disk, then with the object's mutex, which is not held
+  // while much is synced.
+  auto before = standing_against(manifest);
+  if (!before) return fail(std::move(before.error()));
+  if (before->is_later) return superseded_by(std::move(before->latest));
+  if (auto right = blob->check(manifest); !right) return fail(std::move(right.error()));
+  if (auto sealed = blob->seal(manifest); !sealed) return fail(std::move(sealed.error()));
+
+  const std::lock_guard guard(mutex_of(manifest->object));
+  before = standing_against(manifest);
+  if (!before) return fail(std::move(before.error()));
+  if (before->is_later) return superseded_by(std::move(before->latest));
+  if (auto placed = blobs_.place(*blob); !placed) return fail(std::move(placed.error()));
+  return record(manifest, *before, std::nullopt);
+}
+
+/// True if the sealed bytes of `kept` are those `manifest` describes, and are here.
+bool DiskStore::holds_blob_of(const SignedManifest& manifest, const SignedManifest& kept) const {
+  const bool same = kept->kind == manifest->kind && kept->root == manifest->root &&
+                    kept->size == manifest->size && kept->chunk_bytes == manifest->chunk_bytes &&
+                    kept->chunk_count == manifest->chunk_count;
+  if (!same) return false;
+  if (manifest->is_inline()) return index_->inline_value(manifest->binding()).has_value();
+  return blobs_.holds(manifest->binding());
+}
+
+Result<CommitOutcome> DiskStore::commit_version(const SignedManifest& manifest) {
+  if (manifest->is_tombstone()) return commit_inline(manifest, {});
+  if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
+  const std::lock_guard guard(mutex_of(manifest->object));
+  auto before = standing_against(manifest);
+  if (!before) return fail(std::move(before.error()));
+  if (before->is_later) return superseded_by(std::move(before->latest));
+  const auto kept = index_->find(manifest->object, manifest->blob_id);
+  if (!kept) return fail(kept.error());
+  if (!*kept || !holds_blob_of(manifest, **kept)) {
+    return CommitOutcome{.kind = CommitOutcome::Kind::blob_missing,
+                         .standing = std::move(before->latest)};
+  }
+  return record(manifest, *before, std::nullopt);
+}
+
+// ------------------------------------------------------------------------------------- reading
+
+Result<std::optional<SignedManifest>> DiskStore::latest(const ObjectId& object) {
+  return index_->latest(object);
+}
+
+Result<std::optional<SignedManifest>> DiskStore::find(const ObjectId& object,
+                                                      const BlobId& blob_id) {
+  return index_->find(object, blob_id);
+}
+
+Result<Payload> DiskStore::read_chunk(const SignedManifest& manifest, std::uint64_t index) {
+  if (auto right = check_index(manifest, index); !right) return fail(std::move(right.error()));
+  if (manifest->is_inline()) return index_->inline_value(manifest->binding());
+  return blobs_.read_chunk(manifest.manifest(), index);
+}
+
+Result<std::vector<Leaf>> DiskStore::read_leaves(const SignedManifest& manifest,
+                                                 std::uint64_t first, std::size_t count) {
+  if (manifest->is_tombstone() || first >= manifest->chunk_count) return std::vector<Leaf>{};
+  count = std::min<std::uint64_t>(count, manifest->chunk_count - first);
+  if (count == 0) return std::vector<Leaf>{};
+  if (!manifest->is_inline()) return blobs_.read_leaves(manifest.manifest(), first, count);
+  const auto chunk = index_->inline_value(manifest->binding());
+  if (!chunk) return fail(chunk.error());
+  return std::vector<Leaf>{leaf_of(chunk->view())};
+}
+
+std::vector<PartitionDigest> DiskStore::digests() {
+  return tally_.digests();
+}
+
+Result<EntryPage> DiskStore::entries(const EntryQuery& query) {
+  return index_->entries(query);
+}
+
+StoreStats DiskStore::stats() {
+  const auto counts = tally_.counts();
+  const auto space = disk_space(folder_).value_or(DiskSpace{});
+  return {.objects = counts.objects,
+          .tombstones = counts.tombstones,
+          .blob_bytes = counts.blob_bytes,
+          .free_bytes = space.free_bytes,
+          .total_bytes = space.total_bytes,
+          .uploads = blobs_.uploads(),
+          .suspect = !blobs_.check_trusted()};
+}
+
+// ------------------------------------------------------------------------------------ sweeping
+
+struct DiskStore::SweepPlan {
+  std::vector<Index::Removal> removals;
+  std::vector<ChunkBinding> blob_files;  ///< to unlink once the removals are durable
+  SweepReport report;
+};
+
+/// A blob goes with the latest version that refers to it.
+Result<DiskStore::SweepPlan> DiskStore::plan_sweep(
+    const std::vector<Index::Superseded>& batch) const {
+  SweepPlan plan;
+  std::map<ObjectId, std::vector<Index::Holder>> kept;
+  for (const auto& old : batch) {
+    plan.removals.push_back({.line = old.line, .key = old.key, .inline_value = std::nullopt});
+    auto& versions = kept[old.entry.object];
+    if (versions.empty()) {
+      auto read = index_->versions(old.entry.object);
+      if (!read) return fail(std::move(read.error()));
+      versions = std::move(*read);
+    }
+    const auto self = std::ranges::find(versions, old.key, &Index::Holder::key);
+    if (self == versions.end()) continue;  // the line outlived its version
+    ++plan.report.versions;
+    const auto& head = self->head;
+    const auto same_blob = [&](const auto& other) { return other.head.blob_id == head.blob_id; };
+    if (head.kind == ObjectKind::tombstone || std::any_of(versions.begin(), self, same_blob)) {
+      continue;
+    }
+    const ChunkBinding binding{.object = old.entry.object, .blob_id = head.blob_id};
+    if (head.sealed_bytes <= inline_bytes_max + chunk_overhead_bytes) {
+      plan.removals.back().inline_value = binding;
+    } else {
+      plan.blob_files.push_back(binding);
+    }
+    plan.report.bytes += head.sealed_bytes;
+  }
+  return plan;
+}
+
+Result<SweepReport> DiskStore::sweep_batch(const std::vector<Index::Superseded>& batch) {
+  // In order of the stripes: two sweeps at once cannot wait for each other, and all else holds one.
+  std::set<std::size_t> wanted;
+  for (const auto& old : batch)
+    wanted.insert(stripe_of(old.entry.object));
+  std::vector<std::unique_lock<std::mutex>> guards;
+  for (const auto stripe : wanted)
+    guards.emplace_back(mutexes_[stripe]);
+  auto plan = plan_sweep(batch);
+  if (!plan) return fail(std::move(plan.error()));
+  if (auto written = note_index_write(index_->remove(plan->removals)); !written) {
+    return fail(std::move(written.error()));
+  }
+  for (const auto& binding : plan->blob_files) {
+    if (auto removed = blobs_.remove(binding); !removed) return fail(std::move(removed.error()));
+  }
+  return plan->report;
+}
+
+Result<SweepReport> DiskStore::sweep(std::uint64_t superseded_before_ms) {
+  SweepReport total;
+  for (;;) {
+    if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
+    const auto batch = index_->superseded_before(superseded_before_ms, sweep_batch_versions);
+    if (!batch) return fail(batch.error());
+    if (batch->empty()) return total;
+    const auto report = sweep_batch(*batch);
+    if (!report) return fail(report.error());
+    total.versions += report->versions;
+    total.bytes += report->bytes;
+  }
+}
+
+Result<std::unique_ptr<Store>> open_store(const StoreOptions& options) {
+  auto store = DiskStore::open(options);
+  if (!store) return fail("store " + options.folder.string(), std::move(store.error()));
+  return std::unique_ptr<Store>(std::move(*store));
+}
+
+}  // namespace zerodb

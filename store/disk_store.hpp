@@ -1,0 +1,65 @@
+#pragma once
+// The store on a real disk: an Index and Blobs, and the rules by which versions take each other's
+// place. Thread-safe: a check and the write that follows from it hold the object's mutex, of which
+// there are many; nothing else is held across a write, so that writers share fsyncs.
+
+#include "store/blobs.hpp"
+#include "store/index.hpp"
+
+namespace zerodb {
+
+class DiskStore final : public Store {
+ public:
+  static Result<std::unique_ptr<DiskStore>> open(const StoreOptions& options);
+
+  Result<std::optional<SignedManifest>> latest(const ObjectId& object) override;
+  Result<std::optional<SignedManifest>> find(const ObjectId& object,
+                                             const BlobId& blob_id) override;
+  Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) override;
+  Result<std::unique_ptr<Upload>> begin_upload(const UploadSpec& spec) override;
+  Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest) override;
+  Result<CommitOutcome> commit_version(const SignedManifest& manifest) override;
+  Result<Payload> read_chunk(const SignedManifest& manifest, std::uint64_t index) override;
+  Result<std::vector<Leaf>> read_leaves(const SignedManifest& manifest, std::uint64_t first,
+                                        std::size_t count) override;
+  std::vector<PartitionDigest> digests() override;
+  Result<EntryPage> entries(const EntryQuery& query) override;
+  StoreStats stats() override;
+  Result<SweepReport> sweep(std::uint64_t superseded_before_ms) override;
+
+ private:
+  static constexpr std::size_t stripes = 256;
+
+  /// What stands before a commit, and whether the commit may go on.
+  struct Standing {
+    std::optional<SignedManifest> latest;
+    bool is_later = false;  ///< than the manifest to commit
+  };
+
+  DiskStore(const StoreOptions& options, FolderLock lock);
+
+  Status prepare();
+  std::size_t stripe_of(const ObjectId& object) const { return IdHash{}(object) % stripes; }
+  std::mutex& mutex_of(const ObjectId& object) { return mutexes_[stripe_of(object)]; }
+
+  Result<Standing> standing_against(const SignedManifest& manifest) const;
+  Status check_inline(const SignedManifest& manifest, ByteView sealed) const;
+  bool holds_blob_of(const SignedManifest& manifest, const SignedManifest& kept) const;
+  Result<CommitOutcome> record(const SignedManifest& manifest, const Standing& before,
+                               std::optional<ByteView> inline_value);
+  Status note_index_write(Status written);
+
+  struct SweepPlan;
+  Result<SweepPlan> plan_sweep(const std::vector<Index::Superseded>& batch) const;
+  Result<SweepReport> sweep_batch(const std::vector<Index::Superseded>& batch);
+
+  const FolderLock lock_;  ///< first, so that it goes last
+  const std::filesystem::path folder_;
+  const std::function<std::uint64_t()> now_ms_;
+  Blobs blobs_;
+  std::unique_ptr<Index> index_;
+  Tally tally_;
+  std::array<std::mutex, stripes> mutexes_;
+};
+
+}  // namespace zerodb

@@ -1,0 +1,323 @@
+#include "store/index.hpp"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+namespace zerodb {
+
+namespace {
+
+using rocksdb::ColumnFamilyHandle;
+using rocksdb::ColumnFamilyOptions;
+using rocksdb::Slice;
+
+constexpr std::size_t cache_bytes = 64 << 20;
+constexpr std::size_t write_buffer_bytes = 16 << 20;
+constexpr std::size_t write_buffers_bytes = 64 << 20;
+constexpr std::uint64_t wal_bytes_max = 128 << 20;
+constexpr int open_files_max = 256;
+constexpr std::uint64_t inline_blob_bytes_min = 4096;
+constexpr std::size_t page_entries_max = 65536;
+
+std::string_view view_of(const Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+Errc code_of(const rocksdb::Status& status) {
+  if (status.IsNotFound()) return Errc::not_found;
+  if (status.IsCorruption()) return Errc::corrupt;
+  if (status.IsNoSpace()) return Errc::full;
+  return Errc::io;
+}
+
+tl::unexpected<Error> index_failure(std::string_view doing, const rocksdb::Status& status) {
+  return fail(code_of(status), "index: cannot " + std::string(doing) + ": " + status.ToString());
+}
+
+rocksdb::DBOptions db_options() {
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.db_write_buffer_size = write_buffers_bytes;
+  options.max_total_wal_size = wal_bytes_max;
+  options.max_background_jobs = 2;
+  options.max_open_files = open_files_max;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = 1 << 20;
+  options.info_log_level = rocksdb::WARN_LEVEL;
+  options.track_and_verify_wals_in_manifest = true;
+  return options;
+}
+
+rocksdb::BlockBasedTableOptions table_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions options;
+  options.block_cache = cache;
+  options.cache_index_and_filter_blocks = true;
+  options.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  return options;
+}
+
+ColumnFamilyOptions family_options(const rocksdb::BlockBasedTableOptions& table) {
+  ColumnFamilyOptions options;
+  options.write_buffer_size = write_buffer_bytes;
+  options.compression = rocksdb::kLZ4Compression;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+/// Looking for the latest version is a seek to the object; Bloom filters are over objects.
+ColumnFamilyOptions version_options(rocksdb::BlockBasedTableOptions table) {
+  table.whole_key_filtering = false;
+  auto options = family_options(table);
+  options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(index_key::object_bytes));
+  options.memtable_prefix_bloom_size_ratio = 0.1;
+  return options;
+}
+
+/// Ciphertext does not compress; values live beside the tree, so that compaction does not copy
+/// them.
+ColumnFamilyOptions inline_options(const rocksdb::BlockBasedTableOptions& table) {
+  auto options = family_options(table);
+  options.compression = rocksdb::kNoCompression;
+  options.enable_blob_files = true;
+  options.min_blob_size = inline_blob_bytes_min;
+  options.enable_blob_garbage_collection = true;
+  return options;
+}
+
+/// The same for every writer, so that their fsyncs are shared.
+rocksdb::WriteOptions durable() {
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  return options;
+}
+
+/// Within one object.
+rocksdb::ReadOptions within_object() {
+  rocksdb::ReadOptions options;
+  options.prefix_same_as_start = true;
+  return options;
+}
+
+/// Across objects, up to `bound`, which must outlive the iterator.
+rocksdb::ReadOptions across_objects(const Slice* bound) {
+  rocksdb::ReadOptions options;
+  options.total_order_seek = true;
+  options.iterate_upper_bound = bound;
+  return options;
+}
+
+using Iterator = std::unique_ptr<rocksdb::Iterator>;
+
+/// From the latest version of one object to the next object's.
+void skip_to_next_object(rocksdb::Iterator& at) {
+  const std::string object(index_key::object_part(view_of(at.key())));
+  at.Next();
+  if (!at.Valid() || !at.key().starts_with(object)) return;
+  at.Seek(index_key::after_all(object));
+}
+
+}  // namespace
+
+struct Index::Impl {
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<ColumnFamilyHandle*> families;
+  ColumnFamilyHandle* by_version = nullptr;
+  ColumnFamilyHandle* by_blob = nullptr;
+  ColumnFamilyHandle* by_supersession = nullptr;
+
+  ~Impl() {
+    for (auto* family : families)
+      db->DestroyColumnFamilyHandle(family);
+    if (db) db->Close().PermitUncheckedError();
+  }
+
+  Iterator iterate(const rocksdb::ReadOptions& options) const {
+    return Iterator(db->NewIterator(options, by_version));
+  }
+
+  /// Visits the versions of an object, latest first, until `visit` answers true.
+  template <class Visit>
+  Status walk(const ObjectId& object, Visit visit) const {
+    const auto at = iterate(within_object());
+    for (at->Seek(index_key::of_object(object)); at->Valid(); at->Next()) {
+      const Result<bool> done = visit(view_of(at->key()), view_of(at->value()));
+      if (!done) return fail(done.error());
+      if (*done) return {};
+    }
+    if (!at->status().ok()) return index_failure("read versions", at->status());
+    return {};
+  }
+};
+
+Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Index::~Index() = default;
+
+Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder) {
+  const auto table = table_options(rocksdb::NewLRUCache(cache_bytes));
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families{
+      {rocksdb::kDefaultColumnFamilyName, family_options(table)},
+      {"versions", version_options(table)},
+      {"inline", inline_options(table)},
+      {"superseded", family_options(table)}};
+  auto impl = std::make_unique<Impl>();
+  rocksdb::DB* db = nullptr;
+  const auto status =
+      rocksdb::DB::Open(db_options(), folder.string(), families, &impl->families, &db);
+  impl->db.reset(db);
+  if (status.IsIOError() && status.ToString().find("lock ") != std::string::npos) {
+    return fail(Errc::busy, "another process has " + folder.string() + " open");
+  }
+  if (!status.ok()) return index_failure("open " + folder.string(), status);
+  impl->by_version = impl->families[1];
+  impl->by_blob = impl->families[2];
+  impl->by_supersession = impl->families[3];
+  return std::unique_ptr<Index>(new Index(std::move(impl)));
+}
+
+Result<std::optional<SignedManifest>> Index::latest(const ObjectId& object) const {
+  std::optional<SignedManifest> found;
+  auto walked = impl_->walk(object, [&](std::string_view, std::string_view value) -> Result<bool> {
+    auto manifest = index_key::decode_manifest(value);
+    if (!manifest) return fail(std::move(manifest.error()));
+    found = std::move(*manifest);
+    return true;
+  });
+  if (!walked) return fail(std::move(walked.error()));
+  return found;
+}
+
+Result<std::optional<SignedManifest>> Index::find(const ObjectId& object,
+                                                  const BlobId& blob_id) const {
+  std::optional<SignedManifest> found;
+  auto walked = impl_->walk(object, [&](std::string_view, std::string_view value) -> Result<bool> {
+    const auto head = index_key::decode_head(value);
+    if (!head) return fail(head.error());
+    if (head->blob_id != blob_id) return false;
+    auto manifest = index_key::decode_manifest(value);
+    if (!manifest) return fail(std::move(manifest.error()));
+    found = std::move(*manifest);
+    return true;
+  });
+  if (!walked) return fail(std::move(walked.error()));
+  return found;
+}
+
+Status Index::add(const Addition& addition) {
+  const auto& manifest = addition.manifest;
+  rocksdb::WriteBatch batch;
+  batch.Put(impl_->by_version, index_key::of_entry(counted(manifest).entry),
+            index_key::encode_value(manifest));
+  if (addition.inline_value) {
+    batch.Put(impl_->by_blob, index_key::of_blob(manifest->binding()),
+              Slice(as_text(*addition.inline_value)));
+  }
+  if (addition.superseded) {
+    const auto key = index_key::of_entry(*addition.superseded);
+    batch.Put(impl_->by_supersession, index_key::of_superseded(addition.superseded_ms, key), "");
+  }
+  const auto status = impl_->db->Write(durable(), &batch);
+  if (!status.ok()) return index_failure("write", status);
+  return {};
+}
+
+Result<Payload> Index::inline_value(const ChunkBinding& binding) const {
+  auto kept = std::make_shared<std::string>();
+  const auto status = impl_->db->Get(rocksdb::ReadOptions(), impl_->by_blob,
+                                     index_key::of_blob(binding), kept.get());
+  if (status.IsNotFound()) {
+    return fail(Errc::not_found, "blob " + binding.blob_id.hex() + " is not here");
+  }
+  if (!status.ok()) return index_failure("read an inline value", status);
+  const auto view = as_bytes(*kept);
+  return Payload(std::move(kept), view);
+}
+
+Result<EntryPage> Index::entries(const EntryQuery& query) const {
+  const auto prefix = query.owner ? index_key::of_owner(query.partition, *query.owner)
+                                  : index_key::of_partition(query.partition);
+  const auto end = index_key::after_all(prefix);
+  const Slice bound(end);
+  const auto after = query.after ? index_key::after_all(index_key::of_object(*query.after)) : "";
+  const auto limit = std::clamp<std::size_t>(query.limit, 1, page_entries_max);
+  EntryPage page;
+  const auto at = impl_->iterate(across_objects(&bound));
+  for (at->Seek(std::max(prefix, after)); at->Valid(); skip_to_next_object(*at)) {
+    if (page.entries.size() == limit) {
+      page.next_after = page.entries.back().object;
+      break;
+    }
+    auto entry = index_key::decode(view_of(at->key()));
+    if (!entry) return fail(std::move(entry.error()));
+    page.entries.push_back(*entry);
+  }
+  if (!at->status().ok()) return index_failure("list entries", at->status());
+  return page;
+}
+
+Status Index::for_each_latest(const std::function<void(const Counted&)>& visit) const {
+  auto options = across_objects(nullptr);
+  options.fill_cache = false;
+  const auto at = impl_->iterate(options);
+  for (at->SeekToFirst(); at->Valid(); skip_to_next_object(*at)) {
+    const auto entry = index_key::decode(view_of(at->key()));
+    if (!entry) return fail(entry.error());
+    const auto head = index_key::decode_head(view_of(at->value()));
+    if (!head) return fail(head.error());
+    visit({.entry = *entry,
+           .tombstone = head->kind == ObjectKind::tombstone,
+           .sealed_bytes = head->sealed_bytes});
+  }
+  if (!at->status().ok()) return index_failure("scan", at->status());
+  return {};
+}
+
+Result<std::vector<Index::Superseded>> Index::superseded_before(std::uint64_t ms,
+                                                                std::size_t limit) const {
+  const auto end = index_key::superseded_bound(ms);
+  const Slice bound(end);
+  const Iterator at(impl_->db->NewIterator(across_objects(&bound), impl_->by_supersession));
+  std::vector<Superseded> lines;
+  for (at->SeekToFirst(); at->Valid() && lines.size() < limit; at->Next()) {
+    const auto key = index_key::superseded_key(view_of(at->key()));
+    if (!key) return fail(key.error());
+    auto entry = index_key::decode(*key);
+    if (!entry) return fail(std::move(entry.error()));
+    lines.push_back({.line = at->key().ToString(), .key = std::string(*key), .entry = *entry});
+  }
+  if (!at->status().ok()) return index_failure("list superseded versions", at->status());
+  return lines;
+}
+
+Result<std::vector<Index::Holder>> Index::versions(const ObjectId& object) const {
+  std::vector<Holder> holders;
+  auto walked =
+      impl_->walk(object, [&](std::string_view key, std::string_view value) -> Result<bool> {
+        const auto head = index_key::decode_head(value);
+        if (!head) return fail(head.error());
+        holders.push_back({.key = std::string(key), .head = *head});
+        return false;
+      });
+  if (!walked) return fail(std::move(walked.error()));
+  return holders;
+}
+
+Status Index::remove(const std::vector<Removal>& removals) {
+  rocksdb::WriteBatch batch;
+  for (const auto& removal : removals) {
+    batch.Delete(impl_->by_version, removal.key);
+    batch.Delete(impl_->by_supersession, removal.line);
+    if (removal.inline_value) {
+      batch.Delete(impl_->by_blob, index_key::of_blob(*removal.inline_value));
+    }
+  }
+  const auto status = impl_->db->Write(durable(), &batch);
+  if (!status.ok()) return index_failure("drop superseded versions", status);
+  return {};
+}
+
+}  // namespace zerodb

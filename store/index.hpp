@@ -1,0 +1,70 @@
+#pragma once
+// The index of one store, in RocksDB: signed manifests by object and version, inline values beside
+// them, and which versions were superseded when. Thread-safe; whoever checks before writing keeps
+// others off the object meanwhile. Layout: FORMAT.md.
+
+#include <functional>
+
+#include "store/index_key.hpp"
+
+namespace zerodb {
+
+class Index {
+ public:
+  /// Opens or creates. `busy` when another process has it open, `corrupt` when it is damaged.
+  static Result<std::unique_ptr<Index>> open(const std::filesystem::path& folder);
+  ~Index();
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  Result<std::optional<SignedManifest>> latest(const ObjectId& object) const;
+  /// The latest version with this blob.
+  Result<std::optional<SignedManifest>> find(const ObjectId& object, const BlobId& blob_id) const;
+
+  struct Addition {
+    const SignedManifest& manifest;
+    std::optional<ByteView> inline_value;  ///< the sealed chunk, for an inline object
+    std::optional<Entry> superseded;       ///< the version it takes the place of
+    std::uint64_t superseded_ms = 0;
+  };
+  /// One batch, durable on return.
+  Status add(const Addition& addition);
+
+  /// `not_found` if there is none.
+  Result<Payload> inline_value(const ChunkBinding& binding) const;
+
+  Result<EntryPage> entries(const EntryQuery& query) const;
+  Status for_each_latest(const std::function<void(const Counted&)>& visit) const;
+
+  /// A superseded version, and the line that says so.
+  struct Superseded {
+    std::string line;
+    std::string key;
+    Entry entry;
+  };
+  /// Oldest first.
+  Result<std::vector<Superseded>> superseded_before(std::uint64_t ms, std::size_t limit) const;
+
+  /// A kept version, latest first in lists.
+  struct Holder {
+    std::string key;
+    index_key::ValueHead head;
+  };
+  Result<std::vector<Holder>> versions(const ObjectId& object) const;
+
+  struct Removal {
+    std::string line;
+    std::string key;
+    std::optional<ChunkBinding> inline_value;  ///< goes too
+  };
+  /// One batch, durable on return.
+  Status remove(const std::vector<Removal>& removals);
+
+ private:
+  struct Impl;
+  explicit Index(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace zerodb

@@ -1,0 +1,57 @@
+#pragma once
+// Running sums over the latest versions a store keeps: a digest per partition, and counts.
+// Thread-safe.
+
+#include <mutex>
+#include <vector>
+
+#include "store/store.hpp"
+
+namespace zerodb {
+
+/// One latest version, as far as sums need it.
+struct Counted {
+  Entry entry;
+  bool tombstone = false;
+  std::uint64_t sealed_bytes = 0;
+};
+Counted counted(const SignedManifest& manifest);
+
+/// An unsigned number modulo 2^128.
+struct Sum128 {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+
+  static Sum128 from(ByteView bytes);  ///< of the first 16 bytes, big-endian
+  PartitionDigest bytes() const;
+  Sum128& operator+=(const Sum128& other);
+  Sum128& operator-=(const Sum128& other);
+};
+
+/// What an entry adds to its partition's digest.
+Sum128 digest_of(const Entry& entry);
+
+class Tally {
+ public:
+  struct Counts {
+    std::uint64_t objects = 0;
+    std::uint64_t tombstones = 0;
+    std::uint64_t blob_bytes = 0;
+  };
+
+  Tally() : sums_(partition_count) {}
+
+  void add(const Counted& latest) { replace(nullptr, latest); }
+  /// `latest` stands where `before` stood (nothing if null).
+  void replace(const Counted* before, const Counted& latest);
+
+  std::vector<PartitionDigest> digests() const;
+  Counts counts() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Sum128> sums_;
+  Counts counts_;
+};
+
+}  // namespace zerodb
