@@ -65,4 +65,8 @@ Result<HostPort> parse_endpoint(std::string_view text) {
   return parsed;
 }
 
+std::string with_host(const std::string& endpoint, const std::string& host) {
+  return std::string(scheme) + host + endpoint.substr(endpoint.rfind(':'));
+}
+
 }  // namespace zerodb

@@ -27,4 +27,7 @@ Result<HostPort> parse_host_port(std::string_view text);
 /// Like parse_host_port, for "tcp://HOST:PORT" that can be dialled: no wildcard, no port 0.
 Result<HostPort> parse_endpoint(std::string_view text);
 
+/// `endpoint` ("tcp://HOST:PORT") with another host.
+std::string with_host(const std::string& endpoint, const std::string& host);
+
 }  // namespace zerodb

@@ -5,7 +5,6 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
-#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "store/hash.hpp"
@@ -19,6 +18,22 @@ std::uint64_t milliseconds_of() {
   const auto since = Clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(std::chrono::duration_cast<Milliseconds>(since).count());
 }
+
+/// In the set for as long as it lives, however its coroutine ends.
+class Sleeper {
+ public:
+  Sleeper(std::shared_ptr<std::set<asio::steady_timer*>> all, asio::steady_timer& timer)
+      : all_(std::move(all)), timer_(timer) {
+    all_->insert(&timer_);
+  }
+  ~Sleeper() { all_->erase(&timer_); }
+  Sleeper(const Sleeper&) = delete;
+  Sleeper& operator=(const Sleeper&) = delete;
+
+ private:
+  std::shared_ptr<std::set<asio::steady_timer*>> all_;
+  asio::steady_timer& timer_;
+};
 
 }  // namespace
 
@@ -40,8 +55,15 @@ void RealRuntime::random(MutableBytes out) {
   fill_random(out);
 }
 
+void RealRuntime::stop() {
+  stopped_ = true;
+  for (auto* sleeper : *sleepers_)
+    sleeper->cancel();
+}
+
 Task<void> RealRuntime::sleep(Milliseconds duration) {
-  asio::steady_timer timer(io_, duration);
+  asio::steady_timer timer(io_, stopped_ ? Milliseconds(0) : duration);
+  const Sleeper listed(sleepers_, timer);
   asio::error_code cancelled;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
 }

@@ -2,7 +2,11 @@
 // The Runtime of a running node: an io_context for protocol code, a pool of threads for disk and
 // chunk crypto, the machine's clocks. All calls are made on the io_context's thread.
 
+#include <memory>
+#include <set>
+
 #include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/thread_pool.hpp>
 
 #include "node/runtime.hpp"
@@ -16,6 +20,11 @@ class RealRuntime : public Runtime {
   /// Waits for the work under way. What it would have resumed stays with the io_context.
   ~RealRuntime() override;
 
+  /// Wakes every sleeper; from now on sleep() returns at once, so that loops see that it is over.
+  void stop();
+  /// Waits for the work under way; none may follow.
+  void join() { pool_.join(); }
+
   asio::any_io_executor executor() override { return io_.get_executor(); }
   std::uint64_t now_ms() override;
   std::uint64_t steady_ms() override;
@@ -24,8 +33,12 @@ class RealRuntime : public Runtime {
   Task<void> run_blocking(std::function<void()> work) override;
 
  private:
+  using Sleepers = std::set<asio::steady_timer*>;
+
   asio::io_context& io_;
   asio::thread_pool pool_;
+  std::shared_ptr<Sleepers> sleepers_ = std::make_shared<Sleepers>();  ///< sleepers may outlive us
+  bool stopped_ = false;
 };
 
 }  // namespace zerodb

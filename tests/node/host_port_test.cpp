@@ -34,3 +34,8 @@ TEST_CASE("host_port: an endpoint must be one that others can dial", "[node]") {
     CHECK_FALSE(parse_endpoint(text));
   }
 }
+
+TEST_CASE("host_port: the announced host takes the place of the one listened on", "[node]") {
+  CHECK(with_host("tcp://0.0.0.0:7710", "node1.example") == "tcp://node1.example:7710");
+  CHECK(with_host("tcp://[::]:1", "[fd00::1]") == "tcp://[fd00::1]:1");
+}

@@ -54,6 +54,19 @@ TEST_CASE("real_runtime: many sleeps and pieces of work at once all end", "[node
   CHECK(count == 500);
 }
 
+TEST_CASE("real_runtime: stopped, it wakes those who sleep and lets nobody sleep again", "[node]") {
+  asio::io_context io;
+  RealRuntime runtime(io, 1);
+  std::atomic<int> count = 0;
+  spawn(runtime, count_after(runtime, std::chrono::hours(1), count));
+  io.poll();
+  CHECK(count == 0);
+  runtime.stop();
+  spawn(runtime, count_after(runtime, std::chrono::hours(1), count));
+  io.run();
+  CHECK(count == 2);
+}
+
 TEST_CASE("real_runtime: dropped with work under way, it waits for the work alone", "[node]") {
   asio::io_context io;
   std::atomic<int> count = 0;
