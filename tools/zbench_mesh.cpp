@@ -1,0 +1,183 @@
+#include "tools/zbench_mesh.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+extern char** environ;
+
+namespace zerodb::bench {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto start_timeout = 30s;
+
+fs::path program_folder() {
+  return fs::read_symlink("/proc/self/exe").parent_path();
+}
+
+/// A child whose standard output can be read line by line.
+struct Child {
+  pid_t pid = -1;
+  int out = -1;
+};
+
+Result<Child> run(std::vector<std::string> words, const fs::path& log) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return fail(Errc::io, "cannot make a pipe");
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+  posix_spawn_file_actions_addopen(&actions, 2, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  std::vector<char*> argv;
+  for (auto& word : words)
+    argv.push_back(word.data());
+  argv.push_back(nullptr);
+  Child child{.out = ends[0]};
+  const int error = posix_spawn(&child.pid, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  if (error != 0) {
+    close(ends[0]);
+    return fail(Errc::io, "cannot run " + words[0] + "; is it beside zbench?");
+  }
+  return child;
+}
+
+/// True once the child printed a line that begins with `word`; false at its end or the deadline.
+bool wait_for_line(int out, std::string_view word) {
+  const auto deadline = std::chrono::steady_clock::now() + start_timeout;
+  std::string text;
+  while (text.find(word) == std::string::npos || text.back() != '\n') {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    pollfd waiting{.fd = out, .events = POLLIN, .revents = 0};
+    if (left.count() <= 0 || poll(&waiting, 1, static_cast<int>(left.count())) <= 0) return false;
+    char buffer[4096];
+    const auto got = read(out, buffer, sizeof buffer);
+    if (got <= 0) return false;
+    text.append(buffer, static_cast<std::size_t>(got));
+  }
+  return true;
+}
+
+Status run_to_end(std::vector<std::string> words, const fs::path& log) {
+  const std::string doing = words[0] + " " + words[1];
+  auto child = run(std::move(words), log);
+  if (!child) return fail(std::move(child.error()));
+  close(child->out);
+  int status = 0;
+  waitpid(child->pid, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  std::stringstream said;
+  said << std::ifstream(log).rdbuf();
+  return fail(Errc::io, doing + " failed: " + said.str());
+}
+
+}  // namespace
+
+Usage usage_of(pid_t pid) {
+  Usage usage;
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(stat, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 2));
+  std::string skipped;
+  for (int i = 0; i < 11; ++i)
+    fields >> skipped;
+  double user_ticks = 0;
+  double system_ticks = 0;
+  fields >> user_ticks >> system_ticks;
+  usage.cpu_s = (user_ticks + system_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  while (std::getline(status, line)) {
+    if (line.starts_with("VmHWM:")) usage.peak_bytes = std::stoull(line.substr(6)) * 1024;
+  }
+  return usage;
+}
+
+Result<std::unique_ptr<BenchMesh>> BenchMesh::start(unsigned nodes, const fs::path& parent) {
+  std::unique_ptr<BenchMesh> mesh(new BenchMesh);
+  std::string pattern = (parent / "zbench-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) {
+    return fail(Errc::io, parent.string() + ": cannot make a folder here; choose one with --data");
+  }
+  mesh->root_ = pattern;
+  std::string ticket;
+  for (unsigned i = 1; i <= nodes; ++i) {
+    if (i > 1) {
+      auto founder = mesh->connect(0);
+      if (!founder) return fail(std::move(founder.error()));
+      auto invited = founder->invite({.share_owner = true});
+      if (!invited) return fail("invite", std::move(invited.error()));
+      ticket = std::move(*invited);
+    }
+    if (auto added = mesh->add_node("bench" + std::to_string(i), ticket); !added)
+      return fail(std::move(added.error()));
+  }
+  if (auto linked = mesh->wait_for_links(); !linked) return fail(std::move(linked.error()));
+  return mesh;
+}
+
+Status BenchMesh::add_node(const std::string& name, const std::string& ticket) {
+  const auto program = (program_folder() / "zerodb-node").string();
+  const auto folder = root_ / name;
+  const auto log = root_ / (name + ".log");
+  std::vector<std::string> words{program, ticket.empty() ? "init" : "join"};
+  if (!ticket.empty()) words.push_back(ticket);
+  words.insert(words.end(), {"--data", folder.string(), "--name", name, "--listen", "127.0.0.1:0"});
+  if (auto made = run_to_end(std::move(words), log); !made) return made;
+
+  auto child = run({program, "run", "--data", folder.string()}, log);
+  if (!child) return fail(std::move(child.error()));
+  daemons_.push_back({folder, child->pid});
+  const bool ready = wait_for_line(child->out, "ready");
+  close(child->out);
+  if (ready) return {};
+  std::stringstream said;
+  said << std::ifstream(log).rdbuf();
+  return fail(Errc::io, name + " did not become ready: " + said.str());
+}
+
+Status BenchMesh::wait_for_links() {
+  const auto deadline = std::chrono::steady_clock::now() + start_timeout;
+  for (std::size_t node = 0; node < size(); ++node) {
+    auto client = connect(node);
+    if (!client) return fail(std::move(client.error()));
+    for (;;) {
+      auto status = client->status();
+      if (!status) return fail("status", std::move(status.error()));
+      std::size_t up = 0;
+      for (const auto& member : status->members)
+        up += member.up || member.here ? 1U : 0U;
+      if (up == size()) break;
+      if (std::chrono::steady_clock::now() > deadline)
+        return fail(Errc::timeout, "the daemons did not find each other");
+      std::this_thread::sleep_for(20ms);
+    }
+  }
+  return {};
+}
+
+BenchMesh::~BenchMesh() {
+  for (const auto& daemon : daemons_)
+    kill(daemon.pid, SIGTERM);
+  for (const auto& daemon : daemons_)
+    waitpid(daemon.pid, nullptr, 0);
+  std::error_code ignored;
+  if (!root_.empty()) fs::remove_all(root_, ignored);
+}
+
+}  // namespace zerodb::bench

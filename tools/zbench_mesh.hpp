@@ -1,0 +1,53 @@
+#pragma once
+// A mesh of real daemons for a benchmark: separate processes on loopback, in a folder of their
+// own that is removed with the mesh. One thread.
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bus/client.hpp"
+
+namespace zerodb::bench {
+
+/// What a process has used so far.
+struct Usage {
+  double cpu_s = 0;
+  std::uint64_t peak_bytes = 0;  ///< of resident memory, since it started
+};
+
+/// Of this process or of a child.
+Usage usage_of(pid_t pid);
+
+class BenchMesh {
+ public:
+  /// Founds, joins and runs `nodes` daemons below `parent` and waits until they see each other.
+  /// All but the first share its owner, so that each is a gateway.
+  static Result<std::unique_ptr<BenchMesh>> start(unsigned nodes,
+                                                  const std::filesystem::path& parent);
+  ~BenchMesh();  ///< stops the daemons and removes their folders
+  BenchMesh(const BenchMesh&) = delete;
+  BenchMesh& operator=(const BenchMesh&) = delete;
+
+  std::size_t size() const { return daemons_.size(); }
+  Result<Client> connect(std::size_t node) const { return Client::connect(daemons_[node].folder); }
+  Usage usage(std::size_t node) const { return usage_of(daemons_[node].pid); }
+
+ private:
+  struct Daemon {
+    std::filesystem::path folder;
+    pid_t pid = -1;
+  };
+
+  BenchMesh() = default;
+  Status add_node(const std::string& name, const std::string& ticket);
+  Status wait_for_links();
+
+  std::filesystem::path root_;
+  std::vector<Daemon> daemons_;
+};
+
+}  // namespace zerodb::bench
