@@ -197,7 +197,7 @@ Result<std::optional<SignedManifest>> Index::find(const ObjectId& object,
   auto walked = impl_->walk(object, [&](std::string_view, std::string_view value) -> Result<bool> {
     const auto head = index_key::decode_head(value);
     if (!head) return fail(head.error());
-    if (head->blob_id != blob_id) return false;
+    if (head->kind == ObjectKind::tombstone || head->blob_id != blob_id) return false;
     auto manifest = index_key::decode_manifest(value);
     if (!manifest) return fail(std::move(manifest.error()));
     found = std::move(*manifest);
