@@ -1,0 +1,194 @@
+#include "node/blob_fetch.hpp"
+
+#include <algorithm>
+
+namespace zerodb {
+
+namespace {
+
+constexpr Milliseconds leaves_timeout{15'000};
+constexpr Milliseconds chunk_timeout{20'000};
+constexpr std::uint64_t leaves_per_page = 8192;
+constexpr unsigned window_chunks = 8;
+
+std::vector<Leaf> parse_leaves(ByteView payload) {
+  std::vector<Leaf> leaves;
+  leaves.reserve(payload.size() / Leaf::size);
+  for (std::size_t at = 0; at < payload.size(); at += Leaf::size) {
+    leaves.push_back(*Leaf::from(payload.subspan(at, Leaf::size)));
+  }
+  return leaves;
+}
+
+Root root_over(const std::vector<Leaf>& leaves) {
+  RootHasher hasher;
+  for (const auto& leaf : leaves)
+    hasher.add(leaf);
+  return hasher.finish();
+}
+
+}  // namespace
+
+BlobFetch::BlobFetch(NodeContext context, SignedManifest manifest,
+                     const std::vector<NodeId>& holders)
+    : context_(context), manifest_(std::move(manifest)), worker_ended_(context.runtime) {
+  for (const auto& node : holders)
+    holders_.push_back({.node = node});
+}
+
+Task<Status> BlobFetch::run() {
+  const auto self = shared_from_this();
+  if (auto space = co_await check_space(); !space) co_return fail(std::move(space.error()));
+  if (auto leaves = co_await fetch_leaves(); !leaves) co_return fail(std::move(leaves.error()));
+  const UploadSpec spec{.binding = manifest().binding(), .chunk_bytes = manifest().chunk_bytes};
+  auto upload = co_await offload(context_.runtime,
+                                 [this, &spec] { return context_.store.begin_upload(spec); });
+  if (!upload) co_return fail(std::move(upload.error()));
+  upload_ = std::move(*upload);
+  auto status = co_await fetch_chunks();
+  if (status) status = co_await commit();
+  // What is not committed leaves a file to remove: not on this thread.
+  co_await context_.runtime.run_blocking([this] { upload_.reset(); });
+  co_return status;
+}
+
+/// A size that is signed is still only somebody's word: no more leaves than could be needed.
+Task<Status> BlobFetch::check_space() {
+  const auto stats = co_await offload(context_.runtime, [this] { return context_.store.stats(); });
+  if (manifest().size <= stats.free_bytes) co_return Status();
+  co_return fail(Errc::full, "fetch: " + std::to_string(manifest().size) + " bytes, but only " +
+                                 std::to_string(stats.free_bytes) + " are free");
+}
+
+// --------------------------------------------------------------------------------------- leaves
+
+Task<Status> BlobFetch::fetch_leaves() {
+  Error last{Errc::not_found, "fetch: no node to fetch from"};
+  for (std::size_t i = 0; i < holders_.size(); ++i) {
+    auto leaves = co_await leaves_from(holders_[i].node);
+    if (!leaves) {
+      holders_[i].failures = failures_max;
+      last = std::move(leaves.error());
+      continue;
+    }
+    leaves_ = std::move(*leaves);
+    const auto root = co_await offload(context_.runtime, [this] { return root_over(leaves_); });
+    if (root == manifest().root) co_return Status();
+    holders_[i].lied = true;
+    last = {Errc::corrupt,
+            context_.mesh.describe(holders_[i].node) + ": its leaves do not give the signed root"};
+  }
+  co_return fail(std::move(last));
+}
+
+Task<Result<std::vector<Leaf>>> BlobFetch::leaves_from(NodeId node) {
+  std::vector<Leaf> leaves;
+  while (leaves.size() < manifest().chunk_count) {
+    const auto count = std::min(manifest().chunk_count - leaves.size(), leaves_per_page);
+    peer::GetLeaves request{.owner = manifest().object.owner,
+                            .hashed_key = manifest().object.hashed_key,
+                            .blob_id = manifest().blob_id,
+                            .first = leaves.size(),
+                            .count = static_cast<std::uint32_t>(count)};
+    auto page = co_await call(context_.links, node, std::move(request), Payload(), leaves_timeout);
+    if (!page) co_return fail(std::move(page.error()));
+    if (page->payload.size() != count * Leaf::size) {
+      co_return fail(Errc::invalid, context_.mesh.describe(node) + ": answered " +
+                                        std::to_string(page->payload.size()) + " bytes for " +
+                                        std::to_string(count) + " leaves");
+    }
+    const auto parsed = parse_leaves(page->payload.view());
+    leaves.insert(leaves.end(), parsed.begin(), parsed.end());
+  }
+  co_return leaves;
+}
+
+// --------------------------------------------------------------------------------------- chunks
+
+/// Told even when the worker is unwound, so that run() never waits for one that is gone.
+struct BlobFetch::WorkerEnd {
+  BlobFetch& fetch;
+  ~WorkerEnd() {
+    --fetch.workers_;
+    fetch.worker_ended_.notify();
+  }
+};
+
+Task<Status> BlobFetch::fetch_chunks() {
+  workers_ = static_cast<unsigned>(std::min<std::uint64_t>(window_chunks, manifest().chunk_count));
+  for (auto left = workers_; left > 0; --left)
+    spawn(context_.runtime, work(shared_from_this()));
+  while (workers_ > 0)
+    co_await worker_ended_.wait();
+  if (outcome_ && chunks_open_ > 0) co_return fail(Errc::io, "fetch: stopped half-way");
+  co_return outcome_;
+}
+
+Task<void> BlobFetch::work(std::shared_ptr<BlobFetch> self) {
+  const WorkerEnd end{*self};
+  while (self->outcome_ && self->next_index_ < self->manifest().chunk_count) {
+    const auto index = self->next_index_++;
+    ++self->chunks_open_;
+    auto fetched = co_await self->fetch_chunk(index);
+    --self->chunks_open_;
+    if (!fetched && self->outcome_) self->outcome_ = std::move(fetched);
+  }
+}
+
+Task<Status> BlobFetch::fetch_chunk(std::uint64_t index) {
+  Error last{Errc::not_found, "fetch: no node to fetch from"};
+  // Those that failed are asked, too, when all others have: their damage may be elsewhere.
+  for (const bool only_good : {true, false}) {
+    for (std::size_t i = 0; i < holders_.size(); ++i) {
+      if (only_good && !holders_[i].is_good()) continue;
+      auto chunk = co_await ask_for_chunk(index, i);
+      if (!chunk) {
+        last = std::move(chunk.error());
+        continue;
+      }
+      const Payload& sealed = *chunk;
+      auto leaf = co_await offload(context_.runtime, [this, index, &sealed] {
+        return upload_->write(index, sealed.view());
+      });
+      if (!leaf) co_return fail(std::move(leaf.error()));
+      if (*leaf == leaves_[index]) co_return Status();
+      holders_[i].lied = true;
+      last = {Errc::corrupt, context_.mesh.describe(holders_[i].node) + ": chunk " +
+                                 std::to_string(index) + " is damaged there"};
+    }
+  }
+  co_return fail(std::move(last));
+}
+
+/// A payload of the right size, or why that holder has none.
+Task<Result<Payload>> BlobFetch::ask_for_chunk(std::uint64_t index, std::size_t holder) {
+  const auto node = holders_[holder].node;
+  peer::GetChunk request{.owner = manifest().object.owner,
+                         .hashed_key = manifest().object.hashed_key,
+                         .blob_id = manifest().blob_id,
+                         .index = index};
+  auto answer = co_await call(context_.links, node, std::move(request), Payload(), chunk_timeout);
+  if (!answer) {
+    const bool never = answer.error().code == Errc::not_found;
+    holders_[holder].failures = never ? failures_max : holders_[holder].failures + 1;
+    co_return fail(std::move(answer.error()));
+  }
+  holders_[holder].failures = 0;
+  const auto expected =
+      chunk_size_at(index, manifest().size, manifest().chunk_bytes) + chunk_overhead_bytes;
+  if (answer->payload.size() != expected) {
+    holders_[holder].lied = true;
+    co_return fail(Errc::corrupt, context_.mesh.describe(node) + ": chunk " +
+                                      std::to_string(index) + " has the wrong size there");
+  }
+  co_return std::move(answer->payload);
+}
+
+Task<Status> BlobFetch::commit() {
+  auto outcome = co_await offload(
+      context_.runtime, [this] { return context_.store.commit_upload(*upload_, manifest_); });
+  if (!outcome) co_return fail(std::move(outcome.error()));
+  co_return Status();  // stored, or a later version arrived meanwhile: both are done
+}
+
+}  // namespace zerodb

@@ -1,0 +1,40 @@
+#pragma once
+// Asking another node what it keeps: its partition digests, and the entries of some partitions,
+// page by page. What it answers is checked for form and range, not believed. One thread: the
+// node's executor.
+
+#include "bus/links.hpp"
+#include "node/entry_codec.hpp"
+
+namespace zerodb {
+
+inline constexpr Milliseconds listing_timeout{15'000};
+
+Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node);
+
+/// `EntryListing listing(links, node, partitions, owner);
+///  while (!listing.is_done()) { auto page = co_await listing.next(); ... }`
+class EntryListing {
+ public:
+  /// `partitions` ascending. Those of all owners if `owner` is empty.
+  EntryListing(Links& links, NodeId node, std::vector<Partition> partitions,
+               std::optional<OwnerId> owner);
+
+  bool is_done() const { return partitions_.empty(); }
+
+  /// The next page: entries of the partitions asked for only. `invalid` if the node answers
+  /// nonsense or makes no progress. The listing outlives the call.
+  Task<Result<std::vector<Entry>>> next();
+
+ private:
+  Status go_on_from(const peer::GetEntries::Reply& reply);
+  Status check(const std::vector<Entry>& entries) const;
+
+  Links& links_;
+  NodeId node_;
+  std::vector<std::uint32_t> partitions_;  ///< still to be listed
+  std::optional<OwnerId> owner_;
+  std::optional<ObjectId> after_;  ///< within the first partition
+};
+
+}  // namespace zerodb

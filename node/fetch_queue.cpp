@@ -1,0 +1,141 @@
+#include "node/fetch_queue.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+
+#include "node/fetch.hpp"
+
+namespace zerodb {
+
+namespace {
+
+/// Pauses between attempts; after the last one it is left for the next round.
+constexpr std::array retry_after{Milliseconds(1'000), Milliseconds(5'000), Milliseconds(20'000)};
+
+}  // namespace
+
+void FetchTally::close_one(bool failed) {
+  --open_;
+  failed_ += failed ? 1 : 0;
+  changed_.notify();
+}
+
+Task<void> FetchTally::wait(std::shared_ptr<FetchTally> self, std::size_t most) {
+  while (self->open_ > most)
+    co_await self->changed_.wait();
+}
+
+void FetchQueue::Want::add(Want other) {
+  sources.insert(sources.end(), other.sources.begin(), other.sources.end());
+  if (!other.manifest) return;
+  if (!manifest || other.manifest->is_later_than(*manifest)) manifest = std::move(other.manifest);
+  for (const auto& node : other.holders) {
+    if (std::ranges::find(holders, node) == holders.end()) holders.push_back(node);
+  }
+}
+
+void FetchQueue::want_latest(const ObjectId& object, const NodeId& node,
+                             const std::shared_ptr<FetchTally>& tally) {
+  if (stopped_) return;
+  tally->open_one();
+  add(object, {.sources = {{.node = node, .tally = tally}}});
+}
+
+void FetchQueue::want_version(SignedManifest manifest, const std::vector<NodeId>& holders) {
+  const auto object = manifest->object;
+  if (stopped_ || (wants_.size() >= options_.backlog_max && !wants_.contains(object))) return;
+  add(object, {.manifest = std::move(manifest), .holders = holders});
+}
+
+void FetchQueue::add(const ObjectId& object, Want more) {
+  const auto [entry, is_new] = wants_.try_emplace(object);
+  entry->second.add(std::move(more));
+  if (is_new) ready_.push_back(object);
+  pump();
+}
+
+void FetchQueue::pump() {
+  while (!stopped_ && running_ < options_.fetches_max && !ready_.empty()) {
+    const auto object = ready_.front();
+    ready_.pop_front();
+    ++running_;
+    spawn(context_.runtime, work(shared_from_this(), object));
+  }
+}
+
+Task<void> FetchQueue::work(std::shared_ptr<FetchQueue> self, ObjectId object) {
+  auto& entry = self->wants_.at(object);
+  Want taken = std::exchange(entry, {.attempts = entry.attempts});
+  Want failed = co_await self->fetch(object, std::move(taken));
+  --self->running_;
+  if (self->stopped_) {
+    give_up(failed);
+    co_return;
+  }
+  self->put_back(object, std::move(failed));
+  self->pump();
+}
+
+/// Answers what is left of `want`: what failed.
+Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
+  Want failed;
+  for (auto& source : want.sources) {
+    const auto status = co_await fetch_latest(context_, object, source.node);
+    if (status) {
+      source.tally->close_one(false);
+      continue;
+    }
+    spdlog::debug("fetch {}: {}", object.hashed_key.short_hex(), status.error().what);
+    failed.sources.push_back(std::move(source));
+  }
+  if (!want.manifest) co_return failed;
+  const auto status = co_await fetch_version(context_, *want.manifest, want.holders);
+  if (status) co_return failed;
+  spdlog::debug("fetch {}: {}", object.hashed_key.short_hex(), status.error().what);
+  failed.manifest = std::move(want.manifest);
+  failed.holders = std::move(want.holders);
+  co_return failed;
+}
+
+void FetchQueue::put_back(const ObjectId& object, Want failed) {
+  auto& want = wants_.at(object);
+  const bool all_done = failed.is_empty();
+  if (all_done) want.attempts = 0;
+  if (!all_done && want.attempts < retry_after.size()) {
+    const auto pause = retry_after[want.attempts++];
+    want.add(std::move(failed));
+    spawn(context_.runtime, retry(shared_from_this(), object, pause));
+    return;
+  }
+  if (!all_done) give_up(failed);
+  if (want.is_empty()) {
+    wants_.erase(object);
+  } else {
+    want.attempts = 0;  // told of again meanwhile
+    ready_.push_back(object);
+  }
+}
+
+void FetchQueue::give_up(const Want& want) {
+  for (const auto& source : want.sources)
+    source.tally->close_one(true);
+}
+
+Task<void> FetchQueue::retry(std::shared_ptr<FetchQueue> self, ObjectId object,
+                             Milliseconds after) {
+  co_await self->context_.runtime.sleep(after);
+  if (self->stopped_) co_return;
+  self->ready_.push_back(object);
+  self->pump();
+}
+
+void FetchQueue::stop() {
+  stopped_ = true;
+  ready_.clear();
+  for (const auto& [object, want] : std::exchange(wants_, {}))
+    give_up(want);
+}
+
+}  // namespace zerodb

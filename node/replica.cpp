@@ -1,0 +1,275 @@
+#include "node/replica.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "node/entry_codec.hpp"
+#include "node/replica_work.hpp"
+
+namespace zerodb {
+
+namespace {
+
+bool is_same(const UploadSpec& one, const UploadSpec& other) {
+  return one.binding.object == other.binding.object &&
+         one.binding.blob_id == other.binding.blob_id && one.chunk_bytes == other.chunk_bytes;
+}
+
+Result<PeerAnswer> answer_to(const Result<CommitOutcome>& outcome) {
+  if (!outcome) return fail(outcome.error());
+  peer::Committed committed;
+  committed.stored = outcome->kind == CommitOutcome::Kind::stored;
+  committed.blob_missing = outcome->kind == CommitOutcome::Kind::blob_missing;
+  if (outcome->kind == CommitOutcome::Kind::superseded && outcome->standing) {
+    committed.standing = outcome->standing->wire();
+  }
+  return PeerAnswer{std::move(committed), Payload()};
+}
+
+Result<PeerAnswer> ok(Payload payload = {}) {
+  return PeerAnswer{peer::Ok{}, std::move(payload)};
+}
+
+Status check_partitions(const std::vector<std::uint32_t>& partitions) {
+  if (partitions.empty() || partitions.back() >= partition_count) {
+    return fail(Errc::invalid, "get_entries: partitions must be some of 0 to " +
+                                   std::to_string(partition_count - 1));
+  }
+  if (std::ranges::adjacent_find(partitions, std::greater_equal<>()) != partitions.end()) {
+    return fail(Errc::invalid, "get_entries: partitions must ascend");
+  }
+  return {};
+}
+
+/// An upload that is dropped removes its file: not on the network thread.
+Task<void> drop_transfers(Runtime& runtime, std::vector<std::shared_ptr<Transfer>> transfers) {
+  co_await runtime.run_blocking([&transfers] { transfers.clear(); });
+}
+
+}  // namespace
+
+class Replica::Impl {
+ public:
+  Impl(NodeContext context, const ReplicaOptions& options)
+      : context_(context), options_(options), transfers_(options) {}
+
+  NodeContext& context() { return context_; }
+  std::uint64_t now_ms() { return context_.runtime.now_ms(); }
+
+  void drop_idle_transfers() {
+    auto idle = transfers_.take_idle(context_.runtime.steady_ms());
+    if (!idle.empty()) spawn(context_.runtime, drop_transfers(context_.runtime, std::move(idle)));
+  }
+
+  Task<Result<PeerAnswer>> open(NodeId from, peer::PutOpen request);
+  Task<Result<PeerAnswer>> take_chunk(NodeId from, peer::PutChunk request, Payload payload);
+  Task<Result<PeerAnswer>> commit(NodeId from, peer::PutCommit request);
+  Task<Result<PeerAnswer>> abort(NodeId from, TransferId id);
+
+ private:
+  Result<PeerAnswer> credit() const {
+    return PeerAnswer{peer::Credit{transfers_.credit_bytes()}, Payload()};
+  }
+  /// The transfer, noted as heard of now.
+  Result<std::shared_ptr<Transfer>> hear(const TransferId& id, const NodeId& from);
+  Result<PeerAnswer> found_again(const Transfer& transfer, const UploadSpec& spec) const;
+  Status check_room(const Transfer& transfer, const Payload& payload) const;
+
+  NodeContext context_;
+  ReplicaOptions options_;
+  Transfers transfers_;
+};
+
+Result<std::shared_ptr<Transfer>> Replica::Impl::hear(const TransferId& id, const NodeId& from) {
+  auto transfer = transfers_.find(id, from);
+  if (transfer) (*transfer)->heard_ms = context_.runtime.steady_ms();
+  return transfer;
+}
+
+Result<PeerAnswer> Replica::Impl::found_again(const Transfer& transfer,
+                                              const UploadSpec& spec) const {
+  if (!is_same(transfer.spec, spec)) {
+    return fail(Errc::invalid, "put_open: the transfer was opened for another blob");
+  }
+  if (!transfer.upload) return fail(Errc::busy, "put_open: still being opened; try again");
+  return credit();
+}
+
+Task<Result<PeerAnswer>> Replica::Impl::open(NodeId from, peer::PutOpen request) {
+  const UploadSpec spec{
+      .binding = {.object = {.owner = request.owner, .hashed_key = request.hashed_key},
+                  .blob_id = request.blob_id},
+      .chunk_bytes = request.chunk_bytes};
+  if (spec.chunk_bytes == 0 || spec.chunk_bytes > chunk_bytes_max) {
+    co_return fail(Errc::invalid, "put_open: chunks of " + std::to_string(spec.chunk_bytes) +
+                                      " bytes; 1 to " + std::to_string(chunk_bytes_max) +
+                                      " are possible");
+  }
+  auto known = hear(request.transfer, from);
+  if (known) co_return found_again(**known, spec);
+  if (known.error().code != Errc::not_found) co_return fail(std::move(known.error()));
+  auto added = transfers_.add(request.transfer, from, spec, context_.runtime.steady_ms());
+  if (!added) co_return fail(std::move(added.error()));
+  const std::shared_ptr<Transfer> transfer = *added;
+  auto upload = co_await offload(context_.runtime,
+                                 [this, &spec] { return context_.store.begin_upload(spec); });
+  if (!upload) {
+    transfers_.remove(request.transfer, transfer);
+    co_return fail(std::move(upload.error()));
+  }
+  transfer->upload = std::move(*upload);
+  co_return credit();
+}
+
+Status Replica::Impl::check_room(const Transfer& transfer, const Payload& payload) const {
+  const std::size_t full = transfer.spec.chunk_bytes + chunk_overhead_bytes;
+  if (payload.size() < chunk_overhead_bytes || payload.size() > full) {
+    return fail(Errc::invalid, "put_chunk: " + std::to_string(payload.size()) +
+                                   " bytes are no sealed chunk of this transfer");
+  }
+  if (!transfer.upload) return fail(Errc::busy, "put_chunk: still being opened; try again");
+  if (transfer.committing) return fail(Errc::busy, "put_chunk: being committed");
+  const auto most = std::max<std::uint64_t>(options_.transfer_credit_bytes, full);
+  if (transfer.in_flight_bytes + payload.size() > most) {
+    return fail(Errc::busy,
+                "put_chunk: more bytes in flight than the credit of " + std::to_string(most));
+  }
+  return {};
+}
+
+Task<Result<PeerAnswer>> Replica::Impl::take_chunk(NodeId from, peer::PutChunk request,
+                                                   Payload payload) {
+  auto found = hear(request.transfer, from);
+  if (!found) co_return fail(std::move(found.error()));
+  const std::shared_ptr<Transfer> transfer = *found;
+  if (auto room = check_room(*transfer, payload); !room) co_return fail(std::move(room.error()));
+  transfer->in_flight_bytes += payload.size();
+  auto written = co_await offload(context_.runtime, [&transfer, &request, &payload] {
+    return transfer->upload->write(request.index, payload.view());
+  });
+  transfer->in_flight_bytes -= payload.size();
+  transfer->heard_ms = context_.runtime.steady_ms();
+  if (!written) co_return fail(std::move(written.error()));
+  co_return credit();
+}
+
+Task<Result<PeerAnswer>> Replica::Impl::commit(NodeId from, peer::PutCommit request) {
+  auto found = hear(request.transfer, from);
+  const auto now = now_ms();
+  if (!found && found.error().code == Errc::not_found) {
+    auto outcome = co_await offload(context_.runtime, [this, &request, now] {
+      return replica_work::commit_kept_blob(context_.store, request.manifest, now);
+    });
+    co_return answer_to(outcome);
+  }
+  if (!found) co_return fail(std::move(found.error()));
+  const std::shared_ptr<Transfer> transfer = *found;
+  if (transfer->is_busy()) co_return fail(Errc::busy, "put_commit: chunks are still being written");
+  transfer->committing = true;
+  auto outcome = co_await offload(context_.runtime, [this, &transfer, &request, now] {
+    return replica_work::commit_transfer(context_.store, *transfer, request.manifest, now);
+  });
+  transfer->committing = false;
+  transfer->heard_ms = context_.runtime.steady_ms();
+  // A superseded transfer stays: the same blob may come again under a later version.
+  if (outcome && outcome->kind == CommitOutcome::Kind::stored) {
+    transfers_.remove(request.transfer, transfer);
+  }
+  co_return answer_to(outcome);
+}
+
+Task<Result<PeerAnswer>> Replica::Impl::abort(NodeId from, TransferId id) {
+  auto found = transfers_.find(id, from);
+  if (!found && found.error().code != Errc::not_found) co_return fail(std::move(found.error()));
+  if (found) {
+    transfers_.remove(id, *found);
+    std::vector<std::shared_ptr<Transfer>> dropped;
+    dropped.push_back(std::move(*found));
+    co_await drop_transfers(context_.runtime, std::move(dropped));
+  }
+  co_return ok();
+}
+
+// --------------------------------------------------------------------------------------- facade
+
+Replica::Replica(NodeContext context, ReplicaOptions options)
+    : impl_(std::make_unique<Impl>(context, options)) {}
+Replica::~Replica() = default;
+
+Task<Result<PeerAnswer>> Replica::put_inline(NodeId, peer::PutInline request, Payload payload) {
+  auto& context = impl_->context();
+  const auto now = impl_->now_ms();
+  auto outcome = co_await offload(context.runtime, [&context, &request, &payload, now] {
+    return replica_work::commit_inline(context.store, request.manifest, payload, now);
+  });
+  co_return answer_to(outcome);
+}
+
+Task<Result<PeerAnswer>> Replica::put_open(NodeId from, peer::PutOpen request) {
+  return impl_->open(from, std::move(request));
+}
+
+Task<Result<PeerAnswer>> Replica::put_chunk(NodeId from, peer::PutChunk request, Payload payload) {
+  return impl_->take_chunk(from, std::move(request), std::move(payload));
+}
+
+Task<Result<PeerAnswer>> Replica::put_commit(NodeId from, peer::PutCommit request) {
+  return impl_->commit(from, std::move(request));
+}
+
+Task<Result<PeerAnswer>> Replica::put_abort(NodeId from, peer::PutAbort request) {
+  return impl_->abort(from, request.transfer);
+}
+
+Task<Result<PeerAnswer>> Replica::get_manifest(NodeId, peer::GetManifest request) {
+  auto& context = impl_->context();
+  // Asked before the store is: what arrives meanwhile can only make the answer better.
+  const bool settled = context.mesh.is_settled(partition_of(request.hashed_key));
+  co_return co_await offload(context.runtime, [&context, &request, settled] {
+    return replica_work::read_manifest(context.store, request, settled);
+  });
+}
+
+Task<Result<PeerAnswer>> Replica::get_chunk(NodeId, peer::GetChunk request) {
+  auto& context = impl_->context();
+  co_return co_await offload(context.runtime, [&context, &request] {
+    return replica_work::read_chunk(context.store, request);
+  });
+}
+
+Task<Result<PeerAnswer>> Replica::get_leaves(NodeId, peer::GetLeaves request) {
+  auto& context = impl_->context();
+  if (request.count == 0) co_return fail(Errc::invalid, "get_leaves: asks for none");
+  co_return co_await offload(context.runtime, [&context, &request] {
+    return replica_work::read_leaves(context.store, request);
+  });
+}
+
+Task<Result<PeerAnswer>> Replica::get_digests(NodeId) {
+  auto& context = impl_->context();
+  co_return co_await offload(context.runtime, [&context]() -> Result<PeerAnswer> {
+    return ok(Payload::take(encode_digests(context.store.digests())));
+  });
+}
+
+Task<Result<PeerAnswer>> Replica::get_entries(NodeId, peer::GetEntries request) {
+  if (auto right = check_partitions(request.partitions); !right) {
+    co_return fail(std::move(right.error()));
+  }
+  std::optional<ObjectId> after;
+  if (request.after) {
+    auto position = decode_position(*request.after);
+    if (!position) co_return fail(std::move(position.error()));
+    after = *position;
+  }
+  auto& context = impl_->context();
+  co_return co_await offload(context.runtime, [&context, &request, &after] {
+    return replica_work::read_entries(context.store, request, after);
+  });
+}
+
+void Replica::drop_idle_transfers() {
+  impl_->drop_idle_transfers();
+}
+
+}  // namespace zerodb

@@ -1,0 +1,28 @@
+#pragma once
+// What a replica does off the network thread: each function is one visit to the store, checks of
+// bytes from outside included. Blocking; thread-safe.
+
+#include "node/transfers.hpp"
+
+namespace zerodb::replica_work {
+
+/// Verifies and keeps an inline object or a tombstone.
+Result<CommitOutcome> commit_inline(Store& store, ByteView wire, const Payload& payload,
+                                    std::uint64_t now_ms);
+
+/// Verifies the manifest and commits what `transfer` carried under it.
+Result<CommitOutcome> commit_transfer(Store& store, const Transfer& transfer, ByteView wire,
+                                      std::uint64_t now_ms);
+
+/// For a commit whose transfer is gone: it may have succeeded before, with the answer lost.
+Result<CommitOutcome> commit_kept_blob(Store& store, ByteView wire, std::uint64_t now_ms);
+
+Result<PeerAnswer> read_manifest(Store& store, const peer::GetManifest& request, bool settled);
+Result<PeerAnswer> read_chunk(Store& store, const peer::GetChunk& request);
+Result<PeerAnswer> read_leaves(Store& store, const peer::GetLeaves& request);
+
+/// One page: what fits of the partitions asked for, from `after` on, and where to go on.
+Result<PeerAnswer> read_entries(Store& store, const peer::GetEntries& request,
+                                std::optional<ObjectId> after);
+
+}  // namespace zerodb::replica_work
