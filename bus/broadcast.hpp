@@ -1,0 +1,58 @@
+#pragma once
+// Broadcasts as they travel: topic, header, and the sender's signature over the header. No
+// sockets here. One thread.
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bus/message.hpp"
+#include "store/buffer.hpp"
+#include "store/keys.hpp"
+
+namespace zerodb {
+
+/// libzmq compares a subscription with the beginning of a topic: each one ends in a slash, so that
+/// none is the beginning of another.
+std::string partition_topic(Partition partition);  ///< "p/5af/"
+std::string owner_topic(const OwnerId& owner);     ///< "o/<64 hexadecimal digits>/"
+std::string get_topic();                           ///< "g/"
+
+/// What to subscribe to; all partitions are one topic, "p/".
+std::set<std::string> topics_of(const std::set<Partition>& partitions,
+                                const std::set<OwnerId>& owners);
+
+/// Signs what one node broadcasts.
+class BroadcastSealer {
+ public:
+  /// Sequence numbers go on from `now_us`, the microseconds since 1970, so that those of a
+  /// restarted node are above those it used before.
+  BroadcastSealer(const NodeId& from, const SigningKey& key, std::uint64_t now_us);
+
+  /// One message of three frames for each topic concerned.
+  std::vector<std::vector<Payload>> seal(const ObjectId& about, const broadcast::Message& message,
+                                         std::uint64_t now_ms);
+
+ private:
+  NodeId from_;
+  SigningKey key_;
+  std::uint64_t sequence_;
+};
+
+/// Opens what one node broadcasts, over a connection that keeps the order.
+class BroadcastOpener {
+ public:
+  BroadcastOpener(const NodeId& from, const SignKey& key) : from_(from), key_(key) {}
+
+  /// Nothing if it was heard before, under another topic or replayed. `invalid` when malformed,
+  /// `denied` when it names another sender, `corrupt` when the signature is wrong.
+  Result<std::optional<broadcast::Message>> open(const std::vector<Payload>& frames);
+
+ private:
+  NodeId from_;
+  SignKey key_;
+  std::uint64_t last_sequence_ = 0;
+};
+
+}  // namespace zerodb

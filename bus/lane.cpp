@@ -1,0 +1,64 @@
+#include "bus/lane.hpp"
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "bus/curve.hpp"
+
+namespace zerodb {
+
+Result<std::shared_ptr<Lane>> Lane::open(asio::io_context& io, BusContext& context,
+                                         const CurvePair& keys, const LaneOptions& options) {
+  auto opened = Socket::open(io, context, zmq::socket_type::dealer);
+  if (!opened) return fail(std::move(opened.error()));
+  auto& socket = (*opened)->zmq();
+  // IMMEDIATE keeps requests with us until there is a connection, so that they can be taken back.
+  const int immediate = 1;
+  zmq_setsockopt(socket.handle(), ZMQ_IMMEDIATE, &immediate, sizeof immediate);
+  auto ready = set_limits(socket, {.send_messages_max = options.messages_max,
+                                   .receive_messages_max = options.messages_max});
+  if (ready) ready = use_curve(socket, keys, options.server);
+  if (ready) ready = connect_to(socket, options.endpoint);
+  if (!ready) return fail(std::move(ready.error()));
+  return std::make_shared<Lane>(io, std::move(*opened), options.number);
+}
+
+Lane::Lane(asio::io_context& io, std::shared_ptr<Socket> socket, LaneNumber number)
+    : io_(io), socket_(std::move(socket)), number_(number) {}
+
+void Lane::send(std::uint64_t id, Payload header, Payload payload) {
+  ++in_flight_;
+  Parked message{id, {std::move(header), std::move(payload)}};
+  if (parked_.empty() && socket_->send(message.frames) != Sent::full) return;
+  parked_.push_back(std::move(message));
+  if (std::exchange(flushing_, true)) return;
+  asio::co_spawn(io_, flush(shared_from_this()), asio::detached);
+}
+
+asio::awaitable<void> Lane::flush(std::shared_ptr<Lane> self) {
+  while (!self->parked_.empty()) {
+    const bool open = co_await self->socket_->writable();
+    if (!open) break;
+    // Whatever waited may have been dropped meanwhile.
+    while (!self->parked_.empty() &&
+           self->socket_->send(self->parked_.front().frames) != Sent::full) {
+      self->parked_.pop_front();
+    }
+    co_await asio::post(self->io_, asio::use_awaitable);
+  }
+  self->flushing_ = false;
+}
+
+void Lane::drop(std::uint64_t id) {
+  --in_flight_;
+  std::erase_if(parked_, [id](const Parked& message) { return message.id == id; });
+}
+
+void Lane::close() {
+  socket_->close();
+  parked_.clear();
+}
+
+}  // namespace zerodb

@@ -1,0 +1,274 @@
+#include "bus/peer_link.hpp"
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "bus/codec.hpp"
+#include "bus/curve.hpp"
+
+namespace zerodb {
+namespace {
+
+constexpr int control_messages_max = 1000;
+constexpr int data_messages_max = 32;
+
+/// libzmq never knocks again where it was refused, so a lane that stays silent is made anew: soon
+/// at first, for a member that just did not know us yet, then less often.
+constexpr Milliseconds redial_first{1000};
+constexpr Milliseconds redial_max{16000};
+constexpr Milliseconds ping_time_min{50};
+
+template <class T>
+bool holds_chunk(const T&) {
+  return std::is_same_v<T, peer::PutChunk> || std::is_same_v<T, peer::GetChunk>;
+}
+
+/// Settles the books of a request however it ends.
+struct InFlight {
+  Lane& lane;
+  std::uint64_t id;
+  ~InFlight() { lane.drop(id); }
+};
+
+}  // namespace
+
+PeerLink::PeerLink(const LinkContext& context, const Member& member)
+    : context_(context),
+      member_(member),
+      name_("node " + member.node.short_hex()),
+      requests_(std::make_shared<RequestTable>(context.io)),
+      unsent_(std::make_shared<ByteBudget>(context.options.peer_bytes_max)),
+      timer_(context.io) {}
+
+LinkState PeerLink::state() const {
+  LinkState state{.up = up_, .heard_ms_ago = {}};
+  if (heard_at_) state.heard_ms_ago = static_cast<std::uint64_t>(since_heard().count());
+  return state;
+}
+
+void PeerLink::start() {
+  if (std::exchange(started_, true)) return;
+  redial();
+  asio::co_spawn(context_.io, keep_alive(shared_from_this()), asio::detached);
+}
+
+Task<Result<PeerAnswer>> PeerLink::call(std::shared_ptr<PeerLink> self, peer::Request request,
+                                        Payload payload, Milliseconds timeout) {
+  if (!self->up_) co_return fail(self->down_error());
+  auto lane = self->lane_for(request);
+  co_return co_await ask(self, std::move(lane), std::move(request), std::move(payload), timeout);
+}
+
+void PeerLink::set_topics(const std::set<std::string>& topics) {
+  topics_ = topics;
+  if (subscription_) subscription_->set_topics(topics_);
+}
+
+void PeerLink::nudge() {
+  if (up_ || !started_ || closed_) return;
+  if (Clock::now() - dialled_at_ < 2 * redial_first) return;
+  nudged_ = true;
+  requests_->fail_all(down_error());  // the hello that waits in vain
+  timer_.cancel();
+}
+
+void PeerLink::close(const Error& reason) {
+  if (std::exchange(closed_, true)) return;
+  up_ = false;
+  if (control_) control_->close();
+  for (const auto& lane : data_)
+    lane->close();
+  if (subscription_) subscription_->close();
+  requests_->fail_all(reason);
+  timer_.cancel();
+}
+
+// ---------------------------------------------------------------------------------- the pulse
+
+Task<void> PeerLink::keep_alive(std::shared_ptr<PeerLink> self) {
+  auto patience = redial_first;
+  while (!self->closed_) {
+    if (self->up_) {
+      co_await watch(self);
+      patience = redial_first;
+    } else {
+      co_await dial(self, patience);
+      patience = std::min(patience * 2, redial_max);
+    }
+  }
+}
+
+/// One ping to a member that is up.
+Task<void> PeerLink::watch(std::shared_ptr<PeerLink> self) {
+  const auto down_after = self->context_.options.down_after;
+  co_await pause(self, self->context_.options.ping_interval);
+  if (self->closed_) co_return;
+  co_await ping(self, std::max(down_after - self->since_heard(), ping_time_min));
+  if (!self->closed_ && self->since_heard() >= down_after) self->go_down();
+}
+
+/// One attempt at a member that is down: its hello leaves the moment there is a connection.
+Task<void> PeerLink::dial(std::shared_ptr<PeerLink> self, Milliseconds patience) {
+  const bool answered = co_await ping(self, patience);
+  if (self->closed_ || answered) co_return;
+  const auto waited = std::chrono::duration_cast<Milliseconds>(Clock::now() - self->dialled_at_);
+  if (!self->nudged_) co_await pause(self, patience - waited);
+  if (!self->closed_) self->redial();
+}
+
+/// True if the member answered; it is up then.
+Task<bool> PeerLink::ping(std::shared_ptr<PeerLink> self, Milliseconds timeout) {
+  if (!self->control_) co_return false;
+  peer::Request request = self->context_.events.make_hello();
+  auto lane = self->control_;
+  auto answer = co_await ask(self, std::move(lane), std::move(request), Payload(), timeout);
+  if (self->closed_ || !answer) co_return false;
+  const auto* reply = std::get_if<peer::Hello::Reply>(&answer->message);
+  if (reply == nullptr) co_return false;
+  if (!self->up_) self->go_up();
+  if (!self->closed_) self->context_.events.on_hello(self->member_.node, *reply);
+  co_return true;
+}
+
+Task<void> PeerLink::pause(std::shared_ptr<PeerLink> self, Milliseconds duration) {
+  asio::error_code ended;
+  self->timer_.expires_after(std::max(duration, Milliseconds{0}));
+  co_await self->timer_.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+}
+
+void PeerLink::go_up() {
+  up_ = true;
+  for (unsigned i = 0; i < context_.options.data_lanes; ++i) {
+    if (auto lane = open_lane(data_messages_max)) data_.push_back(std::move(*lane));
+  }
+  if (!member_.address->broadcast_endpoint.empty()) {
+    auto opened = Subscription::open(context_.io, context_.context, *context_.keys, member_);
+    if (opened) {
+      subscription_ = std::move(*opened);
+      subscription_->set_topics(topics_);
+      Subscription::run(
+          context_.io, subscription_,
+          [self = shared_from_this()](broadcast::Message message) {
+            self->context_.events.on_broadcast(self->member_.node, std::move(message));
+          },
+          [self = shared_from_this()](const Error& error) {
+            self->context_.events.complain(self->member_.node, "bad broadcast", error.what);
+          });
+    } else {
+      context_.events.complain(member_.node, "no subscription", opened.error().what);
+    }
+  }
+  context_.events.on_up(member_.node);
+}
+
+void PeerLink::go_down() {
+  up_ = false;
+  for (const auto& lane : data_)
+    lane->close();
+  data_.clear();
+  if (subscription_) subscription_->close();
+  subscription_.reset();
+  requests_->fail_all(down_error());
+  redial();
+  context_.events.on_down(member_.node);
+}
+
+void PeerLink::redial() {
+  dialled_at_ = Clock::now();
+  nudged_ = false;
+  if (control_) control_->close();
+  control_.reset();
+  if (auto lane = open_lane(control_messages_max)) control_ = std::move(*lane);
+}
+
+// ----------------------------------------------------------------------------------- requests
+
+Result<std::shared_ptr<Lane>> PeerLink::open_lane(int messages_max) {
+  const LaneOptions options{.server = member_.node,
+                            .endpoint = member_.address->endpoint,
+                            .number = ++last_lane_,
+                            .messages_max = messages_max};
+  auto lane = Lane::open(context_.io, context_.context, *context_.keys, options);
+  if (!lane) {
+    context_.events.complain(member_.node, "no lane", lane.error().what);
+    return lane;
+  }
+  asio::co_spawn(context_.io, read(shared_from_this(), *lane), asio::detached);
+  return lane;
+}
+
+std::shared_ptr<Lane> PeerLink::lane_for(const peer::Request& request) const {
+  const bool bulk = std::visit([](const auto& kind) { return holds_chunk(kind); }, request);
+  if (!bulk || data_.empty()) return control_;
+  return *std::ranges::min_element(data_, {}, [](const auto& lane) { return lane->in_flight(); });
+}
+
+Task<Result<PeerAnswer>> PeerLink::ask(std::shared_ptr<PeerLink> self, std::shared_ptr<Lane> lane,
+                                       peer::Request request, Payload payload,
+                                       Milliseconds timeout) {
+  const auto id = self->requests_->next_id();
+  std::array frames{Payload::take(codec::encode(id, request)), std::move(payload)};
+  if (frames[0].size() > codec::header_bytes_max || frames[1].size() > payload_bytes_max) {
+    co_return fail(Errc::invalid, "a message to " + self->name_ + " is too large");
+  }
+  const bool is_pulse = std::holds_alternative<peer::Hello>(request);
+  if (!is_pulse && !self->admit(frames)) {
+    co_return fail(Errc::busy, self->name_ + ": too much waits for it already");
+  }
+  const InFlight in_flight{*lane, id};
+  lane->send(id, std::move(frames[0]), std::move(frames[1]));
+  auto answer = co_await RequestTable::await_answer(self->requests_, id, lane->number(), timeout);
+  if (answer) co_return std::move(*answer);
+  co_return fail(Errc::timeout,
+                 self->name_ + ": no answer within " + std::to_string(timeout.count()) + " ms");
+}
+
+/// Charges what is about to be queued; false if there is no room.
+bool PeerLink::admit(std::array<Payload, 2>& frames) const {
+  if (requests_->size() >= context_.options.requests_per_peer_max) return false;
+  for (auto& frame : frames) {
+    auto charged = ByteBudget::charge(unsent_, std::move(frame));
+    if (!charged) return false;
+    frame = std::move(*charged);
+  }
+  return true;
+}
+
+Task<void> PeerLink::read(std::shared_ptr<PeerLink> self, std::shared_ptr<Lane> lane) {
+  while (auto inbound = co_await lane->receive())
+    self->on_reply(*lane, *inbound);
+}
+
+void PeerLink::on_reply(const Lane& lane, const Inbound& inbound) {
+  heard_at_ = Clock::now();
+  if (inbound.frames.size() != 2) {
+    context_.events.complain(member_.node, "malformed reply", "not two frames");
+    return;
+  }
+  auto reply = codec::decode_peer_reply(inbound.frames[0].view());
+  if (!reply) {
+    context_.events.complain(member_.node, "malformed reply", reply.error().error.what);
+    requests_->answer(reply.error().id, lane.number(),
+                      fail(Errc::invalid, name_ + ": unreadable answer"));
+    return;
+  }
+  auto& answer = reply->message;
+  if (answer) {
+    requests_->answer(reply->id, lane.number(), PeerAnswer{std::move(*answer), inbound.frames[1]});
+  } else {
+    requests_->answer(reply->id, lane.number(), fail(std::move(answer.error())));
+  }
+}
+
+Milliseconds PeerLink::since_heard() const {
+  const auto since = heard_at_.value_or(dialled_at_);
+  return std::chrono::duration_cast<Milliseconds>(Clock::now() - since);
+}
+
+Error PeerLink::down_error() const {
+  return {Errc::timeout, name_ + " is down"};
+}
+
+}  // namespace zerodb

@@ -1,0 +1,131 @@
+#include "bus/responder.hpp"
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
+#include "bus/codec.hpp"
+#include "bus/curve.hpp"
+
+namespace zerodb {
+namespace {
+
+/// Loads of peers that have nothing going on are forgotten beyond this many.
+constexpr std::size_t loads_max = 4096;
+
+}  // namespace
+
+Responder::Responder(asio::io_context& io, std::shared_ptr<Socket> router,
+                     const ResponderOptions& options, LinkHandler& handler)
+    : io_(io),
+      router_(std::move(router)),
+      replies_(std::make_shared<ReplyQueue>(io, router_)),
+      options_(options),
+      handler_(handler) {}
+
+void Responder::run(WhoIs who_is, OnHeard on_heard) {
+  who_is_ = std::move(who_is);
+  on_heard_ = std::move(on_heard);
+  asio::co_spawn(io_, serve(shared_from_this()), asio::detached);
+}
+
+void Responder::close() {
+  router_->close();
+  replies_->close();
+}
+
+asio::awaitable<void> Responder::serve(std::shared_ptr<Responder> self) {
+  while (auto inbound = co_await self->router_->receive()) {
+    self->on_message(std::move(*inbound));
+    self->replies_->retry();
+  }
+}
+
+void Responder::on_message(Inbound inbound) {
+  const auto key = NodeId::from_hex(inbound.user_id);
+  const auto caller = key ? who_is_(*key) : std::nullopt;
+  // Nothing is said to strangers: they held a connection from when they were members.
+  if (!caller) return complaints_.about(key.value_or(NodeId()), "not a member any more", "dropped");
+  on_heard_(*caller);
+  if (inbound.frames.size() != 3) {
+    return complaints_.about(caller->key, "malformed request", "not two frames");
+  }
+  Ask ask{.caller = *caller, .load = load_of(caller->key), .route = inbound.frames[0], .id = 0};
+  auto decoded = codec::decode_peer_request(inbound.frames[1].view());
+  if (!decoded) {
+    complaints_.about(caller->key, "malformed request", decoded.error().error.what);
+    ask.id = decoded.error().id;
+    if (ask.id != 0) reply(ask, fail(Errc::invalid, decoded.error().error.what));
+    return;
+  }
+  ask.id = decoded->id;
+  on_request(std::move(ask), std::move(decoded->message), inbound.frames[2]);
+}
+
+void Responder::on_request(Ask ask, peer::Request request, Payload payload) {
+  const bool may_join_only = ask.caller.role == Caller::Role::invite;
+  if (may_join_only && !std::holds_alternative<peer::Join>(request)) {
+    return reply(ask, fail(Errc::denied, "an invite is good for joining only"));
+  }
+  auto charged = ByteBudget::charge(ask.load->requests, std::move(payload));
+  if (!charged || ask.load->answering >= options_.requests_per_peer_max) {
+    return reply(ask, fail(Errc::busy, "too many requests are being answered already"));
+  }
+  ++ask.load->answering;
+  asio::co_spawn(
+      io_, answer(shared_from_this(), std::move(ask), std::move(request), std::move(*charged)),
+      asio::detached);
+}
+
+asio::awaitable<void> Responder::answer(std::shared_ptr<Responder> self, Ask ask,
+                                        peer::Request request, Payload payload) {
+  auto result = co_await handle(self->handler_, ask.caller, std::move(request), std::move(payload));
+  --ask.load->answering;
+  self->reply(ask, std::move(result));
+}
+
+/// The handler answers with errors, not exceptions; but memory may run out anywhere.
+Task<Result<PeerAnswer>> Responder::handle(LinkHandler& handler, Caller caller,
+                                           peer::Request request, Payload payload) {
+  try {
+    co_return co_await handler.on_request(caller, std::move(request), std::move(payload));
+  } catch (const std::exception& error) {
+    co_return fail(Errc::io, std::string("the request broke off: ") + error.what());
+  }
+}
+
+void Responder::reply(const Ask& ask, Result<PeerAnswer> answer) {
+  if (router_->closed()) return;
+  if (answer && answer->payload.size() > payload_bytes_max) {
+    answer = fail(Errc::invalid, "the answer is too large to send");
+  }
+  if (answer) {
+    if (send(ask, codec::encode(ask.id, answer->message), std::move(answer->payload))) return;
+    answer = fail(Errc::busy, "the answer found no room: read answers faster");
+  }
+  if (!send(ask, codec::encode(ask.id, answer.error()), Payload())) {
+    complaints_.about(ask.caller.key, "does not read its answers", "dropped one");
+  }
+}
+
+bool Responder::send(const Ask& ask, Bytes header, Payload payload) {
+  if (header.size() > codec::header_bytes_max) return false;
+  auto charged_header = ByteBudget::charge(ask.load->replies, Payload::take(std::move(header)));
+  auto charged_payload = ByteBudget::charge(ask.load->replies, std::move(payload));
+  if (!charged_header || !charged_payload) return false;
+  replies_->send({ask.route, std::move(*charged_header), std::move(*charged_payload)});
+  return true;
+}
+
+std::shared_ptr<Responder::Load> Responder::load_of(const NodeId& key) {
+  if (loads_.size() >= loads_max) {
+    std::erase_if(loads_, [](const auto& load) {
+      const auto& [requests, replies, answering] = *load.second;
+      return requests->used() == 0 && replies->used() == 0 && answering == 0;
+    });
+  }
+  auto& load = loads_[key];
+  if (!load) load = std::make_shared<Load>(options_.peer_bytes_max);
+  return load;
+}
+
+}  // namespace zerodb

@@ -1,0 +1,66 @@
+#include "bus/subscription.hpp"
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
+#include "bus/curve.hpp"
+
+namespace zerodb {
+namespace {
+
+/// Of broadcasts not read yet; the publisher drops the rest, and reconcile finds what was in them.
+constexpr int messages_max = 1000;
+
+/// Fails only when the context is shutting down, and then it does not matter.
+void set_topic(zmq::socket_t& socket, int option, const std::string& topic) {
+  zmq_setsockopt(socket.handle(), option, topic.data(), topic.size());
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Subscription>> Subscription::open(asio::io_context& io, BusContext& context,
+                                                         const CurvePair& keys,
+                                                         const Member& member) {
+  auto opened = Socket::open(io, context, zmq::socket_type::sub);
+  if (!opened) return fail(std::move(opened.error()));
+  auto& socket = (*opened)->zmq();
+  // No limit on sending: a SUB sends subscriptions, and would forget those beyond it.
+  auto ready = set_limits(socket, {.send_messages_max = 0, .receive_messages_max = messages_max});
+  if (ready) ready = use_curve(socket, keys, member.node);
+  if (ready) ready = connect_to(socket, member.address->broadcast_endpoint);
+  if (!ready) return fail(std::move(ready.error()));
+  return std::make_shared<Subscription>(std::move(*opened), member);
+}
+
+Subscription::Subscription(std::shared_ptr<Socket> socket, const Member& member)
+    : socket_(std::move(socket)), opener_(member.node, member.sign_key) {}
+
+void Subscription::run(asio::io_context& io, std::shared_ptr<Subscription> self,
+                       OnMessage on_message, OnError on_error) {
+  asio::co_spawn(io, read(std::move(self), std::move(on_message), std::move(on_error)),
+                 asio::detached);
+}
+
+asio::awaitable<void> Subscription::read(std::shared_ptr<Subscription> self, OnMessage on_message,
+                                         OnError on_error) {
+  while (auto inbound = co_await self->socket_->receive()) {
+    auto opened = self->opener_.open(inbound->frames);
+    if (!opened) {
+      on_error(opened.error());
+    } else if (*opened) {
+      on_message(std::move(**opened));
+    }
+  }
+}
+
+void Subscription::set_topics(const std::set<std::string>& topics) {
+  for (const auto& topic : topics) {
+    if (!topics_.contains(topic)) set_topic(socket_->zmq(), ZMQ_SUBSCRIBE, topic);
+  }
+  for (const auto& topic : topics_) {
+    if (!topics.contains(topic)) set_topic(socket_->zmq(), ZMQ_UNSUBSCRIBE, topic);
+  }
+  topics_ = topics;
+}
+
+}  // namespace zerodb
