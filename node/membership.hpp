@@ -4,9 +4,11 @@
 // keep. One thread: the node's executor.
 
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "bus/zmq_links.hpp"
 #include "node/node_context.hpp"
@@ -19,7 +21,8 @@ struct MembershipState {
   Bytes invites;               ///< as Membership gave it to be kept; empty at first
 };
 
-/// How to keep it: each call is durable when it returns.
+/// How to keep it: each call is durable when it returns. These block the node's thread for an
+/// fsync: they are rare, and no two changes of membership ever interleave.
 struct MembershipFiles {
   std::function<Status(const SignedRoster&)> save_roster;
   std::function<Status(const std::vector<Bytes>&)> save_records;
@@ -58,7 +61,7 @@ class Membership {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  ///< shared with requests under way
 };
 
 }  // namespace zerodb

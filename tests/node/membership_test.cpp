@@ -1,0 +1,460 @@
+#include "node/membership.hpp"
+
+#include <catch2/catch.hpp>
+#include <deque>
+
+#include "node/logging.hpp"
+#include "node/ticket.hpp"
+#include "tests/node/rosters.hpp"
+#include "tests/sim/memory_store.hpp"
+#include "tests/sim/sim_network.hpp"
+
+using namespace zerodb;
+using namespace zerodb::test;
+using namespace std::chrono_literals;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// What a node has on disk, and whether the disk takes more.
+struct Disk {
+  std::optional<SignedRoster> roster;
+  MembershipState state;
+  bool is_full = false;
+
+  MembershipFiles files() {
+    return {
+        .save_roster = [this](const SignedRoster& r) { return keep([&] { roster = r; }); },
+        .save_records =
+            [this](const std::vector<Bytes>& r) { return keep([&] { state.records = r; }); },
+        .save_invites = [this](ByteView i) { return keep([&] { state.invites = to_bytes(i); }); }};
+  }
+
+ private:
+  template <class Action>
+  Status keep(Action action) {
+    if (is_full) return fail(Errc::full, "no space left");
+    action();
+    return {};
+  }
+};
+
+/// A node that is nothing but a member, and greets when it is told to.
+class Peer final : public LinkHandler {
+ public:
+  Peer(sim::SimNetwork& network, NodeKeys node_keys, SignedRoster roster, bool founder)
+      : keys(std::move(node_keys)),
+        runtime(network.world()),
+        mesh(keys.curve.public_key, roster, std::nullopt),
+        links(network, keys.curve.public_key, *this) {
+    disk.roster = std::move(roster);
+    start(founder);
+  }
+
+  void start(bool founder) {
+    std::optional<SigningKey> key;
+    if (founder) key.emplace(mesh_key());
+    const NodeContext context{.runtime = runtime, .links = links, .store = store, .mesh = mesh};
+    membership.emplace(context, keys, std::move(key), disk.state, disk.files());
+    membership->on_change([this] {
+      ++changes;
+      set_members();
+    });
+    set_members();
+  }
+
+  NodeId id() const { return keys.curve.public_key; }
+  std::uint64_t version() const { return mesh.roster().version; }
+
+  /// One ping to `other`, as the links make them.
+  Task<Status> greet(NodeId other) {
+    auto hello = membership->hello();
+    auto answer = co_await call(links, other, std::move(hello), {}, 1s);
+    if (!answer) co_return fail(std::move(answer.error()));
+    membership->on_hello_answered(other, answer->message);
+    co_return Status{};
+  }
+
+  Task<Result<PeerAnswer>> on_request(Caller caller, peer::Request request, Payload) override {
+    if (auto* hello = std::get_if<peer::Hello>(&request)) {
+      co_return co_await membership->on_hello(caller.key, std::move(*hello));
+    }
+    if (lie) co_return PeerAnswer{*lie, {}};
+    co_return co_await membership->on_get_roster(caller.key);
+  }
+  void on_broadcast(NodeId, broadcast::Message) override {}
+  void on_link_up(NodeId) override {}
+  void on_link_down(NodeId) override {}
+
+  NodeKeys keys;
+  sim::SimRuntime runtime;
+  sim::MemoryStore store;
+  Mesh mesh;
+  sim::SimLinks links;
+  Disk disk;
+  std::optional<Membership> membership;
+  std::optional<peer::GetRoster::Reply> lie;  ///< answered in place of the truth
+  int changes = 0;
+
+ private:
+  void set_members() {
+    std::set<NodeId> ids;
+    for (const auto& member : membership->members())
+      ids.insert(member.node);
+    links.set_members(std::move(ids));
+  }
+};
+
+const bool quiet = set_up_logging({.level = "off"}).has_value();
+
+/// A mesh founded by peer 0, which the others join by tickets.
+class Scene {
+ public:
+  Scene() {
+    auto keys = NodeKeys::generate();
+    Roster roster{.mesh = mesh_id(mesh_key()), .version = 1, .members = {}};
+    roster.members.push_back({.node = keys.curve.public_key,
+                              .sign_key = keys.sign.public_key(),
+                              .name = "founder",
+                              .zone = {}});
+    add(std::move(keys), SignedRoster::sign(roster, mesh_key()), true);
+  }
+
+  ~Scene() { world.drop_everything(); }  // while those it refers to are alive
+
+  Peer& add(NodeKeys keys, SignedRoster roster, bool founder) {
+    auto& peer = peers.emplace_back(network, std::move(keys), std::move(roster), founder);
+    const auto port = std::to_string(7000 + peers.size());
+    REQUIRE(
+        peer.membership->set_own_address("tcp://127.0.0.1:" + port, "tcp://127.0.0.1:1" + port));
+    return peer;
+  }
+
+  Peer& founder() { return peers.front(); }
+
+  NodeId invite(std::uint64_t expires_s = 3600) {
+    const auto text = founder().membership->invite({.expires_s = expires_s}, nullptr);
+    REQUIRE(text);
+    auto ticket = parse_ticket(*text);
+    REQUIRE(ticket);
+    return CurvePair::from_secret(std::move(ticket->invite)).public_key;
+  }
+
+  static peer::Join request_of(const NodeKeys& keys, std::string name) {
+    return {.node = keys.curve.public_key,
+            .sign_key = keys.sign.public_key(),
+            .node_name = std::move(name),
+            .zone = "cellar"};
+  }
+
+  Result<SignedRoster> join(const NodeId& invite, peer::Join request) {
+    auto answer = world.run(founder().membership->on_join(invite, std::move(request)));
+    if (!answer) return fail(std::move(answer.error()));
+    auto& reply = std::get<peer::GetRoster::Reply>(answer->message);
+    return SignedRoster::verify(reply.roster, mesh_id(mesh_key()));
+  }
+
+  Peer& join_new(const std::string& name) {
+    auto keys = NodeKeys::generate();
+    auto roster = join(invite(), request_of(keys, name));
+    REQUIRE(roster);
+    return add(std::move(keys), std::move(*roster), false);
+  }
+
+  /// Every peer pings every other, and what follows from it happens.
+  void ping_all() {
+    world.run_for(1s);  // links of new members come up
+    for (auto& from : peers) {
+      for (auto& to : peers) {
+        if (&from != &to) std::ignore = world.run(from.greet(to.id()));  // it may not know us yet
+      }
+    }
+    world.run_for(1s);
+  }
+
+  sim::World world;
+  sim::SimNetwork network{world};
+  std::deque<Peer> peers;
+};
+
+}  // namespace
+
+TEST_CASE("membership: a node joins by a ticket and takes effect on the inviter at once",
+          "[node]") {
+  Scene scene;
+  const auto keys = NodeKeys::generate();
+  const auto roster = scene.join(scene.invite(), Scene::request_of(keys, "second"));
+  REQUIRE(roster);
+  CHECK((*roster)->version == 2);
+  const auto* member = (*roster)->find(keys.curve.public_key);
+  REQUIRE(member != nullptr);
+  CHECK(member->name == "second");
+  CHECK(member->zone == "cellar");
+  const auto members = scene.founder().membership->members();
+  REQUIRE(members.size() == 1);
+  CHECK(members[0].node == keys.curve.public_key);
+  CHECK(members[0].sign_key == keys.sign.public_key());
+  CHECK_FALSE(members[0].address);
+  REQUIRE(scene.founder().disk.roster);
+  CHECK((*scene.founder().disk.roster)->version == 2);
+}
+
+TEST_CASE("membership: the other members learn of a new one, and its address, by greetings",
+          "[node]") {
+  Scene scene;
+  auto& second = scene.join_new("second");
+  scene.ping_all();
+  auto& third = scene.join_new("third");
+  CHECK(second.version() == 2);
+  for (int round = 0; round < 3; ++round)
+    scene.ping_all();
+  for (auto& peer : scene.peers) {
+    CHECK(peer.version() == 3);
+    CHECK((*peer.disk.roster)->version == 3);
+    CHECK(peer.disk.state.records.size() == 3);
+    CHECK(peer.membership->hello().records_digest ==
+          scene.founder().membership->hello().records_digest);
+  }
+  REQUIRE(second.membership->address_of(third.id()));
+  CHECK(second.membership->address_of(third.id())->endpoint == "tcp://127.0.0.1:7003");
+  CHECK(second.membership->address_of(third.id())->broadcast_endpoint == "tcp://127.0.0.1:17003");
+
+  const auto asked = scene.network.sent("get_roster");
+  for (int round = 0; round < 5; ++round)
+    scene.ping_all();
+  CHECK(scene.network.sent("get_roster") == asked);  // all agree: nobody asks any more
+}
+
+TEST_CASE("membership: a ticket works once, for whoever came first", "[node]") {
+  Scene scene;
+  const auto invite = scene.invite();
+  const auto first = NodeKeys::generate();
+  const auto second = NodeKeys::generate();
+  REQUIRE(scene.join(invite, Scene::request_of(first, "first")));
+  const auto again = scene.join(invite, Scene::request_of(first, "first"));
+  REQUIRE(again);  // the answer may have been lost
+  CHECK((*again)->version == 2);
+  const auto other = scene.join(invite, Scene::request_of(second, "second"));
+  REQUIRE_FALSE(other);
+  CHECK(other.error().code == Errc::denied);
+  CHECK_THAT(other.error().what, Contains("used by another node"));
+  CHECK_THAT(other.error().what, Contains("zdb invite"));
+}
+
+TEST_CASE("membership: a used ticket stays used after a restart", "[node]") {
+  Scene scene;
+  const auto used = scene.invite();
+  const auto open = scene.invite();
+  REQUIRE(scene.join(used, Scene::request_of(NodeKeys::generate(), "first")));
+  scene.founder().start(true);
+  CHECK(scene.founder().membership->invites() == std::set{used, open});
+  CHECK_FALSE(scene.join(used, Scene::request_of(NodeKeys::generate(), "second")));
+  REQUIRE(
+      scene.founder().membership->set_own_address("tcp://127.0.0.1:7001", "tcp://127.0.0.1:17001"));
+  CHECK(scene.join(open, Scene::request_of(NodeKeys::generate(), "third")));
+}
+
+TEST_CASE("membership: an expired or foreign ticket is refused, and its key forgotten", "[node]") {
+  Scene scene;
+  const auto invite = scene.invite(2);
+  CHECK(scene.founder().membership->invites().contains(invite));
+  const auto changes = scene.founder().changes;
+  scene.world.run_for(2'001ms);
+  CHECK(scene.founder().membership->invites().empty());
+  CHECK(scene.founder().changes > changes);
+  for (const auto& key : {invite, node_id(77)}) {
+    const auto late = scene.join(key, Scene::request_of(NodeKeys::generate(), "late"));
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code == Errc::denied);
+    CHECK_THAT(late.error().what, Contains("zdb invite"));
+  }
+  CHECK(scene.founder().version() == 1);
+}
+
+TEST_CASE("membership: a refused join leaves the ticket good", "[node]") {
+  Scene scene;
+  const auto invite = scene.invite();
+  const auto keys = NodeKeys::generate();
+  const auto refused = [&](auto change) {
+    auto request = Scene::request_of(keys, "second");
+    change(request);
+    const auto roster = scene.join(invite, request);
+    return roster ? std::string() : roster.error().what;
+  };
+  CHECK_THAT(refused([](auto& r) { r.node_name = "founder"; }), Contains("--name"));
+  CHECK_THAT(refused([](auto& r) { r.node_name = "a b"; }), Contains("node name 'a b'"));
+  CHECK_THAT(refused([](auto& r) { r.node_name = ""; }), Contains("node name"));
+  CHECK_THAT(refused([](auto& r) { r.zone = "a/b"; }), Contains("zone"));
+  CHECK_THAT(refused([](auto& r) { r.weight = 0; }), Contains("weight"));
+  CHECK_THAT(refused([](auto& r) { r.node = NodeId{}; }), Contains("without an id"));
+  CHECK_THAT(refused([&](auto& r) { r.node = scene.founder().id(); }), Contains("signing key"));
+  CHECK(scene.founder().version() == 1);
+  CHECK(scene.join(invite, Scene::request_of(keys, "second")));
+}
+
+TEST_CASE("membership: a join that cannot be kept did not happen", "[node]") {
+  Scene scene;
+  const auto invite = scene.invite();
+  const auto keys = NodeKeys::generate();
+  scene.founder().disk.is_full = true;
+  const auto refused = scene.join(invite, Scene::request_of(keys, "second"));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::full);
+  CHECK(scene.founder().version() == 1);
+  CHECK_FALSE(scene.founder().membership->invite({}, nullptr));
+  scene.founder().disk.is_full = false;
+  CHECK(scene.join(invite, Scene::request_of(keys, "second")));
+}
+
+TEST_CASE("membership: only the holder of the mesh key invites, and others say who", "[node]") {
+  Scene scene;
+  auto& second = scene.join_new("second");
+  CHECK_FALSE(second.membership->holds_mesh_key());
+  const auto refused = second.membership->invite({}, nullptr);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::denied);
+  CHECK_THAT(refused.error().what, Contains("zdb invite on founder"));
+  const auto join = scene.world.run(
+      second.membership->on_join(node_id(9), Scene::request_of(NodeKeys::generate(), "third")));
+  CHECK_FALSE(join);
+}
+
+TEST_CASE("membership: a ticket says where to go and shares an owner only if asked", "[node]") {
+  Scene scene;
+  const auto& membership = *scene.founder().membership;
+  auto& inviting = *scene.founder().membership;
+  const auto owner = OwnerKeys::generate();
+  const auto plain = parse_ticket(*inviting.invite({.expires_s = 60}, &owner));
+  REQUIRE(plain);
+  CHECK(plain->mesh == mesh_id(mesh_key()));
+  CHECK(plain->endpoint == "tcp://127.0.0.1:7001");
+  CHECK(plain->server == scene.founder().id());
+  CHECK(plain->expires_ms == scene.founder().runtime.now_ms() + 60'000);
+  CHECK_FALSE(plain->owner);
+  const auto sharing = parse_ticket(*inviting.invite({.share_owner = true}, &owner));
+  REQUIRE(sharing->owner);
+  CHECK(OwnerKeys(*sharing->owner).id() == owner.id());
+  CHECK(membership.invites().size() == 2);
+
+  CHECK(inviting.invite({.share_owner = true}, nullptr).error().code == Errc::denied);
+  CHECK(inviting.invite({.expires_s = 0}, nullptr).error().code == Errc::invalid);
+  CHECK(inviting.invite({.expires_s = ~0ULL}, nullptr).error().code == Errc::invalid);
+  for (int i = 2; i < 100; ++i)
+    CHECK(inviting.invite({}, nullptr));
+  CHECK(inviting.invite({}, nullptr).error().code == Errc::busy);
+}
+
+TEST_CASE("membership: restarted on new ports, all find each other from one who is known",
+          "[node]") {
+  Scene scene;
+  auto& second = scene.join_new("second");
+  auto& third = scene.join_new("third");
+  for (int round = 0; round < 3; ++round)
+    scene.ping_all();
+  for (auto* peer : {&second, &third}) {
+    peer->start(false);
+    CHECK(peer->membership->address_of(scene.founder().id()));
+    const auto port = peer == &second ? "8002" : "8003";
+    REQUIRE(peer->membership->set_own_address("tcp://127.0.0.1:" + std::string(port),
+                                              "tcp://127.0.0.1:1" + std::string(port)));
+  }
+  for (int round = 0; round < 3; ++round)
+    scene.ping_all();
+  CHECK(second.membership->address_of(third.id())->endpoint == "tcp://127.0.0.1:8003");
+  CHECK(third.membership->address_of(second.id())->endpoint == "tcp://127.0.0.1:8002");
+}
+
+TEST_CASE("membership: the same address is not signed anew", "[node]") {
+  Scene scene;
+  const auto before = scene.founder().membership->hello().record;
+  scene.founder().start(true);
+  REQUIRE(
+      scene.founder().membership->set_own_address("tcp://127.0.0.1:7001", "tcp://127.0.0.1:17001"));
+  CHECK(scene.founder().membership->hello().record == before);
+}
+
+TEST_CASE("membership: a node restored from an old copy takes its word back", "[node]") {
+  Scene scene;
+  auto& second = scene.join_new("second");
+  scene.ping_all();
+  const auto old = second.disk.state;
+  scene.world.run_for(1s);
+  REQUIRE(second.membership->set_own_address("tcp://127.0.0.1:9000", "tcp://127.0.0.1:9001"));
+  scene.ping_all();
+  second.disk.state = old;
+  second.start(false);  // it listens where it did at first, and knows no better
+  REQUIRE(second.membership->set_own_address("tcp://127.0.0.1:7002", "tcp://127.0.0.1:17002"));
+  for (int round = 0; round < 15; ++round)
+    scene.ping_all();
+  CHECK(scene.founder().membership->address_of(second.id())->endpoint == "tcp://127.0.0.1:7002");
+  CHECK(second.membership->address_of(second.id())->endpoint == "tcp://127.0.0.1:7002");
+}
+
+TEST_CASE("membership: forged, foreign and stale words change nothing", "[node]") {
+  Scene scene;
+  auto& second = scene.join_new("second");
+  scene.ping_all();
+  auto& membership = *scene.founder().membership;
+  const auto told = [&](Bytes record) {
+    return scene.world
+        .run(membership.on_hello(second.id(), {.record = std::move(record), .records_digest = {}}))
+        .has_value();
+  };
+  const auto before = membership.hello().records_digest;
+  REQUIRE(membership.address_of(second.id()));
+  NodeRecord later{.node = second.id(),
+                   .sequence = ~0ULL,
+                   .endpoint = "tcp://127.0.0.1:1",
+                   .broadcast_endpoint = "tcp://127.0.0.1:2"};
+  CHECK_FALSE(told(SignedRecord::sign(later, node_key(3)).wire()));
+  CHECK_FALSE(told({}));
+  CHECK_FALSE(told(Bytes(5000, 0xc1)));
+  later.sequence = 1;
+  CHECK(told(SignedRecord::sign(later, second.keys.sign).wire()));  // stale: believed, not kept
+  auto stranger = NodeKeys::generate();
+  later.node = stranger.curve.public_key;
+  CHECK_FALSE(told(SignedRecord::sign(later, stranger.sign).wire()));
+  CHECK(membership.hello().records_digest == before);
+}
+
+TEST_CASE("membership: who promises a later roster and gives nonsense is asked seldom", "[node]") {
+  Scene scene;
+  auto& second = scene.join_new("second");
+  scene.ping_all();
+  auto forged = scene.founder().mesh.roster();
+  forged.version = 99;
+  second.lie = peer::GetRoster::Reply{.roster = SignedRoster::sign(forged, mesh_key(201)).wire(),
+                                      .records = {Bytes(10, 1)}};
+  auto reply = peer::Hello::Reply{.record = second.membership->hello().record,
+                                  .roster_version = 99,
+                                  .records_digest = {},
+                                  .time_ms = scene.founder().runtime.now_ms()};
+  const auto asked = scene.network.sent("get_roster");
+  for (int ping = 0; ping < 9; ++ping) {
+    scene.founder().membership->on_hello_answered(second.id(), reply);
+    scene.world.run_for(1s);
+  }
+  CHECK(scene.network.sent("get_roster") == asked + 1);
+  scene.world.run_for(5s);
+  scene.founder().membership->on_hello_answered(second.id(), reply);
+  scene.world.run_for(1s);
+  CHECK(scene.network.sent("get_roster") == asked + 2);
+  CHECK(scene.founder().version() == 2);
+}
+
+TEST_CASE("membership: damaged files cost records and invites, not the start", "[node]") {
+  Scene scene;
+  scene.join_new("second");
+  scene.ping_all();
+  auto& disk = scene.founder().disk;
+  disk.state.invites = Bytes(20, 0xff);
+  for (auto& record : disk.state.records)
+    record[record.size() / 2] ^= 1;
+  scene.founder().start(true);
+  CHECK(scene.founder().membership->invites().empty());
+  CHECK(scene.founder().membership->members().size() == 1);
+  REQUIRE(
+      scene.founder().membership->set_own_address("tcp://127.0.0.1:7001", "tcp://127.0.0.1:17001"));
+  scene.ping_all();
+  CHECK(scene.founder().membership->members()[0].address);
+}
