@@ -102,6 +102,7 @@ std::optional<Inbound> Socket::try_receive() {
       if (!uninterrupted([&] { return socket_.recv(message, zmq::recv_flags::dontwait); })) break;
       more = message.more();
       if (!more) inbound.user_id = user_id_of(message);
+      if (!more) inbound.descriptor = zmq_msg_get(message.handle(), ZMQ_SRCFD);
       if (inbound.frames.size() < frames_max)
         inbound.frames.push_back(to_payload(std::move(message)));
     }

@@ -23,6 +23,7 @@ namespace zerodb {
 struct Inbound {
   std::vector<Payload> frames;  ///< the first frames_max of them; more cannot be right anywhere
   std::string user_id;          ///< what ZAP said of the sender, read off the last frame
+  int descriptor = -1;          ///< of the connection it came by, as socket monitors name it
 };
 
 enum class Sent {
