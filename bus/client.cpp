@@ -48,6 +48,9 @@ Result<Client> Client::connect(const std::filesystem::path& folder, ClientOption
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Client::Client(Client&&) noexcept = default;
+bool Client::lost() const {
+  return impl_->channel().lost();
+}
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 

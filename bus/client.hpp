@@ -44,6 +44,9 @@ class Client {
   /// the node stops, calls fail with `io`; later ones try to connect again.
   static Result<Client> connect(const std::filesystem::path& folder, ClientOptions options = {});
 
+  /// True if the last call failed because the node could not be reached or stopped.
+  bool lost() const;
+
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
   ~Client();

@@ -129,6 +129,7 @@ Error ClientChannel::gone() const {
 Status ClientChannel::begin() {
   try {
     read_monitor();
+    lost_ = true;
     if (!connected_) {
       if (auto back = wait_for_node(); !back) return back;
     }

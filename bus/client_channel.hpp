@@ -33,6 +33,9 @@ class ClientChannel {
   /// To be called before the first request of an operation: the node is there, perhaps again.
   Status begin();
 
+  /// True from when the node is found gone until it is found back.
+  bool lost() const { return lost_; }
+
   /// Hands a request over to be sent; answers its id.
   Result<std::uint64_t> send(const client::Request& request, zmq::message_t payload = {});
 

@@ -34,18 +34,24 @@ class ClientHandler {
 };
 
 struct ClientPortOptions {
-  std::string endpoint;                           ///< "ipc:///path/client.sock"
+  std::string endpoint;  ///< "ipc:///path/client.sock"
   std::size_t clients_max = 4096;
-  std::size_t requests_per_client_max = 256;      ///< being answered at once; more get `busy`
-  std::size_t client_bytes_max = 64 << 20;        ///< of replies a client has not read: then it is dropped
+  std::size_t requests_per_client_max = 256;  ///< being answered at once; more get `busy`
+  std::size_t client_bytes_max = 64
+                                 << 20;  ///< of replies a client has not read: then it is dropped
 };
 
 class ClientPort {
  public:
   virtual ~ClientPort() = default;
+
+  /// Binds, with a socket file that only this user may open; a stale one is replaced. `invalid`
+  /// when the path is too long or holds something else, `io` when it cannot be bound.
   static Result<std::unique_ptr<ClientPort>> start(asio::io_context& io, BusContext& context,
                                                    const ClientPortOptions& options,
                                                    ClientHandler& handler);
+
+  /// Closes the socket. Requests being answered go on; their replies are dropped.
   virtual void stop() = 0;
 };
 
