@@ -161,3 +161,15 @@ TEST_CASE("vectors: key files", "[store]") {
   REQUIRE(NodeKeyFile::save(dir / "node again", *node));
   check_file("node", dir / "node again");
 }
+
+TEST_CASE("vectors: a locked seed made by another implementation opens", "[store]") {
+  const test::TempDir dir;
+  std::string text;
+  std::ifstream("tests/vectors/locked_seed.hex") >> text;
+  REQUIRE(write_secret_file(dir / "seed", *from_hex(text)));
+  CHECK(*SeedFile::is_locked(dir / "seed"));
+  const auto seed = SeedFile::load(dir / "seed", "correct horse");
+  REQUIRE(seed);
+  CHECK(to_hex(seed->view()) == vectors()["owner"]["seed"]);
+  CHECK(SeedFile::load(dir / "seed", "wrong").error().code == Errc::denied);
+}
