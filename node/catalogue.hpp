@@ -30,12 +30,15 @@ struct ListPage {
 
 class Catalogue {
  public:
-  /// `keys` outlives the catalogue.
-  Catalogue(NodeContext context, const OwnerKeys& keys);
+  Catalogue(NodeContext context, std::shared_ptr<const OwnerKeys> keys);
   ~Catalogue();
 
-  /// A version of one of the owner's objects, verified: from a write here, or from a broadcast.
-  void learn(const SignedManifest& manifest);
+  /// A version just written here, whose name and time are known.
+  void learn(const SignedManifest& manifest, const std::string& name,
+             std::optional<std::int64_t> mtime_ms);
+
+  /// A broadcast manifest, not yet verified: kept until the next refresh looks at it.
+  void on_news(ByteView manifest);
 
   /// Catches up with the mesh. `no_quorum` when too few nodes answer to see every acknowledged
   /// write.

@@ -13,9 +13,9 @@ namespace zerodb {
 struct WriteReceipt {
   Version version;
   std::uint64_t size = 0;
-  std::uint32_t copies = 0;      ///< nodes that had made it durable by then
-  std::uint32_t wanted = 0;      ///< R
-  std::vector<NodeId> missing;   ///< placed nodes that were unreachable or failed
+  std::uint32_t copies = 0;     ///< nodes that had made it durable by then
+  std::uint32_t wanted = 0;     ///< R
+  std::vector<NodeId> missing;  ///< placed nodes that were unreachable or failed
 };
 
 /// What a client says about an object it puts.
@@ -45,6 +45,11 @@ class PutStream {
 class GetStream {
  public:
   virtual ~GetStream() = default;
+
+  /// The caller is going to read forward, from its first read up to `end`: worth reading ahead at
+  /// once, but no further.
+  virtual void expect_until(std::uint64_t end) = 0;
+
   virtual const Manifest& manifest() const = 0;
   virtual const PrivatePart& info() const = 0;
 
@@ -56,11 +61,27 @@ class GetStream {
 struct GatewayOptions {
   Milliseconds call_timeout{5'000};
   Milliseconds chunk_timeout{20'000};
-  Milliseconds hedge_after{250};              ///< then a chunk is asked of a second holder, too
-  std::size_t window_chunks = 16;             ///< sealed chunks a replica may lag behind
+  Milliseconds hedge_after{250};   ///< then a chunk is asked of a second holder, too
+  std::size_t window_chunks = 16;  ///< sealed chunks a replica may lag behind
   std::size_t read_ahead_chunks = 8;
-  Milliseconds lag_grace{1'000};              ///< a lagging replica may hold a put up this long
+  Milliseconds lag_grace{1'000};     ///< a lagging replica may hold a put up this long
+  std::size_t chunks_kept_max = 64;  ///< opened ahead of being asked for, by all reads
 };
+
+/// What happened since the start, for status and logs.
+struct GatewayCounters {
+  std::uint64_t puts = 0;  ///< acknowledged
+  std::uint64_t gets = 0;
+  std::uint64_t removes = 0;           ///< acknowledged
+  std::uint64_t versions_retried = 0;  ///< a later version stood
+  std::uint64_t replicas_missed = 0;   ///< by acknowledged writes; they catch up by themselves
+  std::uint64_t sinks_let_go = 0;      ///< replicas that lagged too far behind a put
+  std::uint64_t chunks_damaged = 0;    ///< met while reading; another copy was read
+  std::uint64_t chunks_hedged = 0;     ///< asked of a second holder
+  std::uint64_t read_repairs = 0;      ///< placed nodes found stale by a get
+};
+
+struct GatewayCore;
 
 class Gateway {
  public:
@@ -80,12 +101,18 @@ class Gateway {
 
   /// A direct answer to a broadcast `get` of ours.
   void on_have(NodeId from, const peer::Have& answer);
-  /// A broadcast `store` or `delete`, not yet verified: news for the catalogue if it is our owner's.
+  /// A broadcast `store` or `delete`, not yet verified: news for the catalogue if it is our
+  /// owner's.
   void on_news(ByteView manifest);
 
+  /// Another member's clock, as its answer to a ping says. While one agrees, a put need not wait
+  /// for another node before it commits here, too.
+  void on_peer_time(std::uint64_t their_ms);
+
+  const GatewayCounters& counters() const;
+
  private:
-  class Impl;
-  std::shared_ptr<Impl> impl_;
+  std::shared_ptr<GatewayCore> core_;  ///< calls that finish behind outlive the gateway
 };
 
 }  // namespace zerodb

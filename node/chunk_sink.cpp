@@ -1,0 +1,187 @@
+#include "node/chunk_sink.hpp"
+
+#include "node/event.hpp"
+
+namespace zerodb {
+namespace {
+
+constexpr int busy_retries_max = 8;
+constexpr Milliseconds busy_pause{20};
+constexpr std::uint64_t commit_bytes_per_ms = 20'000;  // the slowest disk a commit waits for
+
+tl::unexpected<Error> let_go() {
+  return fail(Errc::busy, "it was let go");
+}
+
+// ----------------------------------------------------------------------------- the own store
+
+class LocalSink : public ChunkSink {
+ public:
+  LocalSink(CorePtr core, const ChunkBinding& binding)
+      : core_(std::move(core)), binding_(binding) {}
+
+  Task<Status> open() override;
+  Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
+  Task<CommitResult> commit(SignedPtr version) override;
+  void abandon() override;
+
+ private:
+  static Task<void> drop(CorePtr core, std::shared_ptr<Upload> upload);
+
+  CorePtr core_;
+  ChunkBinding binding_;
+  std::shared_ptr<Upload> upload_;  ///< shared with the writes under way on other threads
+  bool used_up_ = false;
+};
+
+Task<Status> LocalSink::open() {
+  auto work = [&] { return core_->context.store.begin_upload({.binding = binding_}); };
+  auto upload = co_await offload(core_->context.runtime, work);
+  if (!upload) co_return fail(std::move(upload.error()));
+  upload_ = std::move(*upload);
+  co_return Status{};
+}
+
+Task<Result<std::optional<Leaf>>> LocalSink::write(std::uint64_t index, Payload sealed) {
+  const auto upload = upload_;
+  if (!upload) co_return let_go();
+  auto work = [&] { return upload->write(index, sealed.view()); };
+  auto leaf = co_await offload(core_->context.runtime, work);
+  if (!leaf) co_return fail(std::move(leaf.error()));
+  co_return std::optional<Leaf>(*leaf);
+}
+
+Task<CommitResult> LocalSink::commit(SignedPtr version) {
+  const auto upload = upload_;
+  if (!upload) co_return let_go();
+  auto& store = core_->context.store;
+  auto work = [&] {
+    return used_up_ ? store.commit_version(*version) : store.commit_upload(*upload, *version);
+  };
+  auto outcome = co_await offload(core_->context.runtime, work);
+  if (outcome && outcome->kind == CommitOutcome::Kind::stored) used_up_ = true;
+  co_return to_committed(std::move(outcome));
+}
+
+void LocalSink::abandon() {
+  if (!upload_) return;
+  spawn(core_->context.runtime, drop(core_, std::exchange(upload_, nullptr)));
+}
+
+/// Removing a large file takes a while.
+Task<void> LocalSink::drop(CorePtr core, std::shared_ptr<Upload> upload) {
+  auto work = [&upload] { upload.reset(); };
+  co_await core->context.runtime.run_blocking(work);
+}
+
+// ----------------------------------------------------------------------------- another node
+
+class RemoteSink : public ChunkSink {
+ public:
+  RemoteSink(CorePtr core, const NodeId& node, const ChunkBinding& binding)
+      : core_(std::move(core)), node_(node), binding_(binding), room_(core_->context.runtime) {
+    core_->context.runtime.random(transfer_.mutable_view());
+  }
+
+  Task<Status> open() override;
+  Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
+  Task<CommitResult> commit(SignedPtr version) override;
+  void abandon() override;
+
+ private:
+  template <class Request>
+  Task<Result<Answer<typename Request::Reply>>> ask(Request request, Payload payload,
+                                                    Milliseconds timeout);
+  static Task<void> abort(CorePtr core, NodeId node, TransferId transfer);
+  /// With nothing on its way one chunk may always go: its answer brings new credit.
+  bool has_room(std::size_t bytes) const {
+    return unanswered_ == 0 || unanswered_ + bytes <= credit_;
+  }
+
+  CorePtr core_;
+  NodeId node_;
+  ChunkBinding binding_;
+  TransferId transfer_;
+  Event room_;
+  std::uint64_t credit_ = 0;      ///< bytes the node takes beyond those answered
+  std::uint64_t unanswered_ = 0;  ///< bytes
+  bool abandoned_ = false;
+};
+
+/// A node that is busy is asked again, for a while.
+template <class Request>
+Task<Result<Answer<typename Request::Reply>>> RemoteSink::ask(Request request, Payload payload,
+                                                              Milliseconds timeout) {
+  auto pause = busy_pause;
+  for (int i = 0;; ++i) {
+    auto answer = co_await call(core_->context.links, node_, request, payload, timeout);
+    const bool busy = !answer && answer.error().code == Errc::busy;
+    if (!busy || abandoned_ || i == busy_retries_max) co_return answer;
+    co_await core_->context.runtime.sleep(pause);
+    pause *= 2;
+  }
+}
+
+Task<Status> RemoteSink::open() {
+  peer::PutOpen request{.transfer = transfer_,
+                        .owner = binding_.object.owner,
+                        .hashed_key = binding_.object.hashed_key,
+                        .blob_id = binding_.blob_id,
+                        .chunk_bytes = chunk_bytes_max};
+  auto answer = co_await ask(std::move(request), Payload{}, core_->options.call_timeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  credit_ = answer->message.bytes;
+  co_return Status{};
+}
+
+Task<Result<std::optional<Leaf>>> RemoteSink::write(std::uint64_t index, Payload sealed) {
+  const auto bytes = sealed.size();
+  while (!abandoned_ && !has_room(bytes))
+    co_await room_.wait();
+  if (abandoned_) co_return let_go();
+  unanswered_ += bytes;
+  peer::PutChunk request{.transfer = transfer_, .index = index};
+  auto answer = co_await ask(std::move(request), std::move(sealed), core_->options.chunk_timeout);
+  unanswered_ -= bytes;
+  if (answer) credit_ = answer->message.bytes;
+  room_.notify();
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return std::optional<Leaf>{};
+}
+
+Task<CommitResult> RemoteSink::commit(SignedPtr version) {
+  if (abandoned_) co_return let_go();
+  const auto for_the_disk = version->manifest().size / commit_bytes_per_ms;
+  const auto timeout = core_->options.chunk_timeout + Milliseconds(for_the_disk);
+  peer::PutCommit request{.transfer = transfer_, .manifest = version->wire()};
+  auto answer = co_await ask(std::move(request), Payload{}, timeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return std::move(answer->message);
+}
+
+void RemoteSink::abandon() {
+  if (std::exchange(abandoned_, true)) return;
+  room_.notify();
+  spawn(core_->context.runtime, abort(core_, node_, transfer_));
+}
+
+/// A node that does not hear of it drops a silent transfer after a while.
+Task<void> RemoteSink::abort(CorePtr core, NodeId node, TransferId transfer) {
+  peer::PutAbort request{.transfer = transfer};
+  auto answer = co_await call(core->context.links, node, std::move(request), Payload{},
+                              core->options.call_timeout);
+  static_cast<void>(answer);
+}
+
+}  // namespace
+
+std::shared_ptr<ChunkSink> make_local_sink(CorePtr core, const ChunkBinding& binding) {
+  return std::make_shared<LocalSink>(std::move(core), binding);
+}
+
+std::shared_ptr<ChunkSink> make_remote_sink(CorePtr core, const NodeId& node,
+                                            const ChunkBinding& binding) {
+  return std::make_shared<RemoteSink>(std::move(core), node, binding);
+}
+
+}  // namespace zerodb

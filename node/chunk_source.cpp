@@ -1,0 +1,140 @@
+#include "node/chunk_source.hpp"
+
+#include "node/commit.hpp"
+#include "node/draft.hpp"
+#include "node/fan_out.hpp"
+
+namespace zerodb {
+namespace {
+
+constexpr std::size_t open_at_once_bytes = 16 * 1024;  // quicker than to go to another thread
+
+}  // namespace
+
+ChunkSource::ChunkSource(CorePtr core, Located located, PrivatePart part)
+    : core_(std::move(core)),
+      version_(std::move(located.version)),
+      part_(std::move(part)),
+      inline_sealed_(std::move(located.sealed)),
+      holders_(std::move(located.holders)) {
+  for (const auto& node : core_->placed_for(manifest().object)) {
+    if (std::ranges::find(holders_, node) == holders_.end()) others_.push_back(node);
+  }
+}
+
+Result<Payload> ChunkSource::open(std::uint64_t index, ByteView sealed) const {
+  const auto& about = manifest();
+  const FreshBuffer plain(chunk_size_at(index, about.size, about.chunk_bytes));
+  if (sealed.size() != plain.size + chunk_overhead_bytes) {
+    return fail(Errc::corrupt, "a chunk of the wrong size");
+  }
+  const ChunkPosition position{.index = index, .last = index + 1 == about.chunk_count};
+  auto opened = open_chunk(part_.content_key, about.binding(), position, sealed, plain.bytes());
+  if (!opened) return fail(std::move(opened.error()));
+  return plain.payload();
+}
+
+Task<Result<Payload>> ChunkSource::open_inline() {
+  const auto sealed = std::exchange(inline_sealed_, Payload{});
+  if (sealed.size() <= open_at_once_bytes) co_return open(0, sealed.view());
+  auto work = [&] { return open(0, sealed.view()); };
+  co_return co_await offload(core_->context.runtime, work);
+}
+
+Task<Result<Payload>> ChunkSource::read_here(std::uint64_t index) {
+  auto work = [&]() -> Result<Payload> {
+    auto sealed = core_->context.store.read_chunk(*version_, index);
+    if (!sealed) return fail(std::move(sealed.error()));
+    return open(index, sealed->view());
+  };
+  co_return co_await offload(core_->context.runtime, work);
+}
+
+Task<Result<Payload>> ChunkSource::read_there(NodeId node, std::uint64_t index) {
+  const auto& about = manifest();
+  peer::GetChunk request{.owner = about.object.owner,
+                         .hashed_key = about.object.hashed_key,
+                         .blob_id = about.blob_id,
+                         .index = index};
+  auto answer = co_await call(core_->context.links, node, std::move(request), Payload{},
+                              core_->options.chunk_timeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  const auto sealed = std::move(answer->payload);
+  auto work = [&] { return open(index, sealed.view()); };
+  co_return co_await offload(core_->context.runtime, work);
+}
+
+Task<Result<Payload>> ChunkSource::read_at(Self self, NodeId node, std::uint64_t index) {
+  const bool here = self->core_->is_self(node);
+  auto call = here ? self->read_here(index) : self->read_there(node, index);
+  auto plain = co_await std::move(call);
+  if (!plain) {
+    self->bad_.insert(node);
+    if (plain.error().code == Errc::corrupt) self->core_->counters.chunks_damaged += 1;
+  }
+  co_return plain;
+}
+
+/// This node first; then those known to hold it, in turn by chunk, so that they share the work;
+/// then the others. Who is down or has failed before comes last.
+std::vector<NodeId> ChunkSource::candidates(std::uint64_t index) const {
+  auto nodes = holders_;
+  const auto remote =
+      !nodes.empty() && core_->is_self(nodes[0]) ? nodes.begin() + 1 : nodes.begin();
+  if (const auto count = nodes.end() - remote; count > 1) {
+    std::rotate(remote,
+                remote + static_cast<std::ptrdiff_t>(index % static_cast<std::size_t>(count)),
+                nodes.end());
+  }
+  nodes.insert(nodes.end(), others_.begin(), others_.end());
+  std::ranges::stable_partition(
+      nodes, [&](const NodeId& node) { return core_->is_up(node) && !bad_.contains(node); });
+  return nodes;
+}
+
+Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
+  if (!self->inline_sealed_.empty()) {
+    auto plain = co_await self->open_inline();
+    if (plain) co_return plain;
+    self->core_->counters.chunks_damaged += 1;
+  }
+  const auto nodes = self->candidates(index);
+  FanOut<Result<Payload>> round(self->core_->context.runtime);
+  std::vector<std::pair<NodeId, Error>> errors;
+  std::size_t asked = 0;
+  while (true) {
+    while (auto next = round.take()) {
+      if (next->second) co_return std::move(next->second);
+      errors.emplace_back(next->first, std::move(next->second.error()));
+    }
+    const bool waiting = errors.size() < asked;
+    if (asked < nodes.size() && (!waiting || round.alarmed())) {
+      self->core_->counters.chunks_hedged += waiting ? 1 : 0;
+      round.ask(nodes[asked], read_at(self, nodes[asked], index));
+      asked += 1;
+      if (asked < nodes.size()) round.set_alarm(self->core_->options.hedge_after);
+      continue;
+    }
+    if (!waiting) co_return fail(self->explain(errors));
+    co_await round.changed();
+  }
+}
+
+Error ChunkSource::explain(const std::vector<std::pair<NodeId, Error>>& errors) const {
+  std::vector<Failure> failures;
+  bool damaged = false;
+  bool gone = true;
+  for (const auto& [node, error] : errors) {
+    damaged = damaged || error.code == Errc::corrupt;
+    gone = gone && error.code == Errc::not_found;
+    failures.push_back({.node = node, .error = error});
+  }
+  const auto doing = about("get", part_.name) + ": ";
+  const auto who = describe(*core_, failures);
+  if (damaged) return {Errc::corrupt, doing + "no undamaged copy can be reached: " + who};
+  if (gone) return {Errc::not_found, doing + "it was replaced or deleted while it was read"};
+  return {Errc::no_quorum,
+          doing + "no holder can be reached: " + who + "; start or reach those nodes"};
+}
+
+}  // namespace zerodb

@@ -1,0 +1,40 @@
+#pragma once
+// One chunk of one version, opened: from this node, else from the holders in turn; from the next
+// one as well when a holder takes long, and instead when its copy is damaged. Held by the reads
+// under way. One thread: the node's executor.
+
+#include "node/locate.hpp"
+
+namespace zerodb {
+
+class ChunkSource {
+ public:
+  ChunkSource(CorePtr core, Located located, PrivatePart part);
+
+  const Manifest& manifest() const { return version_->manifest(); }
+  const PrivatePart& part() const { return part_; }
+
+  /// Plaintext of chunk `index`. `corrupt` when every copy that can be reached is damaged.
+  static Task<Result<Payload>> read(std::shared_ptr<ChunkSource> self, std::uint64_t index);
+
+ private:
+  using Self = std::shared_ptr<ChunkSource>;
+
+  static Task<Result<Payload>> read_at(Self self, NodeId node, std::uint64_t index);
+  Task<Result<Payload>> read_here(std::uint64_t index);
+  Task<Result<Payload>> read_there(NodeId node, std::uint64_t index);
+  Task<Result<Payload>> open_inline();
+  Result<Payload> open(std::uint64_t index, ByteView sealed) const;
+  std::vector<NodeId> candidates(std::uint64_t index) const;
+  Error explain(const std::vector<std::pair<NodeId, Error>>& errors) const;
+
+  CorePtr core_;
+  SignedPtr version_;
+  PrivatePart part_;
+  Payload inline_sealed_;
+  std::vector<NodeId> holders_;  ///< known to have the version
+  std::vector<NodeId> others_;   ///< placed, and not asked or not known to
+  std::set<NodeId> bad_;         ///< failed before: asked last
+};
+
+}  // namespace zerodb

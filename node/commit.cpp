@@ -1,0 +1,240 @@
+#include "node/commit.hpp"
+
+#include "node/fan_out.hpp"
+
+namespace zerodb {
+namespace {
+
+constexpr int rounds_max = 8;
+constexpr std::uint64_t clock_confirmed_for_ms = 60'000;
+
+/// What one node made of one version.
+struct Outcome {
+  bool stored = false;
+  std::optional<Version> standing;  ///< a later one
+  std::optional<Error> error;
+};
+using Round = FanOut<Outcome>;
+
+/// Takes a "later version stands" at its word only if the owner signed that version.
+Outcome judge_standing(const SignedManifest& ours, ByteView wire) {
+  auto standing = SignedManifest::verify(wire);
+  if (!standing) return {.error = std::move(standing.error())};
+  if ((*standing)->object != ours->object || !standing->is_later_than(ours)) {
+    return {.error = Error{Errc::corrupt, "refused for a version that is not later"}};
+  }
+  return {.standing = (*standing)->version};
+}
+
+Outcome judge(const SignedManifest& ours, CommitResult answer) {
+  if (!answer) return {.error = std::move(answer.error())};
+  if (answer->stored) return {.stored = true};
+  if (answer->standing) return judge_standing(ours, *answer->standing);
+  return {.error = Error{Errc::io, "it lost the sealed bytes it had been sent"}};
+}
+
+Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, Task<CommitResult> call) {
+  auto answer = co_await std::move(call);
+  auto outcome = judge(*version, std::move(answer));
+  const bool confirms = outcome.stored || outcome.standing.has_value();
+  if (confirms && !core->is_self(node)) {
+    core->clock_confirmed_ms = core->context.runtime.steady_ms();
+  }
+  co_return outcome;
+}
+
+struct Tally {
+  std::size_t stored = 0;
+  std::size_t waiting = 0;  ///< for nodes that are up
+  std::size_t full = 0;
+  std::size_t refused = 0;  ///< as invalid: with a manifest of ours, that is the clock
+  std::optional<Version> standing;
+};
+
+Tally count(const GatewayCore& core, const Round& round) {
+  Tally tally;
+  for (const auto& [node, answer, taken] : round.slots()) {
+    if (!answer) {
+      tally.waiting += core.is_up(node) ? 1 : 0;
+      continue;
+    }
+    tally.stored += answer->stored ? 1 : 0;
+    tally.standing = std::max(tally.standing, answer->standing);
+    if (!answer->error) continue;
+    tally.full += answer->error->code == Errc::full ? 1 : 0;
+    tally.refused += answer->error->code == Errc::invalid ? 1 : 0;
+  }
+  return tally;
+}
+
+bool is_clock_confirmed(const GatewayCore& core) {
+  return core.clock_confirmed_ms &&
+         core.context.runtime.steady_ms() - *core.clock_confirmed_ms < clock_confirmed_for_ms;
+}
+
+/// The own store cannot tell that the own clock is ahead; a replica can. So a version goes into
+/// the own store only after one of them took one: otherwise it would stand there, acknowledged by
+/// nobody, until the others' clocks get to it. False: they all refused it.
+Task<bool> clock_is_right(const CorePtr& core, Round& round) {
+  while (!is_clock_confirmed(*core)) {
+    const auto tally = count(*core, round);
+    if (tally.waiting == 0) co_return tally.refused == 0;
+    co_await round.changed();
+  }
+  co_return true;
+}
+
+Task<void> ask_all(const CorePtr& core, Round& round, SignedPtr version, const CommitPlan& plan) {
+  bool placed_here = false;
+  for (const auto& node : plan.placed) {
+    placed_here = placed_here || core->is_self(node);
+    if (!core->is_self(node))
+      round.ask(node, ask(core, node, version, plan.commit_at(node, version)));
+  }
+  if (!placed_here) co_return;
+  const bool right = co_await clock_is_right(core, round);
+  if (!right) co_return;
+  const auto self = core->context.mesh.self();
+  round.ask(self, ask(core, self, version, plan.commit_at(self, version)));
+}
+
+/// Until the round is decided: enough stored it, a later version stands, or too few are left.
+Task<Tally> decide(const CorePtr& core, Round& round, std::size_t needed) {
+  while (true) {
+    const auto tally = count(*core, round);
+    const bool done = tally.stored >= needed || tally.standing.has_value();
+    if (done || tally.stored + tally.waiting < needed) co_return tally;
+    co_await round.changed();
+  }
+}
+
+Task<SignedPtr> sign_again(const CorePtr& core, SignedPtr old, Version standing) {
+  core->counters.versions_retried += 1;
+  core->clock.observe(standing);
+  auto manifest = old->manifest();
+  manifest.version = core->next_version();
+  auto sign = [&] {
+    return std::make_shared<const SignedManifest>(SignedManifest::sign(manifest, *core->keys));
+  };
+  co_return co_await offload(core->context.runtime, sign);
+}
+
+std::vector<Failure> failures_of(const GatewayCore& core, const Round& round) {
+  std::vector<Failure> failures;
+  for (const auto& [node, answer, taken] : round.slots()) {
+    if (!answer && !core.is_up(node)) failures.push_back({.node = node, .error = {}});
+    if (answer && answer->error) failures.push_back({.node = node, .error = answer->error});
+  }
+  return failures;
+}
+
+Error explain(GatewayCore& core, const CommitPlan& plan, const Round& round, const Tally& tally) {
+  const auto failures = failures_of(core, round);
+  const auto doing = about(plan.verb, plan.name);
+  if (tally.refused == 0) {
+    return too_few_replicas(core, doing, tally.stored, plan.placed.size(), failures);
+  }
+  core.clock = {};  // it has run ahead with the wall clock; a later version that stands is told us
+  core.clock_confirmed_ms.reset();
+  return {Errc::invalid, doing + ": this node's clock is ahead of the others', which refuse its " +
+                             "version: " + describe(core, failures) +
+                             "; set the clock (NTP) and try again"};
+}
+
+/// Publishes when no replica is still about to take the version in: one that hears of it before
+/// would fetch what is on its way to it.
+Task<void> announce_behind(CorePtr core, Round round, SignedPtr version) {
+  while (count(*core, round).waiting > 0)
+    co_await round.changed();
+  core->counters.replicas_missed += failures_of(*core, round).size();
+  announce(*core, *version);
+}
+
+WriteReceipt acknowledge(const CorePtr& core, Round round, SignedPtr version,
+                         const CommitPlan& plan) {
+  const auto tally = count(*core, round);
+  WriteReceipt receipt{.version = version->manifest().version,
+                       .size = version->manifest().size,
+                       .copies = static_cast<std::uint32_t>(tally.stored),
+                       .wanted = static_cast<std::uint32_t>(plan.placed.size()),
+                       .missing = {}};
+  for (auto& failure : failures_of(*core, round))
+    receipt.missing.push_back(failure.node);
+  core->catalogue.learn(*version, plan.name, plan.mtime_ms);
+  if (tally.waiting == 0) {
+    announce(*core, *version);
+  } else {
+    spawn(core->context.runtime, announce_behind(core, std::move(round), std::move(version)));
+  }
+  return receipt;
+}
+
+}  // namespace
+
+Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan) {
+  const auto needed = write_quorum(static_cast<std::uint32_t>(plan.placed.size()));
+  auto version = std::move(first);
+  for (int i = 0; i < rounds_max; ++i) {
+    Round round(core->context.runtime);
+    co_await ask_all(core, round, version, plan);
+    const auto tally = co_await decide(core, round, needed);
+    if (tally.stored >= needed) {
+      co_return acknowledge(core, std::move(round), std::move(version), plan);
+    }
+    if (!tally.standing) co_return fail(explain(*core, plan, round, tally));
+    version = co_await sign_again(core, std::move(version), *tally.standing);
+  }
+  co_return fail(Errc::busy, about(plan.verb, plan.name) + ": others keep writing later versions " +
+                                 "of it; try again");
+}
+
+CommitResult to_committed(Result<CommitOutcome> outcome) {
+  if (!outcome) return fail(std::move(outcome.error()));
+  peer::Committed committed;
+  committed.stored = outcome->kind == CommitOutcome::Kind::stored;
+  committed.blob_missing = outcome->kind == CommitOutcome::Kind::blob_missing;
+  if (outcome->kind == CommitOutcome::Kind::superseded && outcome->standing) {
+    committed.standing = outcome->standing->wire();
+  }
+  return committed;
+}
+
+void announce(GatewayCore& core, const SignedManifest& version) {
+  const auto& object = version->object;
+  if (version->is_tombstone()) {
+    core.context.links.publish(object, broadcast::Delete{.manifest = version.wire()});
+  } else {
+    core.context.links.publish(object, broadcast::Store{.manifest = version.wire()});
+  }
+}
+
+std::string describe(const GatewayCore& core, const std::vector<Failure>& failures) {
+  std::string text;
+  for (const auto& [node, error] : failures) {
+    if (!text.empty()) text += "; ";
+    text += core.is_self(node) ? "this node" : core.context.mesh.describe(node);
+    text += error ? ": " + error->what : " is down";
+  }
+  return text;
+}
+
+Error too_few_replicas(const GatewayCore& core, std::string doing, std::size_t stored,
+                       std::size_t placed, const std::vector<Failure>& failures) {
+  if (placed == 1 && !failures.empty() && failures[0].error) {
+    return {failures[0].error->code, std::move(doing) + ": " + failures[0].error->what};
+  }
+  const auto needed = write_quorum(static_cast<std::uint32_t>(placed));
+  const auto full =
+      static_cast<std::size_t>(std::ranges::count_if(failures, [](const Failure& failure) {
+        return failure.error && failure.error->code == Errc::full;
+      }));
+  const bool space = stored + full >= needed;
+  auto text = std::move(doing) + ": only " + std::to_string(stored) + " of " +
+              std::to_string(placed) + " replicas can take it, and " + std::to_string(needed) +
+              " must: " + describe(core, failures);
+  text += space ? "; free some space there, then try again"
+                : "; start or reach those nodes, then try again";
+  return {space ? Errc::full : Errc::no_quorum, std::move(text)};
+}
+
+}  // namespace zerodb

@@ -1,0 +1,48 @@
+#pragma once
+// Acknowledging a write: one signed version to all placed nodes, until W have made it durable. If
+// a later version stands somewhere, the version is raised above it, signed again and committed
+// again. The rest of R completes behind. One thread: the node's executor.
+
+#include <functional>
+
+#include "node/gateway_core.hpp"
+
+namespace zerodb {
+
+using CommitResult = Result<peer::Committed>;
+/// Commits at one node. What it refers to is held by it: it may end after the write is
+/// acknowledged.
+using CommitAt = std::function<Task<CommitResult>(NodeId, SignedPtr)>;
+
+struct CommitPlan {
+  std::string_view verb;  ///< "put" or "delete"; a literal
+  std::string name;
+  std::optional<std::int64_t> mtime_ms;
+  std::vector<NodeId> placed;
+  CommitAt commit_at;
+};
+
+/// `first` is the version to begin with. `no_quorum`, or `full` if space is what was missing, or
+/// `invalid` if this node's clock is ahead of the others'.
+Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan);
+
+/// What the own store answered, as a replica would say it.
+CommitResult to_committed(Result<CommitOutcome> outcome);
+
+/// Publishes a version, so that replicas that missed it fetch it and other gateways know.
+void announce(GatewayCore& core, const SignedManifest& version);
+
+/// A node, and why it did not help.
+struct Failure {
+  NodeId node;
+  std::optional<Error> error;  ///< nothing: it is down
+};
+
+/// "only 1 of 3 replicas ...": the error of a write that cannot succeed any more.
+Error too_few_replicas(const GatewayCore& core, std::string doing, std::size_t stored,
+                       std::size_t placed, const std::vector<Failure>& failures);
+
+/// "node2 (1a2b3c4d) is down; node3 (...): disk full"
+std::string describe(const GatewayCore& core, const std::vector<Failure>& failures);
+
+}  // namespace zerodb

@@ -1,0 +1,54 @@
+#pragma once
+// What the parts of a gateway share: its keys, its clock, what it counts. Held by every call under
+// way, as some finish behind the gateway's back (the last replica of a put, a chunk asked of two
+// holders). Private to node/. One thread: the node's executor.
+
+#include <map>
+#include <memory>
+#include <set>
+
+#include "node/gateway.hpp"
+
+namespace zerodb {
+
+struct Asking;  // a broadcast `get` of ours, see locate.cpp
+
+struct GatewayCore {
+  GatewayCore(NodeContext of, OwnerKeys owner, const GatewayOptions& with)
+      : context(of),
+        keys(std::make_shared<const OwnerKeys>(std::move(owner))),
+        options(with),
+        catalogue(of, keys) {}
+
+  ObjectId object_of(std::string_view name) const {
+    return {.owner = keys->id(), .hashed_key = keys->hash_name(name)};
+  }
+  std::vector<NodeId> placed_for(const ObjectId& object) const {
+    return context.mesh.placement().nodes_for(partition_of(object.hashed_key));
+  }
+  bool is_self(const NodeId& node) const { return node == context.mesh.self(); }
+  /// Whether it is worth waiting for the node's answer.
+  bool is_up(const NodeId& node) const { return is_self(node) || context.links.state(node).up; }
+  Version next_version() { return clock.next(context.runtime.now_ms()); }
+
+  NodeContext context;
+  std::shared_ptr<const OwnerKeys> keys;
+  GatewayOptions options;
+  HybridClock clock;
+  std::optional<std::uint64_t> clock_confirmed_ms;  ///< steady: when a replica last took a version
+  Catalogue catalogue;
+  GatewayCounters counters;
+  std::map<std::uint64_t, std::shared_ptr<Asking>> asking;  ///< by nonce
+  std::set<ObjectId> repairing;
+  std::size_t chunks_kept = 0;  ///< by all reads, see GatewayOptions::chunks_kept_max
+};
+
+using CorePtr = std::shared_ptr<GatewayCore>;
+using SignedPtr = std::shared_ptr<const SignedManifest>;  ///< shared by calls that finish behind
+
+/// "put 'photos/a.jpg'", for messages.
+inline std::string about(std::string_view verb, std::string_view name) {
+  return std::string(verb) + " '" + printable(name) + "'";
+}
+
+}  // namespace zerodb

@@ -1,0 +1,12 @@
+#pragma once
+// An object being read: chunks from the own store or from other holders, opened, read ahead, and
+// kept for a while. One thread: the node's executor.
+
+#include "node/locate.hpp"
+
+namespace zerodb {
+
+/// `located` is not a tombstone.
+Result<std::unique_ptr<GetStream>> open_get_stream(CorePtr core, Located located);
+
+}  // namespace zerodb

@@ -1,0 +1,297 @@
+#include "node/locate.hpp"
+
+#include "node/commit.hpp"
+#include "node/fan_out.hpp"
+#include "node/fetch.hpp"
+
+namespace zerodb {
+
+/// A broadcast `get` and who has answered so far.
+struct Asking {
+  explicit Asking(Runtime& runtime) : event(runtime) {}
+
+  Event event;
+  bool over = false;
+  std::map<NodeId, std::optional<Bytes>> answers;
+};
+
+namespace {
+
+constexpr Milliseconds broadcast_wait{1'000};
+constexpr std::size_t asking_max = 1'000;
+constexpr std::size_t repairing_max = 64;
+
+/// What a node said of the object, before it is checked.
+struct Sighting {
+  std::optional<Bytes> wire;
+  SignedPtr trusted;  ///< from the own store, which keeps only what was verified
+  Payload sealed;
+  bool settled = true;
+};
+
+/// What is left of it when it has been checked.
+struct Seen {
+  NodeId node;
+  SignedPtr version;  ///< nothing: not there
+  Payload sealed;
+  bool settled = true;
+};
+
+Result<Sighting> look_in(Store& store, const ObjectId& object, bool settled) {
+  auto latest = store.latest(object);
+  if (!latest) return fail(std::move(latest.error()));
+  Sighting sighting{.wire = {}, .trusted = {}, .sealed = {}, .settled = settled};
+  if (!*latest) return sighting;
+  sighting.trusted = std::make_shared<const SignedManifest>(std::move(**latest));
+  if (sighting.trusted->manifest().is_inline()) {
+    auto sealed = store.read_chunk(*sighting.trusted, 0);
+    if (sealed) sighting.sealed = std::move(*sealed);
+  }
+  return sighting;
+}
+
+Task<Result<Sighting>> look_here(CorePtr core, ObjectId object) {
+  const bool settled = core->context.mesh.is_settled(partition_of(object.hashed_key));
+  auto work = [&] { return look_in(core->context.store, object, settled); };
+  co_return co_await offload(core->context.runtime, work);
+}
+
+Task<Result<Sighting>> look_there(CorePtr core, NodeId node, ObjectId object, bool with_inline) {
+  peer::GetManifest request{
+      .owner = object.owner, .hashed_key = object.hashed_key, .with_inline = with_inline};
+  auto answer = co_await call(core->context.links, node, std::move(request), Payload{},
+                              core->options.call_timeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return Sighting{.wire = std::move(answer->message.manifest),
+                     .trusted = {},
+                     .sealed = std::move(answer->payload),
+                     .settled = answer->message.settled};
+}
+
+Task<void> end_asking(CorePtr core, std::shared_ptr<Asking> asking) {
+  co_await core->context.runtime.sleep(broadcast_wait);
+  asking->over = true;
+  asking->event.notify();
+}
+
+/// One search for one object. Lives in the frame of locate().
+class Search {
+ public:
+  Search(CorePtr core, const ObjectId& object)
+      : core_(std::move(core)), object_(object), placed_(core_->placed_for(object)) {}
+
+  Task<void> ask_placed();
+  Task<void> ask_everybody();
+
+  /// Enough placed nodes said what they have.
+  bool has_quorum() const;
+  /// So few members are silent that one of those who answered has every acknowledged version.
+  bool heard_enough() const;
+  std::optional<Located> newest() const;
+  std::vector<NodeId> stale(const SignedManifest& newest) const;
+  std::vector<Failure> silent() const;
+
+ private:
+  bool is_placed(const NodeId& node) const {
+    return std::ranges::find(placed_, node) != placed_.end();
+  }
+  const Seen* find(const NodeId& node) const;
+  Task<void> consider(NodeId node, Result<Sighting> answer);
+  Task<Result<SignedPtr>> check(Bytes wire);
+  bool everybody_answered(const Asking& asking) const;
+
+  CorePtr core_;
+  ObjectId object_;
+  std::vector<NodeId> placed_;
+  std::vector<Seen> seen_;
+  std::map<NodeId, Error> errors_;
+};
+
+Task<void> Search::ask_placed() {
+  const bool here = is_placed(core_->context.mesh.self());
+  FanOut<Result<Sighting>> round(core_->context.runtime);
+  for (const auto& node : placed_) {
+    // Sealed bytes are asked of others only when they are not to be had here.
+    round.ask(node, core_->is_self(node) ? look_here(core_, object_)
+                                         : look_there(core_, node, object_, !here));
+  }
+  while (true) {
+    while (auto next = round.take())
+      co_await consider(next->first, std::move(next->second));
+    const bool waits = std::ranges::any_of(
+        round.slots(), [&](const auto& slot) { return !slot.answer && core_->is_up(slot.node); });
+    if (has_quorum() || !waits) co_return;
+    co_await round.changed();
+  }
+}
+
+Task<void> Search::ask_everybody() {
+  const auto self = core_->context.mesh.self();
+  if (find(self) == nullptr) {
+    auto answer = co_await look_here(core_, object_);
+    co_await consider(self, std::move(answer));
+  }
+  if (core_->asking.size() >= asking_max) co_return;
+  std::uint64_t nonce = 0;
+  core_->context.runtime.random({reinterpret_cast<std::uint8_t*>(&nonce), sizeof nonce});
+  const auto asking = std::make_shared<Asking>(core_->context.runtime);
+  core_->asking[nonce] = asking;
+  broadcast::Get question{.owner = object_.owner, .hashed_key = object_.hashed_key, .nonce = nonce};
+  core_->context.links.publish(object_, std::move(question));
+  spawn(core_->context.runtime, end_asking(core_, asking));
+  while (!asking->over && !everybody_answered(*asking))
+    co_await asking->event.wait();
+  core_->asking.erase(nonce);
+  for (auto& [node, manifest] : asking->answers) {
+    Sighting sighting{.wire = std::move(manifest), .trusted = {}, .sealed = {}, .settled = false};
+    co_await consider(node, std::move(sighting));
+  }
+}
+
+bool Search::everybody_answered(const Asking& asking) const {
+  return std::ranges::all_of(core_->context.mesh.roster().members, [&](const RosterMember& member) {
+    return core_->is_self(member.node) || !core_->is_up(member.node) ||
+           asking.answers.contains(member.node);
+  });
+}
+
+const Seen* Search::find(const NodeId& node) const {
+  const auto found = std::ranges::find(seen_, node, &Seen::node);
+  return found == seen_.end() ? nullptr : &*found;
+}
+
+Task<void> Search::consider(NodeId node, Result<Sighting> answer) {
+  if (!answer) {
+    errors_.insert_or_assign(node, std::move(answer.error()));
+    co_return;
+  }
+  Seen seen{.node = node,
+            .version = std::move(answer->trusted),
+            .sealed = std::move(answer->sealed),
+            .settled = answer->settled};
+  if (answer->wire) {
+    auto version = co_await check(std::move(*answer->wire));
+    if (!version) {
+      errors_.insert_or_assign(node, std::move(version.error()));
+      co_return;
+    }
+    seen.version = std::move(*version);
+  }
+  const auto before = std::ranges::find(seen_, node, &Seen::node);
+  if (before == seen_.end()) {
+    seen_.push_back(std::move(seen));
+  } else if (!before->version) {
+    *before = std::move(seen);  // it may have come there meanwhile
+  }
+}
+
+Task<Result<SignedPtr>> Search::check(Bytes wire) {
+  for (const auto& seen : seen_) {
+    if (seen.version && seen.version->wire() == wire) co_return seen.version;
+  }
+  auto work = [&] { return SignedManifest::verify(wire); };
+  auto verified = co_await offload(core_->context.runtime, work);
+  if (!verified) co_return fail(std::move(verified.error()));
+  if ((*verified)->object != object_) co_return fail(Errc::corrupt, "answered another object");
+  co_return std::make_shared<const SignedManifest>(std::move(*verified));
+}
+
+bool Search::has_quorum() const {
+  const auto meaningful = std::ranges::count_if(placed_, [&](const NodeId& node) {
+    const auto* seen = find(node);
+    return seen != nullptr && (seen->version || seen->settled);
+  });
+  return meaningful >= read_quorum(static_cast<std::uint32_t>(placed_.size()));
+}
+
+bool Search::heard_enough() const {
+  return silent().size() < write_quorum(static_cast<std::uint32_t>(placed_.size()));
+}
+
+std::vector<Failure> Search::silent() const {
+  std::vector<Failure> silent;
+  for (const auto& member : core_->context.mesh.roster().members) {
+    if (find(member.node) != nullptr) continue;
+    const auto error = errors_.find(member.node);
+    Failure failure{.node = member.node, .error = {}};
+    if (error != errors_.end() && core_->is_up(member.node)) failure.error = error->second;
+    silent.push_back(std::move(failure));
+  }
+  return silent;
+}
+
+std::optional<Located> Search::newest() const {
+  const Seen* best = nullptr;
+  for (const auto& seen : seen_) {
+    if (!seen.version) continue;
+    if (best == nullptr || seen.version->is_later_than(*best->version)) best = &seen;
+  }
+  if (best == nullptr) return {};
+  Located located{.version = best->version, .sealed = {}, .holders = {}};
+  for (const auto& seen : seen_) {
+    if (!seen.version || seen.version->hash() != best->version->hash()) continue;
+    const bool first = core_->is_self(seen.node);
+    located.holders.insert(first ? located.holders.begin() : located.holders.end(), seen.node);
+    if (located.sealed.empty()) located.sealed = seen.sealed;
+  }
+  return located;
+}
+
+std::vector<NodeId> Search::stale(const SignedManifest& newest) const {
+  std::vector<NodeId> nodes;
+  for (const auto& seen : seen_) {
+    if (!is_placed(seen.node)) continue;
+    const bool behind = seen.version ? newest.is_later_than(*seen.version) : seen.settled;
+    if (behind) nodes.push_back(seen.node);
+  }
+  return nodes;
+}
+
+/// Stale nodes fetch by themselves when they hear of the version; this node is not told by its own
+/// broadcasts.
+Task<void> repair(CorePtr core, Located located, std::vector<NodeId> stale) {
+  const auto object = located.version->manifest().object;
+  core->counters.read_repairs += stale.size();
+  if (std::ranges::any_of(stale, [&](const NodeId& node) { return !core->is_self(node); })) {
+    announce(*core, *located.version);
+  }
+  if (std::ranges::find(stale, core->context.mesh.self()) != stale.end()) {
+    auto fetched = co_await fetch_version(core->context, *located.version, located.holders);
+    static_cast<void>(fetched);  // the next round of reconcile tries again
+  }
+  core->repairing.erase(object);
+}
+
+void repair_behind(const CorePtr& core, const Located& located, std::vector<NodeId> stale) {
+  if (stale.empty() || core->repairing.size() >= repairing_max) return;
+  if (!core->repairing.insert(located.version->manifest().object).second) return;
+  spawn(core->context.runtime, repair(core, located, std::move(stale)));
+}
+
+}  // namespace
+
+Task<Result<std::optional<Located>>> locate(CorePtr core, std::string_view verb, std::string name) {
+  Search search(core, core->object_of(name));
+  co_await search.ask_placed();
+  const bool quorum = search.has_quorum();
+  if (!quorum) co_await search.ask_everybody();
+  if (auto newest = search.newest()) {
+    repair_behind(core, *newest, search.stale(*newest->version));
+    co_return newest;
+  }
+  if (quorum || search.heard_enough()) co_return std::nullopt;
+  co_return fail(Errc::no_quorum, about(verb, name) +
+                                      ": cannot tell whether it exists, as too few nodes answer: " +
+                                      describe(*core, search.silent()) +
+                                      "; start or reach those nodes, then try again");
+}
+
+void on_have(GatewayCore& core, const NodeId& from, const peer::Have& answer) {
+  const auto found = core.asking.find(answer.nonce);
+  if (found == core.asking.end() || core.context.mesh.roster().find(from) == nullptr) return;
+  auto& asking = *found->second;
+  asking.answers.insert_or_assign(from, answer.manifest);
+  asking.event.notify();
+}
+
+}  // namespace zerodb

@@ -1,0 +1,22 @@
+#pragma once
+// Which version of an object stands, and who has it: the placed nodes are asked; if too few of
+// them can say, everybody is. One thread: the node's executor.
+
+#include "node/gateway_core.hpp"
+
+namespace zerodb {
+
+struct Located {
+  SignedPtr version;            ///< the newest; it may be a tombstone
+  Payload sealed;               ///< of an inline object, if it came along; unchecked
+  std::vector<NodeId> holders;  ///< who answered with it, this node first
+};
+
+/// Nothing: there is no such object, for certain. `no_quorum` when that cannot be told. `verb`
+/// (a literal) and `name` are for messages. Placed nodes found stale are repaired behind.
+Task<Result<std::optional<Located>>> locate(CorePtr core, std::string_view verb, std::string name);
+
+/// A member's answer to a broadcast `get` of ours.
+void on_have(GatewayCore& core, const NodeId& from, const peer::Have& answer);
+
+}  // namespace zerodb

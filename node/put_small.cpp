@@ -1,0 +1,76 @@
+#include "node/put_small.hpp"
+
+#include "node/commit.hpp"
+
+namespace zerodb {
+namespace {
+
+Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed) {
+  auto& store = core->context.store;
+  auto work = [&] { return store.commit_inline(*version, sealed.view()); };
+  auto outcome = co_await offload(core->context.runtime, work);
+  co_return to_committed(std::move(outcome));
+}
+
+Task<CommitResult> commit_there(CorePtr core, NodeId node, SignedPtr version, Payload sealed) {
+  peer::PutInline request{.manifest = version->wire()};
+  auto answer = co_await call(core->context.links, node, std::move(request), std::move(sealed),
+                              core->options.call_timeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return std::move(answer->message);
+}
+
+CommitAt commit_inline_at(const CorePtr& core, Payload sealed) {
+  return [core, sealed = std::move(sealed)](NodeId node, SignedPtr version) {
+    return core->is_self(node) ? commit_here(core, std::move(version), sealed)
+                               : commit_there(core, node, std::move(version), sealed);
+  };
+}
+
+}  // namespace
+
+Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) {
+  if (plain.size() > inline_bytes_max) {
+    co_return fail(Errc::invalid, about("put", spec.name) + ": too large to go in one message");
+  }
+  auto draft = make_draft(*core, std::move(spec));
+  if (!draft) co_return fail("put", std::move(draft.error()));
+  draft->manifest.version = core->next_version();
+  auto work = [&] { return seal_inline(*draft, *core->keys, plain.view()); };
+  auto sealed = co_await offload(core->context.runtime, work);
+  CommitPlan plan{.verb = "put",
+                  .name = draft->part.name,
+                  .mtime_ms = draft->part.mtime_ms,
+                  .placed = core->placed_for(draft->manifest.object),
+                  .commit_at = commit_inline_at(core, std::move(sealed.sealed))};
+  auto receipt = co_await commit_on_quorum(core, std::move(sealed.version), std::move(plan));
+  if (receipt) core->counters.puts += 1;
+  co_return receipt;
+}
+
+Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version later_than) {
+  Draft draft;
+  draft.part.name = name;
+  auto& manifest = draft.manifest;
+  manifest.object = core->object_of(name);
+  manifest.kind = ObjectKind::tombstone;
+  manifest.layout.replicas = core->context.mesh.placement().replicas();
+  core->context.runtime.random(manifest.blob_id.mutable_view());
+  core->clock.observe(later_than);
+  manifest.version = core->next_version();
+  auto work = [&] {
+    manifest.sealed = seal_private_part(*core->keys, manifest, draft.part);
+    return std::make_shared<const SignedManifest>(SignedManifest::sign(manifest, *core->keys));
+  };
+  auto version = co_await offload(core->context.runtime, work);
+  CommitPlan plan{.verb = "delete",
+                  .name = std::move(name),
+                  .mtime_ms = {},
+                  .placed = core->placed_for(manifest.object),
+                  .commit_at = commit_inline_at(core, {})};
+  auto receipt = co_await commit_on_quorum(core, std::move(version), std::move(plan));
+  if (receipt) core->counters.removes += 1;
+  co_return receipt;
+}
+
+}  // namespace zerodb

@@ -1,0 +1,279 @@
+// The gateway when nodes are down, slow, full, wrong about the time or damaged.
+#include <catch2/catch.hpp>
+
+#include "tests/node/gateway_mesh.hpp"
+#include "tests/sim/sealed_object.hpp"
+
+using namespace zerodb;
+using test::GatewayMesh;
+using test::pattern;
+
+namespace {
+
+constexpr std::size_t mebibyte = 1 << 20;
+constexpr std::int64_t hour_ms = 3'600'000;
+
+void down(GatewayMesh& mesh, std::size_t node) {
+  mesh.mesh.down(node);
+  mesh.mesh.world().run_for(std::chrono::seconds(10));  // until its links are seen to be down
+}
+
+/// A node that fails may do so just after the acknowledgement.
+bool none_but(const std::vector<NodeId>& missing, const NodeId& node) {
+  return std::ranges::all_of(missing, [&](const NodeId& each) { return each == node; });
+}
+
+}  // namespace
+
+TEST_CASE("gateway: with one of three nodes down, writes go on with a warning", "[gateway]") {
+  GatewayMesh mesh(3);
+  down(mesh, 2);
+  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+    const auto began = mesh.now_ms();
+    const auto receipt = mesh.put(0, "still", pattern(size));
+    REQUIRE(receipt.has_value());
+    CHECK(receipt->copies == 2);
+    CHECK(receipt->missing == std::vector{mesh.mesh[2].id()});
+    CHECK(mesh.get(1, "still") == pattern(size));
+    CHECK(mesh.now_ms() - began < 2'000);
+  }
+  const auto removed = mesh.remove(1, "still");
+  REQUIRE(removed.has_value());
+  CHECK(removed->missing == std::vector{mesh.mesh[2].id()});
+  CHECK(mesh.error_of_get(0, "still") == Errc::not_found);
+}
+
+TEST_CASE("gateway: a node that was down learns what it missed", "[gateway]") {
+  GatewayMesh mesh(3);
+  down(mesh, 2);
+  REQUIRE(mesh.put(0, "missed", pattern(2 * mebibyte)).has_value());
+  mesh.mesh.up(2);
+  REQUIRE(mesh.mesh.run_until_quiet());
+  CHECK(mesh.kept(2, "missed").has_value());
+}
+
+TEST_CASE("gateway: with two of three nodes down, writes fail at once and say why", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "before", pattern(10)).has_value());
+  mesh.mesh.down(1);
+  down(mesh, 2);
+  const auto began = mesh.now_ms();
+  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+    const auto put = mesh.put(0, "never", pattern(size));
+    REQUIRE_FALSE(put.has_value());
+    CHECK(put.error().code == Errc::no_quorum);
+    CHECK(put.error().what.find("node2") != std::string::npos);
+    CHECK(put.error().what.find("node3") != std::string::npos);
+  }
+  CHECK(mesh.now_ms() - began < 1'000);
+  CHECK(mesh.error_of_get(0, "what nobody ever put") == Errc::no_quorum);
+  CHECK(mesh.get(0, "before") == pattern(10));  // better than nothing: it was found
+  CHECK(mesh.remove(0, "before").error().code == Errc::no_quorum);
+}
+
+TEST_CASE("gateway: a node dies in the middle of a put and the put completes", "[gateway]") {
+  GatewayMesh mesh(3);
+  auto stream = mesh.mesh.run(mesh.gateways[0].put({.name = "survivor"}));
+  REQUIRE(stream.has_value());
+  const auto content = pattern(40 * mebibyte);
+  const auto began = mesh.now_ms();
+  for (std::size_t at = 0; at < content.size(); at += mebibyte) {
+    if (at == 10 * mebibyte) mesh.mesh.down(1);
+    const auto chunk = ByteView(content).subspan(at, mebibyte);
+    REQUIRE(mesh.mesh.run((*stream)->write(Payload::copy_of(chunk))).has_value());
+  }
+  const auto receipt = mesh.mesh.run((*stream)->finish(content.size()));
+  REQUIRE(receipt.has_value());
+  CHECK(receipt->copies == 2);
+  CHECK(mesh.now_ms() - began < 10'000);
+  CHECK(mesh.get(2, "survivor") == content);
+}
+
+TEST_CASE("gateway: a replica that lags is let go and fetches by itself", "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.links[0].delays[mesh.mesh[1].id()] = std::chrono::seconds(3);
+  const auto content = pattern(40 * mebibyte);
+  const auto began = mesh.now_ms();
+  const auto receipt = mesh.put(0, "laggard", content);
+  REQUIRE(receipt.has_value());
+  CHECK(receipt->copies == 2);
+  CHECK(receipt->missing == std::vector{mesh.mesh[1].id()});
+  CHECK(mesh.now_ms() - began < 5'000);
+  CHECK(mesh.gateways[0].counters().sinks_let_go == 1);
+  REQUIRE(mesh.mesh.run_until_quiet());
+  CHECK(mesh.kept(1, "laggard").has_value());
+}
+
+TEST_CASE("gateway: when both other replicas are slow, the put goes at their pace", "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.links[0].delays[mesh.mesh[1].id()] = Milliseconds(900);
+  mesh.links[0].delays[mesh.mesh[2].id()] = Milliseconds(900);
+  const auto receipt = mesh.put(0, "slow", pattern(60 * mebibyte));
+  REQUIRE(receipt.has_value());
+  CHECK(mesh.gateways[0].counters().sinks_let_go == 0);
+}
+
+TEST_CASE("gateway: a later version that stands is taken over", "[gateway]") {
+  GatewayMesh mesh(3);
+  for (const std::size_t size : {std::size_t{10}, 2 * mebibyte}) {
+    // A gateway with a fast clock was here first.
+    mesh.mesh[1].runtime.set_clock_skew(30'000);
+    REQUIRE(mesh.put(1, "contested", pattern(size, 1)).has_value());
+    mesh.mesh[1].runtime.set_clock_skew(0);
+    const auto later = mesh.put(0, "contested", pattern(size, 2));
+    REQUIRE(later.has_value());
+    CHECK(mesh.get(2, "contested") == pattern(size, 2));
+  }
+  CHECK(mesh.gateways[0].counters().versions_retried > 0);
+}
+
+TEST_CASE("gateway: a version that stands on one node only is taken over too", "[gateway]") {
+  GatewayMesh mesh(3);
+  const auto standing = sim::seal_object(
+      mesh.keys, {.name = "alone", .version = Version::at(mesh.mesh[1].runtime.now_ms() + 5'000)});
+  REQUIRE(mesh.mesh[1].store.commit_inline(standing.manifest, standing.chunks[0]).has_value());
+  REQUIRE(mesh.mesh[2].store.commit_inline(standing.manifest, standing.chunks[0]).has_value());
+  REQUIRE(mesh.put(0, "alone", pattern(2 * mebibyte)).has_value());
+  CHECK(mesh.get(1, "alone") == pattern(2 * mebibyte));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(mesh.kept(i, "alone")->manifest().size == 2 * mebibyte);
+}
+
+TEST_CASE("gateway: a clock that is an hour behind still writes", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(1, "late", pattern(10, 1)).has_value());
+  mesh.mesh[0].runtime.set_clock_skew(-hour_ms);
+  REQUIRE(mesh.put(0, "late", pattern(10, 2)).has_value());
+  CHECK(mesh.get(2, "late") == pattern(10, 2));
+  REQUIRE(mesh.remove(0, "late").has_value());
+  CHECK(mesh.error_of_get(1, "late") == Errc::not_found);
+}
+
+TEST_CASE("gateway: a clock that is an hour ahead is named, and harms nothing", "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.mesh[0].runtime.set_clock_skew(hour_ms);
+  for (const std::size_t size : {std::size_t{10}, 2 * mebibyte}) {
+    const auto put = mesh.put(0, "early", pattern(size));
+    REQUIRE_FALSE(put.has_value());
+    CHECK(put.error().code == Errc::invalid);
+    CHECK(put.error().what.find("clock") != std::string::npos);
+  }
+  CHECK_FALSE(mesh.kept(0, "early").has_value());
+  mesh.mesh[0].runtime.set_clock_skew(0);
+  REQUIRE(mesh.put(0, "early", pattern(7)).has_value());
+  CHECK(mesh.get(1, "early") == pattern(7));
+}
+
+TEST_CASE("gateway: a damaged chunk is read from another holder", "[gateway]") {
+  GatewayMesh mesh(3);
+  const auto content = pattern(3 * mebibyte);
+  REQUIRE(mesh.put(0, "hurt", content).has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  mesh.mesh[0].store.damage(mesh.object("hurt"), 1);
+  mesh.mesh[1].store.damage(mesh.object("hurt"), 1);
+  CHECK(mesh.get(0, "hurt") == content);
+  CHECK(mesh.gateways[0].counters().chunks_damaged > 0);
+  mesh.mesh[2].store.damage(mesh.object("hurt"), 1);
+  CHECK(mesh.error_of_get(0, "hurt") == Errc::corrupt);
+}
+
+TEST_CASE("gateway: a damaged inline object is read from another holder", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "small", pattern(100)).has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  mesh.mesh[0].store.damage(mesh.object("small"), 0);
+  CHECK(mesh.get(0, "small") == pattern(100));
+  mesh.mesh[1].store.damage(mesh.object("small"), 0);
+  mesh.mesh[2].store.damage(mesh.object("small"), 0);
+  CHECK(mesh.error_of_get(0, "small") == Errc::corrupt);
+}
+
+TEST_CASE("gateway: a slow holder is hedged", "[gateway]") {
+  GatewayMesh mesh(5);
+  const auto content = pattern(3 * mebibyte);
+  REQUIRE(mesh.put(0, "hedged", content).has_value());
+  const auto reader = mesh.not_placed("hedged").at(0);
+  for (const auto node : mesh.placed("hedged")) {
+    if (node != mesh.placed("hedged").at(0)) {
+      mesh.links[reader].delays[mesh.mesh[node].id()] = std::chrono::seconds(10);
+    }
+  }
+  const auto began = mesh.now_ms();
+  CHECK(mesh.get(reader, "hedged") == content);
+  CHECK(mesh.now_ms() - began < 5'000);
+  CHECK(mesh.gateways[reader].counters().chunks_hedged > 0);
+}
+
+TEST_CASE("gateway: full disks are told from unreachable nodes", "[gateway]") {
+  GatewayMesh mesh(3);
+  for (const std::size_t node : {1U, 2U}) {
+    mesh.mesh[node].store.fail_writes(Error{Errc::full, "disk full"});
+  }
+  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+    const auto put = mesh.put(0, "much", pattern(size));
+    REQUIRE_FALSE(put.has_value());
+    CHECK(put.error().code == Errc::full);
+  }
+  mesh.mesh[2].store.fail_writes({});
+  const auto put = mesh.put(0, "much", pattern(3 * mebibyte));
+  REQUIRE(put.has_value());
+  CHECK(put->copies == 2);
+  CHECK(none_but(put->missing, mesh.mesh[1].id()));
+}
+
+TEST_CASE("gateway: the own disk failing does not stop a put the others take", "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.mesh[0].store.fail_writes(Error{Errc::io, "broken"});
+  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+    const auto put = mesh.put(0, "elsewhere", pattern(size));
+    REQUIRE(put.has_value());
+    CHECK(put->copies == 2);
+    CHECK(none_but(put->missing, mesh.mesh[0].id()));
+    CHECK(mesh.get(1, "elsewhere") == pattern(size));
+  }
+}
+
+TEST_CASE("gateway: an object outside its placement is found by broadcast", "[gateway]") {
+  GatewayMesh mesh(5);
+  const auto object = sim::seal_object(
+      mesh.keys, {.name = "stray", .version = Version::at(mesh.mesh[0].runtime.now_ms())});
+  const auto outside = mesh.not_placed("stray");
+  REQUIRE(mesh.mesh[outside[0]].store.commit_inline(object.manifest, object.chunks[0]).has_value());
+  for (const auto node : mesh.placed("stray")) {
+    if (node != mesh.placed("stray").at(0)) mesh.mesh.down(node);
+  }
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  const auto stream = mesh.open(outside[1], "stray");
+  REQUIRE(stream.has_value());
+  const auto content = mesh.mesh.run((*stream)->read(0, 1'000));
+  REQUIRE(content.has_value());
+  CHECK(content->size() == 100);
+}
+
+TEST_CASE("gateway: a stale node found by a get is repaired", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "worn", pattern(2 * mebibyte)).has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  mesh.mesh[0].store.wipe();
+  CHECK(mesh.get(0, "worn") == pattern(2 * mebibyte));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  CHECK(mesh.kept(0, "worn").has_value());
+  CHECK(mesh.gateways[0].counters().read_repairs == 1);
+}
+
+TEST_CASE("gateway: a lie about the latest version is not believed", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "truth", pattern(10)).has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  const auto stranger = OwnerKeys::generate();
+  const auto forged = sim::seal_object(stranger, {.name = "truth"});
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (replier != mesh.mesh[1].id() || !answer) return;
+    if (!std::holds_alternative<peer::GetManifest>(request)) return;
+    std::get<peer::GetManifest::Reply>(answer->message).manifest = forged.manifest.wire();
+  };
+  CHECK(mesh.get(0, "truth") == pattern(10));
+  CHECK(mesh.get(2, "truth") == pattern(10));
+}
