@@ -75,14 +75,14 @@ Status MemoryStore::check_writable() const {
 
 Result<std::optional<SignedManifest>> MemoryStore::latest(const ObjectId& object) {
   const std::lock_guard lock(mutex_);
-  const auto found = objects_.find(object);
+  const auto found = objects_.find(place_of(object));
   if (found == objects_.end()) return std::optional<SignedManifest>{};
   return std::optional(found->second.rbegin()->second.manifest);
 }
 
 const MemoryStore::Kept* MemoryStore::kept_with(const ObjectId& object,
                                                 const BlobId& blob_id) const {
-  const auto found = objects_.find(object);
+  const auto found = objects_.find(place_of(object));
   if (found == objects_.end()) return nullptr;
   for (auto version = found->second.rbegin(); version != found->second.rend(); ++version) {
     const auto& kept = version->second;
@@ -101,7 +101,7 @@ Result<std::optional<SignedManifest>> MemoryStore::find(const ObjectId& object,
 
 /// What becomes of `manifest` if that follows from what is kept; nothing if it is to be kept.
 std::optional<CommitOutcome> MemoryStore::decided_already(const SignedManifest& manifest) const {
-  const auto found = objects_.find(manifest->object);
+  const auto found = objects_.find(place_of(manifest->object));
   if (found == objects_.end()) return {};
   const auto& standing = found->second.rbegin()->second.manifest;
   if (standing.hash() == manifest.hash()) {
@@ -115,7 +115,7 @@ std::optional<CommitOutcome> MemoryStore::decided_already(const SignedManifest& 
 
 CommitOutcome MemoryStore::keep(const SignedManifest& manifest, std::shared_ptr<Blob> blob) {
   auto& digest = digests_[partition_of(manifest->object.hashed_key)];
-  auto& versions = objects_[manifest->object];
+  auto& versions = objects_[place_of(manifest->object)];
   if (!versions.empty()) count_in(digest, versions.rbegin()->second.manifest, false);
   count_in(digest, manifest, true);
   versions.insert_or_assign({manifest->version, manifest.hash()}, Kept{manifest, std::move(blob)});
@@ -208,15 +208,17 @@ std::vector<PartitionDigest> MemoryStore::digests() {
 Result<EntryPage> MemoryStore::entries(const EntryQuery& query) {
   const std::lock_guard lock(mutex_);
   EntryPage page;
-  for (const auto& [object, versions] : objects_) {
-    if (partition_of(object.hashed_key) != query.partition) continue;
+  const ObjectId from = query.after.value_or(ObjectId{});
+  for (auto at = objects_.lower_bound({query.partition, from}); at != objects_.end(); ++at) {
+    const auto& [partition, object] = at->first;
+    if (partition != query.partition) break;
     if (query.owner && object.owner != *query.owner) continue;
-    if (query.after && object <= *query.after) continue;
+    if (query.after && object == *query.after) continue;
     if (page.entries.size() == query.limit) {
       page.next_after = page.entries.back().object;
       return page;
     }
-    const auto& latest = versions.rbegin()->second.manifest;
+    const auto& latest = at->second.rbegin()->second.manifest;
     page.entries.push_back({object, latest->version, latest.hash()});
   }
   return page;
@@ -256,7 +258,7 @@ void MemoryStore::fail_writes(std::optional<Error> error) {
 
 void MemoryStore::damage(const ObjectId& object, std::uint64_t index) {
   const std::lock_guard lock(mutex_);
-  auto& chunk = objects_.at(object).rbegin()->second.blob->chunks.at(index);
+  auto& chunk = objects_.at(place_of(object)).rbegin()->second.blob->chunks.at(index);
   auto bytes = to_bytes(chunk.view());
   bytes[bytes.size() / 2] ^= 1;
   chunk = Payload::take(std::move(bytes));

@@ -45,13 +45,17 @@ class MemoryStore : public Store {
   };
   using Versions = std::map<std::pair<Version, ManifestHash>, Kept>;  ///< the latest is last
 
+  static std::pair<Partition, ObjectId> place_of(const ObjectId& object) {
+    return {partition_of(object.hashed_key), object};
+  }
+
   std::optional<CommitOutcome> decided_already(const SignedManifest& manifest) const;
   CommitOutcome keep(const SignedManifest& manifest, std::shared_ptr<Blob> blob);
   const Kept* kept_with(const ObjectId& object, const BlobId& blob_id) const;
   Status check_writable() const;
 
   mutable std::mutex mutex_;
-  std::map<ObjectId, Versions> objects_;
+  std::map<std::pair<Partition, ObjectId>, Versions> objects_;  ///< in index order
   std::vector<PartitionDigest> digests_{partition_count};
   std::size_t uploads_ = 0;
   std::optional<Error> write_error_;

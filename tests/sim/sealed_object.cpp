@@ -1,5 +1,7 @@
 #include "tests/sim/sealed_object.hpp"
 
+#include <stdexcept>
+
 #include "store/hash.hpp"
 
 namespace zerodb::sim {
@@ -32,6 +34,17 @@ std::vector<Bytes> seal_chunks(const ContentKey& key, Manifest& manifest) {
   return chunks;
 }
 
+Result<CommitOutcome> upload(Store& store, const SealedObject& object) {
+  auto upload = store.begin_upload(
+      {.binding = object.manifest->binding(), .chunk_bytes = object.manifest->chunk_bytes});
+  if (!upload) return fail(std::move(upload.error()));
+  for (std::size_t i = 0; i < object.chunks.size(); ++i) {
+    auto written = (*upload)->write(i, object.chunks[i]);
+    if (!written) return fail(std::move(written.error()));
+  }
+  return store.commit_upload(**upload, object.manifest);
+}
+
 }  // namespace
 
 SealedObject seal_object(const OwnerKeys& keys, const ObjectSpec& spec) {
@@ -61,6 +74,14 @@ SignedManifest sign_tombstone(const OwnerKeys& keys, std::string_view name, Vers
   manifest.chunk_count = 0;
   manifest.sealed = seal_private_part(keys, manifest, private_part(name, ContentKey()));
   return SignedManifest::sign(manifest, keys);
+}
+
+void keep_in(Store& store, const SealedObject& object) {
+  const auto outcome = object.manifest->is_inline()
+                           ? store.commit_inline(object.manifest, object.chunks.at(0))
+                           : upload(store, object);
+  if (!outcome) throw std::runtime_error(outcome.error().what);
+  if (outcome->kind != CommitOutcome::Kind::stored) throw std::runtime_error("not stored");
 }
 
 }  // namespace zerodb::sim

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/manifest.hpp"
+#include "store/store.hpp"
 
 namespace zerodb::sim {
 
@@ -28,5 +28,8 @@ SealedObject seal_object(const OwnerKeys& keys, const ObjectSpec& spec);
 SealedObject move_version(const OwnerKeys& keys, const SealedObject& object, Version version);
 
 SignedManifest sign_tombstone(const OwnerKeys& keys, std::string_view name, Version version);
+
+/// Puts the object into a store; throws if that does not make it the latest.
+void keep_in(Store& store, const SealedObject& object);
 
 }  // namespace zerodb::sim

@@ -1,0 +1,451 @@
+#include "node/reconcile.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "tests/sim/sealed_object.hpp"
+#include "tests/sim/sim_mesh.hpp"
+
+using namespace zerodb;
+using sim::keep_in;
+using sim::seal_object;
+using sim::SealedObject;
+
+namespace {
+
+constexpr std::uint64_t mib = 1 << 20;
+
+struct Scene {
+  explicit Scene(std::size_t nodes) : mesh(nodes) { REQUIRE(mesh.run_until_quiet()); }
+
+  Version now(std::uint64_t plus = 0) {
+    return {Version::at(mesh[0].runtime.now_ms()).value + plus};
+  }
+  SealedObject seal(std::string_view name, std::uint64_t size = 1'000) {
+    return seal_object(owner, {.name = name, .size = size, .version = now()});
+  }
+  /// As a gateway does behind an acknowledged write.
+  void announce(std::size_t from, const SignedManifest& manifest) {
+    if (manifest->is_tombstone()) {
+      mesh[from].links.publish(manifest->object, broadcast::Delete{manifest.wire()});
+    } else {
+      mesh[from].links.publish(manifest->object, broadcast::Store{manifest.wire()});
+    }
+  }
+  bool has(std::size_t node, const SignedManifest& manifest) {
+    const auto latest = mesh[node].store.latest(manifest->object);
+    return latest && *latest && (*latest)->hash() == manifest.hash();
+  }
+  bool has(std::size_t node, const SealedObject& object) { return has(node, object.manifest); }
+  bool is_all_settled(std::size_t node) {
+    for (std::size_t i = 0; i < partition_count; ++i) {
+      const auto partition = static_cast<Partition>(i);
+      if (!mesh[node].mesh.is_placed_here(partition)) continue;
+      if (!mesh[node].mesh.is_settled(partition)) return false;
+    }
+    return true;
+  }
+  /// Cuts the node off until its links have noticed.
+  void isolate(std::size_t node) {
+    mesh.down(node);
+    mesh.world().run_for(std::chrono::seconds(10));
+  }
+  void bring_back(std::size_t node) {
+    mesh.up(node);
+    REQUIRE(mesh.run_until_linked());
+    REQUIRE(mesh.run_until_quiet());
+  }
+
+  sim::SimMesh mesh;
+  OwnerKeys owner = OwnerKeys::generate();
+};
+
+}  // namespace
+
+// ----------------------------------------------------------------------------------------- rounds
+
+TEST_CASE("reconcile: a node that was away gets what was stored meanwhile", "[sim]") {
+  Scene scene(3);
+  scene.isolate(2);
+  const auto small = scene.seal("small");
+  const auto large = scene.seal("large", 5 * mib);
+  for (const std::size_t node : {0U, 1U}) {
+    keep_in(scene.mesh[node].store, small);
+    keep_in(scene.mesh[node].store, large);
+  }
+  scene.bring_back(2);
+  CHECK(scene.has(2, small));
+  CHECK(scene.has(2, large));
+  CHECK(scene.mesh[2].store.digests() == scene.mesh[0].store.digests());
+}
+
+TEST_CASE("reconcile: a node that was away learns of a delete", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("doomed");
+  for (std::size_t node = 0; node < 3; ++node)
+    keep_in(scene.mesh[node].store, object);
+  scene.isolate(2);
+  const auto tombstone = sim::sign_tombstone(scene.owner, "doomed", scene.now());
+  for (const std::size_t node : {0U, 1U}) {
+    REQUIRE(scene.mesh[node].store.commit_inline(tombstone, {}));
+  }
+  scene.bring_back(2);
+  CHECK(scene.has(2, tombstone));
+  CHECK(scene.has(0, tombstone));
+}
+
+TEST_CASE("reconcile: an older tombstone does not revive or hide an object", "[sim]") {
+  Scene scene(3);
+  scene.isolate(2);
+  const auto tombstone = sim::sign_tombstone(scene.owner, "phoenix", scene.now());
+  REQUIRE(scene.mesh[2].store.commit_inline(tombstone, {}));
+  const auto reborn = seal_object(scene.owner, {.name = "phoenix", .version = scene.now(1)});
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, reborn);
+  scene.bring_back(2);
+  for (std::size_t node = 0; node < 3; ++node)
+    CHECK(scene.has(node, reborn));
+}
+
+TEST_CASE("reconcile: an object deleted meanwhile is not revived by who was away", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("zombie");
+  keep_in(scene.mesh[2].store, object);
+  scene.isolate(2);
+  const auto tombstone = sim::sign_tombstone(scene.owner, "zombie", scene.now(1));
+  for (const std::size_t node : {0U, 1U}) {
+    REQUIRE(scene.mesh[node].store.commit_inline(tombstone, {}));
+  }
+  scene.bring_back(2);
+  for (std::size_t node = 0; node < 3; ++node)
+    CHECK(scene.has(node, tombstone));
+}
+
+TEST_CASE("reconcile: nodes that agree list nothing", "[sim]") {
+  Scene scene(3);
+  for (int i = 0; i < 20; ++i) {
+    const auto object = scene.seal("object " + std::to_string(i));
+    for (std::size_t node = 0; node < 3; ++node)
+      keep_in(scene.mesh[node].store, object);
+  }
+  const auto listed = scene.mesh.network().sent("get_entries");
+  const auto compared = scene.mesh.network().sent("get_digests");
+  scene.isolate(2);
+  scene.bring_back(2);
+  CHECK(scene.mesh.network().sent("get_digests") >= compared + 4);  // both ways with each
+  CHECK(scene.mesh.network().sent("get_entries") == listed);
+}
+
+TEST_CASE("reconcile: only differing partitions are listed, only news is fetched", "[sim]") {
+  Scene scene(3);
+  for (int i = 0; i < 50; ++i) {
+    const auto object = scene.seal("object " + std::to_string(i));
+    for (std::size_t node = 0; node < 3; ++node)
+      keep_in(scene.mesh[node].store, object);
+  }
+  scene.isolate(2);
+  const auto missed = scene.seal("missed");
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, missed);
+  const auto fetched = scene.mesh.network().sent("get_manifest");
+  std::size_t partitions = 0;
+  scene.mesh.network().on_answer = [&](const NodeId&, const peer::Request& request, auto&) {
+    if (const auto* listing = std::get_if<peer::GetEntries>(&request)) {
+      partitions = std::max(partitions, listing->partitions.size());
+    }
+  };
+  scene.bring_back(2);
+  CHECK(scene.has(2, missed));
+  CHECK(partitions == 1);
+  CHECK(scene.mesh.network().sent("get_manifest") <= fetched + 2);
+}
+
+TEST_CASE("reconcile: thousands of objects come over in pages", "[sim]") {
+  Scene scene(2);
+  scene.isolate(1);
+  constexpr std::size_t count = 3'000;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto name = "object " + std::to_string(i);
+    REQUIRE(
+        scene.mesh[0].store.commit_inline(sim::sign_tombstone(scene.owner, name, scene.now()), {}));
+  }
+  scene.bring_back(1);
+  CHECK(scene.mesh[1].store.stats().tombstones == count);
+}
+
+TEST_CASE("reconcile: what is not placed here is not pulled", "[sim]") {
+  Scene scene(5);
+  scene.isolate(4);
+  std::vector<SealedObject> objects;
+  for (int i = 0; i < 30; ++i) {
+    objects.push_back(scene.seal("object " + std::to_string(i)));
+    for (std::size_t node = 0; node < 4; ++node)
+      keep_in(scene.mesh[node].store, objects.back());
+  }
+  scene.bring_back(4);
+  std::size_t placed = 0;
+  for (const auto& object : objects) {
+    const bool here = scene.mesh[4].mesh.is_placed_here(partition_of(object.id().hashed_key));
+    CHECK(scene.has(4, object) == here);
+    placed += here ? 1 : 0;
+  }
+  CHECK(placed > 0);
+  CHECK(placed < objects.size());
+}
+
+TEST_CASE("reconcile: lost messages delay a round, not more", "[sim]") {
+  Scene scene(3);
+  scene.isolate(2);
+  std::vector<SealedObject> objects;
+  for (int i = 0; i < 20; ++i) {
+    objects.push_back(scene.seal("object " + std::to_string(i), i % 5 == 0 ? 2 * mib : 100));
+    for (const std::size_t node : {0U, 1U})
+      keep_in(scene.mesh[node].store, objects.back());
+  }
+  scene.mesh.network().options().drop_per_mille = 50;
+  scene.bring_back(2);
+  for (const auto& object : objects)
+    CHECK(scene.has(2, object));
+}
+
+TEST_CASE("reconcile: a periodic round finds what a broadcast and a link did not bring", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("quiet");
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, object);
+  CHECK(
+      scene.mesh.world().run_until([&] { return scene.has(2, object); }, std::chrono::minutes(11)));
+}
+
+TEST_CASE("reconcile: a node that lists nonsense harms nobody", "[sim]") {
+  Scene scene(3);
+  scene.isolate(2);
+  const auto object = scene.seal("true");
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, object);
+  const auto liar = scene.mesh[0].id();
+  const auto lie = GENERATE(0, 1, 2, 3);
+  scene.mesh.network().on_answer = [&](const NodeId& node, const peer::Request& request,
+                                       Result<PeerAnswer>& answer) {
+    if (node != liar || !answer || !std::holds_alternative<peer::GetEntries>(request)) return;
+    auto& reply = std::get<peer::GetEntries::Reply>(answer->message);
+    const auto& asked = std::get<peer::GetEntries>(request);
+    if (lie == 0) answer->payload = Payload::take(Bytes(103));
+    if (lie == 1) answer->payload = Payload::take(Bytes(104, 0xff));  // not asked for
+    if (lie == 2) reply.next_partition = asked.partitions.front();    // for ever
+    if (lie == 3) reply.next_partition = 70'000;
+  };
+  scene.bring_back(2);
+  CHECK(scene.has(2, object));  // from node 1
+}
+
+TEST_CASE("reconcile: a forged manifest is not adopted from a round", "[sim]") {
+  Scene scene(2);
+  scene.isolate(1);
+  const auto object = scene.seal("true");
+  keep_in(scene.mesh[0].store, object);
+  scene.mesh.network().on_answer = [&](const NodeId&, const peer::Request& request,
+                                       Result<PeerAnswer>& answer) {
+    if (!std::holds_alternative<peer::GetManifest>(request)) return;
+    std::get<peer::GetManifest::Reply>(answer->message).manifest->back() ^= 1;
+  };
+  scene.bring_back(1);
+  CHECK(scene.mesh[1].store.stats().objects == 0);
+}
+
+// ------------------------------------------------------------------------------------------- news
+
+TEST_CASE("reconcile: a broadcast brings an object to a placed node that missed it", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("fresh", GENERATE(1'000ULL, 4 * mib));
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, object);
+  scene.announce(0, object.manifest);
+  CHECK(
+      scene.mesh.world().run_until([&] { return scene.has(2, object); }, std::chrono::seconds(10)));
+}
+
+TEST_CASE("reconcile: a broadcast delete takes effect at once", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("doomed");
+  for (std::size_t node = 0; node < 3; ++node)
+    keep_in(scene.mesh[node].store, object);
+  const auto tombstone = sim::sign_tombstone(scene.owner, "doomed", scene.now(1));
+  for (const std::size_t node : {0U, 1U}) {
+    REQUIRE(scene.mesh[node].store.commit_inline(tombstone, {}));
+  }
+  scene.announce(0, tombstone);
+  CHECK(scene.mesh.world().run_until([&] { return scene.has(2, tombstone); },
+                                     std::chrono::milliseconds(100)));
+}
+
+TEST_CASE("reconcile: news of what is here already moves no bytes", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("known");
+  for (std::size_t node = 0; node < 3; ++node)
+    keep_in(scene.mesh[node].store, object);
+  scene.announce(0, object.manifest);
+  REQUIRE(scene.mesh.run_until_quiet());
+  CHECK(scene.mesh.network().sent("get_chunk") == 0);
+}
+
+TEST_CASE("reconcile: a replica that is still being sent an object does not fetch it", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("slow", 4 * mib);
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, object);
+  scene.announce(0, object.manifest);
+  scene.mesh.world().run_for(std::chrono::seconds(2));
+  keep_in(scene.mesh[2].store, object);  // the sender ends
+  REQUIRE(scene.mesh.run_until_quiet());
+  CHECK(scene.mesh.network().sent("get_chunk") == 0);
+}
+
+TEST_CASE("reconcile: forged, future and foreign news is ignored", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("claimed");
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, object);
+  SECTION("a stranger's signature") {
+    auto wire = object.manifest.wire();
+    wire.back() ^= 1;
+    scene.mesh[0].links.publish(object.id(), broadcast::Store{wire});
+  }
+  SECTION("garbage") {
+    scene.mesh[0].links.publish(object.id(), broadcast::Store{Bytes{0xc1, 0xff}});
+  }
+  SECTION("a version of the future") {
+    const auto future = Version::at(scene.mesh[0].runtime.now_ms() + 3'600'000);
+    scene.announce(0, sim::move_version(scene.owner, object, future).manifest);
+  }
+  REQUIRE(scene.mesh.run_until_quiet());
+  CHECK(scene.mesh[2].store.stats().objects == 0);
+}
+
+TEST_CASE("reconcile: news is fetched again when the first try fails", "[sim]") {
+  Scene scene(3);
+  const auto object = scene.seal("stubborn");
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, object);
+  unsigned refused = 0;
+  scene.mesh.network().on_answer = [&](const NodeId&, const peer::Request& request,
+                                       Result<PeerAnswer>& answer) {
+    if (!std::holds_alternative<peer::GetChunk>(request) || refused == 3) return;
+    ++refused;
+    answer = fail(Errc::busy, "not now");
+  };
+  scene.announce(0, object.manifest);
+  REQUIRE(scene.mesh.run_until_quiet());
+  CHECK(refused == 3);
+  CHECK(scene.has(2, object));
+}
+
+TEST_CASE("reconcile: the later of two versions told of in a row wins", "[sim]") {
+  Scene scene(3);
+  const auto first = scene.seal("twice");
+  const auto second = seal_object(scene.owner, {.name = "twice", .version = scene.now(1)});
+  for (const std::size_t node : {0U, 1U}) {
+    keep_in(scene.mesh[node].store, first);
+    keep_in(scene.mesh[node].store, second);
+  }
+  scene.announce(0, second.manifest);
+  scene.announce(1, first.manifest);
+  REQUIRE(scene.mesh.run_until_quiet());
+  CHECK(scene.has(2, second));
+}
+
+// --------------------------------------------------------------------------------------- settling
+
+TEST_CASE("reconcile: a node alone is settled at once", "[sim]") {
+  Scene scene(1);
+  CHECK(scene.is_all_settled(0));
+  REQUIRE(scene.mesh[0].remembered);
+}
+
+TEST_CASE("reconcile: a node that joins takes over its partitions, then is settled", "[sim]") {
+  Scene scene(3);
+  std::vector<SealedObject> objects;
+  for (int i = 0; i < 40; ++i) {
+    objects.push_back(scene.seal("object " + std::to_string(i), i % 10 == 0 ? 2 * mib : 100));
+    for (std::size_t node = 0; node < 3; ++node)
+      keep_in(scene.mesh[node].store, objects.back());
+  }
+  scene.mesh.join();
+  CHECK_FALSE(scene.is_all_settled(3));
+  CHECK_FALSE(scene.mesh[3].remembered);
+  const bool settled = scene.mesh.world().run_until(
+      [&] {
+        if (!scene.is_all_settled(3)) return false;
+        for (const auto& object : objects) {
+          const bool here = scene.mesh[3].mesh.is_placed_here(partition_of(object.id().hashed_key));
+          if (here) CHECK(scene.has(3, object));  // at the very moment it says so
+        }
+        return true;
+      },
+      std::chrono::seconds(30));
+  CHECK(settled);
+  REQUIRE(scene.mesh[3].remembered);
+  CHECK((*scene.mesh[3].remembered)->version == 2);
+  for (std::size_t node = 0; node < 3; ++node)
+    CHECK(scene.is_all_settled(node));
+}
+
+TEST_CASE("reconcile: a joining node waits for a member that may come back, but not for ever",
+          "[sim]") {
+  Scene scene(3);
+  scene.isolate(2);
+  const auto object = scene.seal("kept");
+  for (const std::size_t node : {0U, 1U})
+    keep_in(scene.mesh[node].store, object);
+  scene.mesh.join();
+  scene.mesh.world().run_for(std::chrono::seconds(30));
+  CHECK_FALSE(scene.is_all_settled(3));
+  CHECK(scene.mesh.world().run_until([&] { return scene.is_all_settled(3); },
+                                     std::chrono::seconds(60)));
+}
+
+TEST_CASE("reconcile: with too many members away a joining node does not settle", "[sim]") {
+  Scene scene(3);
+  scene.isolate(1);
+  scene.isolate(2);
+  scene.mesh.join();
+  scene.mesh.world().run_for(std::chrono::minutes(5));
+  CHECK_FALSE(scene.is_all_settled(3));
+  scene.bring_back(1);
+  CHECK(scene.mesh.world().run_until([&] { return scene.is_all_settled(3); },
+                                     std::chrono::minutes(11)));
+}
+
+TEST_CASE("reconcile: members that join in a row all get what the first one has", "[sim]") {
+  Scene scene(1);
+  std::vector<SealedObject> objects;
+  for (int i = 0; i < 10; ++i) {
+    objects.push_back(scene.seal("object " + std::to_string(i), i == 0 ? 8 * mib : 100));
+    keep_in(scene.mesh[0].store, objects.back());
+  }
+  scene.mesh.join();
+  scene.mesh.join();
+  for (const std::size_t node : {1U, 2U}) {
+    CHECK(scene.mesh.world().run_until([&] { return scene.is_all_settled(node); },
+                                       std::chrono::minutes(2)));
+    for (const auto& object : objects)
+      CHECK(scene.has(node, object));
+  }
+}
+
+TEST_CASE("reconcile: a restart in the middle of a take-over begins it again", "[sim]") {
+  Scene scene(2);
+  std::vector<SealedObject> objects;
+  for (int i = 0; i < 30; ++i) {
+    objects.push_back(scene.seal("object " + std::to_string(i), mib));
+    for (const std::size_t node : {0U, 1U})
+      keep_in(scene.mesh[node].store, objects.back());
+  }
+  scene.mesh.join();
+  REQUIRE(scene.mesh.world().run_until([&] { return scene.mesh[2].store.stats().objects > 3; },
+                                       std::chrono::seconds(30)));
+  scene.mesh[2].restart();
+  CHECK(scene.mesh.world().run_until([&] { return scene.is_all_settled(2); },
+                                     std::chrono::minutes(2)));
+  for (const auto& object : objects)
+    CHECK(scene.has(2, object));
+}
