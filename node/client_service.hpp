@@ -1,0 +1,73 @@
+#pragma once
+// What clients ask about objects: put, get, stat, list and delete over the gateway, with each
+// client's uploads and downloads, which are bounded and go when the client does. One thread: the
+// node's executor.
+
+#include <map>
+#include <memory>
+
+#include "bus/client_port.hpp"
+#include "node/gateway.hpp"
+
+namespace zerodb {
+
+struct ClientServiceOptions {
+  std::uint64_t upload_credit_bytes = 8 << 20;  ///< a client may send beyond what was answered
+  std::size_t uploads_per_client_max = 16;
+  std::size_t downloads_per_client_max = 64;
+  std::size_t uploads_max = 256;  ///< of all clients
+  std::size_t downloads_max = 4096;
+  Milliseconds idle_max{120'000};  ///< then a silent upload or download is dropped
+};
+
+class ClientService {
+ public:
+  /// `gateway` answers with nothing on a node that holds no owner's key.
+  ClientService(NodeContext context, std::function<std::shared_ptr<Gateway>()> gateway,
+                ClientServiceOptions options);
+  ~ClientService();
+
+  Task<Result<ClientAnswer>> handle(ClientId client, client::Request request, Payload payload);
+
+  /// Drops what the client left open.
+  void gone(ClientId client);
+
+  /// Drops what went silent. Called now and then by the node.
+  void drop_idle();
+
+ private:
+  struct UploadSession;
+  struct DownloadSession;
+  struct Sessions {
+    std::map<std::uint64_t, std::shared_ptr<UploadSession>> uploads;
+    std::map<std::uint64_t, std::shared_ptr<DownloadSession>> downloads;
+  };
+  using Reply = Task<Result<ClientAnswer>>;
+  struct Dispatch;
+
+  Reply put(ClientId client, client::Put request, Payload payload);
+  Reply put_data(ClientId client, client::PutData request, Payload payload);
+  Reply put_end(ClientId client, client::PutEnd request);
+  Reply put_abort(ClientId client, client::PutAbort request);
+  Reply get(ClientId client, client::Get request);
+  Reply get_data(ClientId client, client::GetData request);
+  Reply get_end(ClientId client, client::GetEnd request);
+  Reply stat(client::Stat request);
+  Reply list(client::List request);
+  Reply remove(client::Delete request);
+
+  Reply open_upload(ClientId client, PutSpec spec, std::optional<std::uint64_t> size);
+  Result<std::shared_ptr<UploadSession>> upload_of(ClientId client, std::uint64_t upload);
+  client::Upload upload_reply(std::uint64_t upload) const;
+  client::Stored stored_reply(const WriteReceipt& receipt) const;
+
+  NodeContext context_;
+  std::function<std::shared_ptr<Gateway>()> gateway_;
+  ClientServiceOptions options_;
+  std::map<ClientId, Sessions> clients_;
+  std::size_t uploads_ = 0;
+  std::size_t downloads_ = 0;
+  std::uint64_t last_session_ = 0;
+};
+
+}  // namespace zerodb

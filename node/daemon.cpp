@@ -1,0 +1,165 @@
+#include "node/daemon.hpp"
+
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+
+#include "bus/context.hpp"
+#include "node/host_port.hpp"
+#include "node/real_runtime.hpp"
+
+namespace zerodb {
+
+namespace {
+
+constexpr std::chrono::seconds drain_max{10};
+
+/// Links must exist before the node that they serve, so they are given this in its place.
+class HandlerRelay final : public LinkHandler {
+ public:
+  void set_target(LinkHandler* target) { target_ = target; }
+
+  Task<Result<PeerAnswer>> on_request(Caller caller, peer::Request request,
+                                      Payload payload) override {
+    if (target_ == nullptr) co_return fail(Errc::busy, "this node is starting or stopping");
+    co_return co_await target_->on_request(caller, std::move(request), std::move(payload));
+  }
+  void on_broadcast(NodeId from, broadcast::Message message) override {
+    if (target_ != nullptr) target_->on_broadcast(from, std::move(message));
+  }
+  void on_link_up(NodeId node) override {
+    if (target_ != nullptr) target_->on_link_up(node);
+  }
+  void on_link_down(NodeId node) override {
+    if (target_ != nullptr) target_->on_link_down(node);
+  }
+
+ private:
+  LinkHandler* target_ = nullptr;
+};
+
+/// An io_context whose waiting coroutines can be dropped before the context itself is.
+class NodeIo : public asio::io_context {
+ public:
+  NodeIo() : asio::io_context(1) {}
+  void drop_waiting() { shutdown(); }
+};
+
+class RealDaemon final : public Daemon {
+ public:
+  RealDaemon(DaemonSpec spec, BusContext bus, std::unique_ptr<Store> store)
+      : spec_(std::move(spec)),
+        bus_(std::move(bus)),
+        store_(std::move(store)),
+        runtime_(io_, spec_.disk_threads),
+        mesh_(spec_.keys.curve.public_key, spec_.roster, spec_.settled_roster) {}
+
+  Status open();
+  std::string endpoint() const override { return links_->endpoint(); }
+  void run() override;
+  void stop() override {
+    asio::post(io_, [this] { close(); });
+  }
+
+ private:
+  Status announce();
+  void update_links();
+  void close();
+
+  // Dropped from the last to the first.
+  DaemonSpec spec_;
+  BusContext bus_;
+  std::unique_ptr<Store> store_;
+  NodeIo io_;
+  RealRuntime runtime_;
+  Mesh mesh_;
+  HandlerRelay relay_;
+  std::unique_ptr<ZmqLinks> links_;
+  std::unique_ptr<Membership> membership_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<ClientPort> clients_;
+  bool closing_ = false;
+};
+
+Status RealDaemon::open() {
+  auto links = ZmqLinks::start(io_, bus_, spec_.keys, spec_.links, relay_);
+  if (!links) return fail(std::move(links.error()));
+  links_ = std::move(*links);
+
+  const NodeContext context{runtime_, *links_, *store_, mesh_};
+  membership_ =
+      std::make_unique<Membership>(context, spec_.keys, std::move(spec_.mesh_key),
+                                   std::move(spec_.membership), std::move(spec_.membership_files));
+  if (auto announced = announce(); !announced) return announced;
+
+  node_ = std::make_unique<Node>(context, *membership_, std::move(spec_.owner), spec_.node,
+                                 std::move(spec_.node_files));
+  relay_.set_target(node_.get());
+  links_->set_hello([this] { return membership_->hello(); },
+                    [this](NodeId from, const peer::Hello::Reply& reply) {
+                      membership_->on_hello_answered(from, reply);
+                      node_->on_peer_time(reply.time_ms);
+                    });
+  membership_->on_change([this] { update_links(); });
+  update_links();
+  node_->start();
+
+  auto clients =
+      ClientPort::start(io_, bus_, {.endpoint = "ipc://" + spec_.client_socket.string()}, *node_);
+  if (!clients) return fail(std::move(clients.error()));
+  clients_ = std::move(*clients);
+  return {};
+}
+
+Status RealDaemon::announce() {
+  if (auto kept = spec_.bound(links_->endpoint(), links_->broadcast_endpoint()); !kept) {
+    return kept;
+  }
+  const auto seen_from_outside = [this](const std::string& endpoint) {
+    return spec_.advertise_host.empty() ? endpoint : with_host(endpoint, spec_.advertise_host);
+  };
+  return membership_->set_own_address(seen_from_outside(links_->endpoint()),
+                                      seen_from_outside(links_->broadcast_endpoint()));
+}
+
+void RealDaemon::update_links() {
+  links_->set_members(membership_->members());
+  links_->set_invites(membership_->invites());
+}
+
+void RealDaemon::run() {
+  while (!closing_)
+    io_.run_one();
+  // Coroutines that waited for something closed end by themselves; the others are unwound here,
+  // while everything that they refer to is still there.
+  io_.restart();
+  io_.run_for(drain_max);
+  runtime_.join();
+  io_.restart();
+  io_.poll();
+  io_.drop_waiting();
+}
+
+/// Nothing new comes in, what is under way is cut short, and the io_context runs dry.
+void RealDaemon::close() {
+  if (closing_) return;
+  closing_ = true;
+  clients_->stop();
+  relay_.set_target(nullptr);
+  node_->stop();
+  links_->stop();
+  runtime_.stop();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::start(DaemonSpec spec) {
+  auto bus = BusContext::open({.io_threads = spec.io_threads});
+  if (!bus) return fail(std::move(bus.error()));
+  auto store = open_store({.folder = spec.store_folder, .reserve_bytes = spec.reserve_bytes});
+  if (!store) return fail(std::move(store.error()));
+  auto daemon = std::make_unique<RealDaemon>(std::move(spec), std::move(*bus), std::move(*store));
+  if (auto opened = daemon->open(); !opened) return fail(std::move(opened.error()));
+  return daemon;
+}
+
+}  // namespace zerodb

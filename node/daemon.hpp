@@ -1,0 +1,54 @@
+#pragma once
+// A node in the real world: sockets, threads and the store on disk around Node. What it needs from
+// its data folder is handed in; it reads no settings of its own. Made, run and dropped on one
+// thread; stop() may be called from any.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "bus/zmq_links.hpp"
+#include "node/membership.hpp"
+#include "node/node.hpp"
+
+namespace zerodb {
+
+struct DaemonSpec {
+  NodeKeys keys;
+  SignedRoster roster;
+  std::optional<SignedRoster> settled_roster;
+  std::optional<SigningKey> mesh_key;
+  std::optional<OwnerKeys> owner;
+  MembershipState membership;
+  MembershipFiles membership_files;
+  NodeFiles node_files;
+
+  std::filesystem::path store_folder;
+  std::uint64_t reserve_bytes = 64 << 20;
+  std::filesystem::path client_socket;
+  ZmqLinksOptions links;
+  std::string advertise_host;  ///< in place of the host listened on; empty: that one
+  int io_threads = 2;
+  std::size_t disk_threads = 16;
+  NodeOptions node;
+
+  /// Told the endpoints really bound, before anyone else is.
+  std::function<Status(const std::string& endpoint, const std::string& broadcast_endpoint)> bound;
+};
+
+class Daemon {
+ public:
+  /// Opens the store, binds, proves that strangers are refused, and serves from run() on.
+  static Result<std::unique_ptr<Daemon>> start(DaemonSpec spec);
+  virtual ~Daemon() = default;
+
+  virtual std::string endpoint() const = 0;
+
+  /// Serves until stop(). Everything is closed in order when it returns.
+  virtual void run() = 0;
+
+  /// Asks run() to return. Thread-safe.
+  virtual void stop() = 0;
+};
+
+}  // namespace zerodb
