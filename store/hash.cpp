@@ -51,7 +51,8 @@ std::uint64_t placement_hash(std::initializer_list<ByteView> parts) {
 }
 
 void fill_random(MutableBytes out) {
-  randombytes_buf(out.data(), out.size());
+  // libsodium takes no null pointer, which is what an empty span may hold.
+  if (!out.empty()) randombytes_buf(out.data(), out.size());
 }
 
 Status initialise_crypto() {
