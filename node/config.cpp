@@ -122,7 +122,7 @@ const std::array settings{
             .field = &Config::log_json},
 };
 
-// -------------------------------------------------------------------------------------- reading
+// ------------------------------------------------------------------------------------- checking
 
 Status check_range(const Setting& setting, std::uint64_t value, bool as_size) {
   if (value >= setting.least && value <= setting.most) return {};
@@ -132,6 +132,19 @@ Status check_range(const Setting& setting, std::uint64_t value, bool as_size) {
   return fail(Errc::invalid, show(value) + " is out of range: " + show(setting.least) + " to " +
                                  show(setting.most) + " allowed");
 }
+
+Status check_setting(const Setting& setting, const Config& config) {
+  if (const auto* text = std::get_if<Text>(&setting.field)) return setting.check(config.*(*text));
+  if (const auto* number = std::get_if<Number>(&setting.field)) {
+    return check_range(setting, config.*(*number), false);
+  }
+  if (const auto* size = std::get_if<Size>(&setting.field)) {
+    return check_range(setting, config.*(*size), true);
+  }
+  return {};
+}
+
+// -------------------------------------------------------------------------------------- reading
 
 Status read_text(const Setting& setting, Text field, const toml::node& node, Config& config) {
   const auto value = node.value_exact<std::string>();
@@ -264,12 +277,15 @@ Result<Config> load_config(const std::filesystem::path& path) {
 }
 
 Status check_config(const Config& config) {
+  for (const auto& setting : settings) {
+    if (auto checked = check_setting(setting, config); !checked) {
+      return fail(setting.key, std::move(checked.error()));
+    }
+  }
   if (config.down_after_ms <= config.ping_interval_ms) {
     return fail(Errc::invalid, "down_after_ms must be more than ping_interval_ms");
   }
-  auto listen = parse_host_port(config.listen);
-  if (!listen) return fail("listen", std::move(listen.error()));
-  if (listen->is_wildcard() && config.advertise.empty()) {
+  if (parse_host_port(config.listen)->is_wildcard() && config.advertise.empty()) {
     return fail(Errc::invalid, "listen is " + config.listen +
                                    ", which other nodes cannot dial: set advertise to the host "
                                    "name or address they reach this machine at");

@@ -35,7 +35,8 @@ std::string config_text(const Config& config);
 Result<Config> parse_config(std::string_view text);
 Result<Config> load_config(const std::filesystem::path& path);
 
-/// What must hold between settings: times in order, an address that can be announced.
+/// `invalid`, naming the setting, unless each is in its range and they go together: times in order,
+/// an address that can be announced.
 Status check_config(const Config& config);
 
 /// "64MiB", "1GiB", "4096": bytes.

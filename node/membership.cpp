@@ -307,7 +307,7 @@ Status Membership::Impl::check_may_invite(const client::Invite& request,
                                           const OwnerKeys* owner) const {
   if (!mesh_key_) {
     return fail(Errc::denied,
-                "this node does not hold the key of the mesh and cannot invite: run "
+                "this node does not hold the mesh key and cannot invite: run "
                 "zdb invite on " +
                     roster().members.front().name + ", the founding node");
   }
@@ -385,7 +385,7 @@ Result<SignedRoster> Membership::Impl::roster_with(const peer::Join& request) co
 }
 
 Result<PeerAnswer> Membership::Impl::on_join(const NodeId& invite, const peer::Join& request) {
-  if (!mesh_key_) return fail(Errc::denied, "this node does not hold the key of the mesh");
+  if (!mesh_key_) return fail(Errc::denied, "this node does not hold the mesh key");
   if (auto may = invites_.check(invite, request.node, now_ms()); !may) {
     return fail(std::move(may.error()));
   }

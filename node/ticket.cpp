@@ -116,7 +116,8 @@ Result<Ticket> parse_ticket(std::string_view text) {
 Status check_not_expired(const Ticket& ticket, std::uint64_t now_ms) {
   if (now_ms < ticket.expires_ms) return {};
   return fail(Errc::denied, "the ticket expired at " + to_string(Version::at(ticket.expires_ms)) +
-                                ": ask for a new one with: zdb invite");
+                                " (this machine's clock says " + to_string(Version::at(now_ms)) +
+                                "): ask for a new one with: zdb invite");
 }
 
 }  // namespace zerodb

@@ -1,0 +1,279 @@
+#include "node/data_folder.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <system_error>
+
+#include "bus/client_socket_path.hpp"
+#include "store/fields.hpp"
+
+namespace zerodb {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view format_word = "zerodb ";
+constexpr unsigned format_known = 1;
+constexpr std::size_t file_bytes_max = 4 << 20;
+
+std::string quoted(const fs::path& path) {
+  return "'" + printable(path.string()) + "'";
+}
+
+Error error_of(const std::error_code& error, std::string_view doing, const fs::path& path) {
+  const bool full = error == std::errc::no_space_on_device ||
+                    error == std::error_code(EDQUOT, std::generic_category());
+  return {full ? Errc::full : Errc::io,
+          "cannot " + std::string(doing) + " " + quoted(path) + ": " + error.message()};
+}
+
+std::error_code last_error() {
+  return {errno, std::generic_category()};
+}
+
+/// Where the socket will be decides how long a path may be.
+Status check_path_length(const fs::path& path) {
+  auto socket = client_socket_path(path);
+  return socket ? Status{} : fail(std::move(socket.error()));
+}
+
+struct FileList {
+  std::vector<Bytes> items;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field("items", self.items);
+  }
+};
+
+// ------------------------------------------------------------------------------ what a folder is
+
+Result<bool> has_format(const fs::path& path) {
+  std::error_code error;
+  const bool has = fs::exists(path / "format", error);
+  if (error) return fail(error_of(error, "look into", path));
+  return has;
+}
+
+Error not_a_data_folder(const fs::path& path, std::string_view why) {
+  return {Errc::invalid, quoted(path) + " " + std::string(why) +
+                             ": make a node there with zerodb-node init or zerodb-node join"};
+}
+
+/// The number in `text`, "zerodb N\n".
+std::optional<unsigned> format_number(std::string_view text) {
+  if (!text.starts_with(format_word) || !text.ends_with('\n')) return std::nullopt;
+  const auto digits = text.substr(format_word.size(), text.size() - format_word.size() - 1);
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
+}
+
+Status check_format(const fs::path& path) {
+  auto content = read_secret_file(path / "format", 64);
+  if (!content) return fail(std::move(content.error()));
+  const auto number = format_number(as_text(*content));
+  if (!number || *number == 0) {
+    return fail(Errc::corrupt, quoted(path / "format") +
+                                   " does not say a format: restore it, it reads 'zerodb 1'");
+  }
+  if (*number > format_known) {
+    return fail(Errc::invalid, quoted(path) + " is of format " + std::to_string(*number) +
+                                   ", newer than this program knows (" +
+                                   std::to_string(format_known) + "): install a newer zerodb");
+  }
+  return {};
+}
+
+Status check_is_private(const fs::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return fail(error_of(last_error(), "examine", path));
+  if ((status.st_mode & (S_IRWXG | S_IRWXO)) == 0) return {};
+  return fail(Errc::denied, quoted(path) + " is open to other users: run `chmod 700 " +
+                                printable(path.string()) + "`");
+}
+
+Status check_is_data_folder(const fs::path& path) {
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    if (error && error != std::errc::no_such_file_or_directory) {
+      return fail(error_of(error, "open", path));
+    }
+    return fail(not_a_data_folder(path, "does not exist"));
+  }
+  if (!fs::is_directory(status)) return fail(not_a_data_folder(path, "is not a folder"));
+  const auto marked = has_format(path);
+  if (!marked) return fail(marked.error());
+  if (!*marked) return fail(not_a_data_folder(path, "is not a zerodb data folder"));
+  if (auto entered = check_is_private(path); !entered) return entered;
+  return check_format(path);
+}
+
+/// A path that does not depend on where we are, without a slash at its end.
+fs::path whole_path(const fs::path& path) {
+  std::error_code ignored;
+  const auto whole = fs::absolute(path, ignored);
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
+/// `busy`, naming the process that has the folder open.
+Result<FolderLock> lock_folder(const fs::path& folder) {
+  const auto path = folder / "LOCK";
+  auto lock = FolderLock::take(path);
+  if (!lock && lock.error().code == Errc::busy) {
+    std::ifstream holder(path);
+    std::string pid;
+    holder >> pid;
+    return fail(Errc::busy, quoted(folder) + " is in use by another zerodb-node (process " +
+                                printable(pid) + "): stop that one first");
+  }
+  // For people who wonder who holds it; the lock does not depend on it.
+  if (lock) std::ofstream(path) << ::getpid() << '\n';
+  return lock;
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------ small files
+
+Result<DataFolder> DataFolder::open(const fs::path& given) {
+  const auto path = whole_path(given);
+  if (auto checked = check_is_data_folder(path); !checked) return fail(std::move(checked.error()));
+  if (auto checked = check_path_length(path); !checked) return fail(std::move(checked.error()));
+  auto lock = lock_folder(path);
+  if (!lock) return fail(std::move(lock.error()));
+  return DataFolder(path, std::move(*lock));
+}
+
+Status DataFolder::save_roster(const SignedRoster& roster) const {
+  return write_secret_file(path_ / "roster", roster.wire(), {.replace = true});
+}
+
+Result<SignedRoster> DataFolder::load_roster() const {
+  const auto path = path_ / "roster";
+  auto wire = read_secret_file(path, file_bytes_max);
+  if (!wire) return fail(std::move(wire.error()));
+  auto roster = SignedRoster::verify(*wire, MeshId{});
+  if (roster) return roster;
+  return fail(Errc::corrupt, quoted(path) + " is damaged (" + roster.error().what +
+                                 "): copy the file from another node of the mesh");
+}
+
+Status DataFolder::save_settled_roster(const SignedRoster& roster) const {
+  return write_secret_file(path_ / "settled.roster", roster.wire(), {.replace = true});
+}
+
+std::optional<SignedRoster> DataFolder::load_settled_roster(const MeshId& mesh) const {
+  auto wire = read_secret_file(path_ / "settled.roster", file_bytes_max);
+  if (!wire) return std::nullopt;
+  auto roster = SignedRoster::verify(*wire, mesh);
+  if (roster) return std::move(*roster);
+  spdlog::warn("{}/settled.roster is left out: {}", path_.string(), roster.error().what);
+  return std::nullopt;
+}
+
+Status DataFolder::save_records(const std::vector<Bytes>& records) const {
+  return write_secret_file(path_ / "records", fields::encode(FileList{records}), {.replace = true});
+}
+
+std::vector<Bytes> DataFolder::load_records() const {
+  auto content = read_secret_file(path_ / "records", file_bytes_max);
+  if (!content) return {};
+  auto list = fields::decode<FileList>(*content, {.bytes = file_bytes_max, .array = members_max});
+  if (list) return std::move(list->items);
+  spdlog::warn("{}/records is left out: {}", path_.string(), list.error().what);
+  return {};
+}
+
+Status DataFolder::save_invites(ByteView invites) const {
+  return write_secret_file(path_ / "invites", invites, {.replace = true});
+}
+
+Bytes DataFolder::load_invites() const {
+  auto content = read_secret_file(path_ / "invites", file_bytes_max);
+  return content ? std::move(*content) : Bytes{};
+}
+
+// ----------------------------------------------------------------------------------- a new folder
+
+Status NewDataFolder::check(const fs::path& given) {
+  const auto path = whole_path(given);
+  if (auto checked = check_path_length(path); !checked) return checked;
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) return {};
+  if (error) return fail(error_of(error, "examine", path));
+  if (!fs::is_directory(status)) return fail(Errc::invalid, quoted(path) + " is not a folder");
+  const auto marked = has_format(path);
+  if (!marked) return fail(marked.error());
+  if (*marked) {
+    return fail(Errc::invalid, quoted(path) +
+                                   " is a zerodb data folder already: start its node with "
+                                   "zerodb-node run, or choose another folder");
+  }
+  const bool empty = fs::is_empty(path, error);
+  if (error) return fail(error_of(error, "read", path));
+  if (empty) return {};
+  return fail(Errc::invalid,
+              quoted(path) + " is not empty: choose a folder that is, or does not exist yet");
+}
+
+Result<NewDataFolder> NewDataFolder::begin(const fs::path& given) {
+  const auto path = whole_path(given);
+  if (auto checked = check(path); !checked) return fail(std::move(checked.error()));
+  NewDataFolder made;
+  std::vector<fs::path> missing;
+  std::error_code error;
+  for (auto at = path; !fs::exists(at, error) && at != at.parent_path(); at = at.parent_path()) {
+    missing.push_back(at);
+  }
+  for (auto next = missing.rbegin(); next != missing.rend(); ++next) {
+    if (::mkdir(next->c_str(), *next == path ? 0700 : 0777) != 0) {
+      return fail(error_of(last_error(), "make the folder", *next));
+    }
+    made.made_.push_back(*next);
+  }
+  if (::chmod(path.c_str(), 0700) != 0) {
+    return fail(error_of(last_error(), "keep other users out of", path));
+  }
+  auto lock = lock_folder(path);
+  if (!lock) return fail(std::move(lock.error()));
+  made.folder_.reset(new DataFolder(path, std::move(*lock)));
+  return made;
+}
+
+NewDataFolder::~NewDataFolder() {
+  std::error_code ignored;
+  if (folder_) {  // all that is in it was put there since begin()
+    std::vector<fs::path> inside;
+    for (const auto& entry : fs::directory_iterator(folder_->path(), ignored)) {
+      inside.push_back(entry.path());
+    }
+    for (const auto& entry : inside)
+      fs::remove_all(entry, ignored);
+  }
+  for (auto next = made_.rbegin(); next != made_.rend(); ++next)
+    fs::remove(*next, ignored);
+}
+
+Status NewDataFolder::finish() {
+  const auto& path = folder_->path();
+  const auto text = std::string(format_word) + std::to_string(format_known) + "\n";
+  if (auto written = write_secret_file(path / "format", as_bytes(text)); !written) return written;
+  for (const auto& folder : made_) {
+    if (auto synced = sync_folder(folder.parent_path()); !synced) return synced;
+  }
+  made_.clear();
+  folder_.reset();
+  return {};
+}
+
+}  // namespace zerodb

@@ -1,0 +1,86 @@
+#pragma once
+// The folder that is a node: its keys, settings, rosters and store.
+//
+//   format           "zerodb 1"; written last when the folder is made
+//   config.toml      settings, for people
+//   node.key         this node's identity
+//   mesh.key         where the mesh was founded: who may belong to it
+//   owner.key        on a gateway: whose objects it seals and opens
+//   roster           the signed roster that stands
+//   settled.roster   the one under which this node last held all that is placed on it
+//   records, invites what membership keeps
+//   store/           sealed data
+//   client.sock      while it runs
+//   LOCK             held by the process that has the folder open
+//
+// Nobody but the folder's user may enter it. Blocking; one thread.
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "node/roster.hpp"
+#include "store/file.hpp"
+#include "store/keyfile.hpp"
+
+namespace zerodb {
+
+class DataFolder {
+ public:
+  /// Opens and locks a folder that init or join made. `invalid` when it is not one, is of a newer
+  /// format, or its path is too long; `busy` when it is in use; `denied` when others may enter it.
+  static Result<DataFolder> open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path config() const { return path_ / "config.toml"; }
+  std::filesystem::path node_key() const { return path_ / "node.key"; }
+  std::filesystem::path mesh_key() const { return path_ / "mesh.key"; }
+  std::filesystem::path owner_key() const { return path_ / "owner.key"; }
+  std::filesystem::path store() const { return path_ / "store"; }
+  std::filesystem::path client_socket() const { return path_ / "client.sock"; }
+
+  Status save_roster(const SignedRoster& roster) const;
+  Result<SignedRoster> load_roster() const;
+
+  Status save_settled_roster(const SignedRoster& roster) const;
+  /// Nothing when there is none, or none that can be believed: then all is taken over again.
+  std::optional<SignedRoster> load_settled_roster(const MeshId& mesh) const;
+
+  Status save_records(const std::vector<Bytes>& records) const;
+  /// Empty when they are missing or damaged: the other nodes know them, too.
+  std::vector<Bytes> load_records() const;
+
+  Status save_invites(ByteView invites) const;
+  Bytes load_invites() const;
+
+ private:
+  friend class NewDataFolder;
+  DataFolder(std::filesystem::path path, FolderLock lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
+
+  std::filesystem::path path_;
+  FolderLock lock_;
+};
+
+/// A data folder in the making. Dropped unfinished, it leaves nothing behind.
+class NewDataFolder {
+ public:
+  /// Whether `path` can become one: it does not exist, or is an empty folder.
+  static Status check(const std::filesystem::path& path);
+  static Result<NewDataFolder> begin(const std::filesystem::path& path);
+  NewDataFolder(NewDataFolder&& other) noexcept = default;
+  NewDataFolder& operator=(NewDataFolder&&) = delete;
+  ~NewDataFolder();
+
+  const DataFolder& folder() const { return *folder_; }
+
+  /// From here on it is a data folder, and stays.
+  Status finish();
+
+ private:
+  NewDataFolder() = default;
+  std::vector<std::filesystem::path> made_;  ///< folders that did not exist before, innermost last
+  std::unique_ptr<DataFolder> folder_;       ///< none once finished, or once moved from
+};
+
+}  // namespace zerodb
