@@ -1,12 +1,44 @@
-// The command line client.
-#include <CLI/CLI.hpp>
-#include <string>
+// zdb, the command line client.
+#include <array>
+#include <cstdio>
+#include <string_view>
+#include <utility>
 
-#include "store/version.hpp"
+#include "tools/zdb_arguments.hpp"
+#include "tools/zdb_verbs.hpp"
+
+namespace {
+
+using namespace zerodb;
+using namespace zerodb::tools;
+
+constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 10> verbs{{
+    {"put", run_put},
+    {"get", run_get},
+    {"ls", run_ls},
+    {"stat", run_stat},
+    {"rm", run_rm},
+    {"status", run_status},
+    {"invite", run_invite},
+    {"owner id", run_owner_id},
+    {"owner export", run_owner_export},
+    {"owner import", run_owner_import},
+}};
+
+ExitCode run(const Arguments& arguments) {
+  Session session(arguments);
+  for (const auto& [name, verb] : verbs) {
+    if (name == arguments.verb) verb(session);
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    session.failed("stdout", "cannot be written", ExitCode::failed);
+  }
+  return session.exit_code();
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"zdb: keep files in a zerodb mesh", "zdb"};
-  app.set_version_flag("--version", std::string{zerodb::version()});
-  CLI11_PARSE(app, argc, argv);
-  return 0;
+  const auto parsed = parse_arguments(argc, argv);
+  return static_cast<int>(parsed.arguments ? run(*parsed.arguments) : parsed.exit_code);
 }

@@ -1,0 +1,279 @@
+#include "tools/zdb_arguments.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+
+#include "store/version.hpp"
+#include "tools/terminal.hpp"
+
+namespace zerodb::tools {
+
+namespace {
+
+constexpr char shield = '\x01';
+
+/// CLI11 has its own ideas of "", "++", "{}" and "[a,b]", and of what "--" ends, but they are all
+/// fine names. A character in front keeps a name whole.
+std::vector<std::string> shielded(std::vector<std::string> words) {
+  const auto end = std::find(words.begin(), words.end(), "--");
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    const bool special =
+        word->empty() || std::string_view("[{+%\x01").find(word->front()) != std::string_view::npos;
+    if (special || word > end) word->insert(0, 1, shield);
+  }
+  if (end != words.end()) words.erase(end);
+  return words;
+}
+
+std::string unshielded(std::string argument) {
+  if (!argument.empty() && argument.front() == shield) argument.erase(0, 1);
+  return argument;
+}
+
+std::filesystem::path default_node() {
+  const auto variable = [](const char* name) -> std::filesystem::path {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  if (const auto folder = variable("ZERODB_DIR"); !folder.empty()) return folder;
+  if (const auto folder = variable("XDG_DATA_HOME"); !folder.empty()) return folder / "zerodb";
+  return variable("HOME") / ".local/share/zerodb";
+}
+
+/// "FIRST-LAST", both included; "FIRST-" to the end.
+std::optional<ByteRange> parse_range(std::string_view text) {
+  const auto dash = text.find('-');
+  if (dash == std::string_view::npos) return {};
+  const auto first = parse_number(text.substr(0, dash));
+  const auto last = parse_number(text.substr(dash + 1));
+  const bool open = dash + 1 == text.size();
+  if (!first || (!open && !last) || (last && *last < *first)) return {};
+  return ByteRange{.first = *first, .last = last};
+}
+
+/// What CLI11 fills in as text, before it is looked at.
+struct Texts {
+  std::string node;
+  std::string range;
+  std::string expires;
+};
+
+/// CLI11's help, with our own words for what a verb takes.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  void set_usage(const CLI::App* verb, std::string usage) { usages_[verb] = std::move(usage); }
+
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    const auto usage = usages_.find(app);
+    const auto words = usage == usages_.end() ? "" : usage->second + " ";
+    const auto verb = app->get_subcommands([](const CLI::App*) { return true; }).empty();
+    return "Usage: " + name + (verb ? " " : " VERB ") + words + "[OPTIONS]\n";
+  }
+
+  std::string make_positionals(const CLI::App*) const override { return {}; }
+
+ private:
+  std::map<const CLI::App*, std::string> usages_;
+};
+
+class Grammar {
+ public:
+  Grammar() : app_("zdb: keep files in a zerodb mesh", "zdb") {
+    app_.set_version_flag("--version", std::string(version()));
+    app_.add_option("--node", texts_.node,
+                    "Data folder of the node to speak to; default: $ZERODB_DIR, then "
+                    "$XDG_DATA_HOME/zerodb, then ~/.local/share/zerodb")
+        ->type_name("DIR");
+    app_.add_flag("-q,--quiet", arguments_.quiet, "No progress, no summaries; errors only");
+    app_.formatter(help_);
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.footer(
+        "Options may stand anywhere; after -- everything is a name.\n"
+        "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 denied, 5 no quorum or node\n"
+        "unreachable, 6 damaged beyond repair, 7 full.\n"
+        "zdb VERB --help shows examples.");
+    add_transfers();
+    add_listings();
+    add_administration();
+  }
+
+  Parsed parse(std::vector<std::string> words);
+
+ private:
+  CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& about,
+                     const std::string& examples);
+  void add_names(CLI::App* verb, const std::string& usage, int at_least, int at_most);
+  void add_transfers();
+  void add_listings();
+  void add_administration();
+  std::string used_verb() const;
+  std::string problem();
+  static Parsed refuse(std::string what, const std::string& verb);
+
+  std::shared_ptr<HelpFormatter> help_ = std::make_shared<HelpFormatter>();
+  CLI::App app_;
+  Arguments arguments_;
+  Texts texts_;
+};
+
+CLI::App* Grammar::add_verb(CLI::App& parent, const std::string& name, const std::string& about,
+                            const std::string& examples) {
+  auto* verb = parent.add_subcommand(name, about);
+  verb->fallthrough();
+  verb->footer("Examples:\n" + examples);
+  return verb;
+}
+
+void Grammar::add_names(CLI::App* verb, const std::string& usage, int at_least, int at_most) {
+  constexpr int any_number = 1 << 24;
+  auto* names = verb->add_option("names", arguments_.names);
+  names->expected(at_least, at_most == 0 ? any_number : at_most);
+  help_->set_usage(verb, usage);
+  if (at_least > 0) names->required();
+}
+
+void Grammar::add_transfers() {
+  auto* put = add_verb(app_, "put", "Store files",
+                       "  zdb put notes.txt                 as notes.txt\n"
+                       "  zdb put notes.txt work/notes      as work/notes\n"
+                       "  zdb put *.jpg photos/             several, under a prefix\n"
+                       "  zdb put -r photos                 a folder, as photos/...\n"
+                       "  zdb put -r photos 2026/           a folder, as 2026/...\n"
+                       "  tar c . | zdb put - backup.tar    from stdin");
+  add_names(put, "PATH... [KEY | PREFIX/]", 1, 0);
+  put->add_flag("-r,--recursive", arguments_.recursive, "Store all files of a folder");
+
+  auto* get = add_verb(app_, "get", "Fetch files",
+                       "  zdb get work/notes                to the file notes\n"
+                       "  zdb get work/notes a.txt          to the file a.txt\n"
+                       "  zdb get backup.tar - | tar t      to stdout\n"
+                       "  zdb get film.mkv - --range 0-99   its first 100 bytes\n"
+                       "  zdb get -r photos/ copy           all under photos/, to the folder copy");
+  add_names(get, "KEY [PATH] | -r PREFIX/ FOLDER", 1, 2);
+  get->add_flag("-r,--recursive", arguments_.recursive, "Fetch all objects under a prefix");
+  get->add_option("--range", texts_.range, "Only these bytes, counted from 0, both included")
+      ->type_name("FIRST-LAST");
+
+  auto* rm = add_verb(app_, "rm", "Delete objects",
+                      "  zdb rm notes.txt old.txt\n"
+                      "  zdb rm -r photos/2019/            all under the prefix");
+  add_names(rm, "KEY... | -r PREFIX/", 1, 0);
+  rm->add_flag("-r,--recursive", arguments_.recursive, "Delete all objects under a prefix");
+}
+
+void Grammar::add_listings() {
+  auto* ls = add_verb(app_, "ls", "List objects",
+                      "  zdb ls\n"
+                      "  zdb ls photos/ -l                 with sizes and times\n"
+                      "  zdb ls --json");
+  add_names(ls, "[PREFIX]", 0, 1);
+  ls->add_flag("-l,--long", arguments_.details, "Sizes and times too");
+  ls->add_flag("--json", arguments_.json, "One JSON document");
+
+  auto* stat = add_verb(app_, "stat", "Show what is known of an object",
+                        "  zdb stat notes.txt\n"
+                        "  zdb stat notes.txt --json");
+  add_names(stat, "KEY", 1, 1);
+  stat->add_flag("--json", arguments_.json, "One JSON document");
+
+  auto* status = add_verb(app_, "status", "Show the node and its mesh",
+                          "  zdb status\n"
+                          "  zdb status --json");
+  status->add_flag("--json", arguments_.json, "One JSON document");
+}
+
+void Grammar::add_administration() {
+  auto* invite = add_verb(app_, "invite", "Print a ticket with which one machine may join",
+                          "  zdb invite                        then: zerodb-node join TICKET ...\n"
+                          "  zdb invite --share-owner          the new node reads your files too\n"
+                          "  zdb invite --expires 15m");
+  invite->add_flag("--share-owner", arguments_.share_owner,
+                   "Put the owner's key into the ticket: keep it as secret as the key");
+  invite->add_option("--expires", texts_.expires, "30s, 15m, 1h, 7d; default 1h")
+      ->type_name("DURATION");
+
+  auto* owner = app_.add_subcommand("owner", "The owner's key: show, save, restore");
+  owner->require_subcommand(1);
+  owner->fallthrough();
+  add_verb(*owner, "id", "Print the owner's id", "  zdb owner id");
+  add_verb(*owner, "export", "Print the recovery text: whoever has it has your files",
+           "  zdb owner export > paper.txt");
+  auto* import = add_verb(*owner, "import", "Restore an owner's key from its recovery text",
+                          "  zdb owner import                  asks for it\n"
+                          "  zdb owner import paper.txt\n"
+                          "  zdb owner import --replace        puts aside the key the node has");
+  add_names(import, "[FILE | -]", 0, 1);
+  import->add_flag("--replace", arguments_.replace, "Put aside the owner's key the node has");
+}
+
+/// "put", "owner id", or as much of it as was found.
+std::string Grammar::used_verb() const {
+  std::string verb;
+  for (auto used = app_.get_subcommands(); !used.empty(); used = used.front()->get_subcommands()) {
+    verb += (verb.empty() ? "" : " ") + used.front()->get_name();
+  }
+  return verb;
+}
+
+/// What CLI11 cannot see is wrong.
+std::string Grammar::problem() {
+  if (!texts_.range.empty()) {
+    arguments_.range = parse_range(texts_.range);
+    if (!arguments_.range) {
+      return "--range " + texts_.range + ": is no range; use FIRST-LAST, such as 0-99";
+    }
+    if (arguments_.recursive) return "--range: is for one object, not for -r";
+  }
+  if (!texts_.expires.empty()) {
+    const auto expires = parse_duration(texts_.expires);
+    if (!expires) {
+      return "--expires " + texts_.expires + ": is no duration; use 30s, 15m, 1h or 7d";
+    }
+    arguments_.expires = *expires;
+  }
+  return {};
+}
+
+Parsed Grammar::refuse(std::string what, const std::string& verb) {
+  std::erase(what, shield);
+  std::cerr << "zdb: " << what << "\nSee: zdb " << verb << (verb.empty() ? "" : " ") << "--help\n";
+  return {.arguments = {}, .exit_code = ExitCode::usage};
+}
+
+Parsed Grammar::parse(std::vector<std::string> words) {
+  words = shielded(std::move(words));
+  std::reverse(words.begin(), words.end());  // CLI11 takes them from the back
+  try {
+    app_.parse(std::move(words));
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      app_.exit(error);
+      return {};
+    }
+    const auto verb = used_verb();
+    const auto unknown = app_.remaining();
+    if (verb.empty() && !unknown.empty())
+      return refuse(printable(unknown.front()) + ": is no verb", verb);
+    return refuse(error.what(), verb);
+  }
+  arguments_.verb = used_verb();
+  for (auto& name : arguments_.names)
+    name = unshielded(std::move(name));
+  for (auto* text : {&texts_.node, &texts_.range, &texts_.expires}) {
+    *text = unshielded(std::move(*text));
+  }
+  if (const auto what = problem(); !what.empty()) return refuse(what, arguments_.verb);
+  arguments_.node = texts_.node.empty() ? default_node() : std::filesystem::path(texts_.node);
+  return {.arguments = std::move(arguments_)};
+}
+
+}  // namespace
+
+Parsed parse_arguments(int argc, const char* const* argv) {
+  return Grammar().parse({argv + std::min(argc, 1), argv + argc});
+}
+
+}  // namespace zerodb::tools

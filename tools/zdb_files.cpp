@@ -1,0 +1,234 @@
+#include "tools/zdb_files.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace zerodb::tools {
+
+namespace {
+
+constexpr int nothing_yet_ms = 10'000;
+constexpr mode_t private_mode = 0600;
+constexpr mode_t usual_mode = 0666;
+
+Error system_error(const std::string& name, const std::string& what, int number) {
+  const auto code = number == ENOSPC || number == EDQUOT ? Errc::full : Errc::io;
+  return {code, printable(name) + ": " + what + ": " + std::strerror(number)};
+}
+
+class Unfinished {
+ public:
+  void add(const std::filesystem::path& path) {
+    const std::lock_guard lock(mutex_);
+    paths_.insert(path);
+  }
+  /// Under the lock, so that a signal finds a file either unfinished or in its place.
+  template <class End>
+  auto end(const std::filesystem::path& path, End how) {
+    const std::lock_guard lock(mutex_);
+    paths_.erase(path);
+    return how();
+  }
+  void remove_all() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& path : paths_)
+      ::unlink(path.c_str());
+    paths_.clear();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::filesystem::path> paths_;
+};
+
+Unfinished& unfinished() {
+  static auto* const all = new Unfinished;  // outlives the thread that waits for signals
+  return *all;
+}
+
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+    sigaddset(&signals, signal);
+  return signals;
+}
+
+mode_t current_umask() {
+  const auto mask = ::umask(0);
+  ::umask(mask);
+  return mask;
+}
+
+/// Made at start, as asking for it means changing it.
+mode_t new_file_mode() {
+  static const mode_t mode = usual_mode & ~current_umask();
+  return mode;
+}
+
+std::filesystem::path temporary_beside(const std::filesystem::path& target) {
+  static std::atomic<unsigned> count{0};
+  return target.parent_path() /
+         (".zdb-" + std::to_string(::getpid()) + "-" + std::to_string(++count) + ".part");
+}
+
+}  // namespace
+
+// --------------------------------------------------------------------------------------- input
+
+InputFile::InputFile(int descriptor, std::string name)
+    : descriptor_(descriptor), name_(std::move(name)) {}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      name_(std::move(other.name_)),
+      waits_(other.waits_),
+      size_(other.size_),
+      mtime_ms_(other.mtime_ms_) {}
+
+InputFile::~InputFile() {
+  if (descriptor_ > STDIN_FILENO) ::close(descriptor_);
+}
+
+Result<InputFile> InputFile::open(const std::filesystem::path& path) {
+  const bool standard = path == "-";
+  const auto name = standard ? std::string("stdin") : path.string();
+  InputFile file(standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC), name);
+  if (file.descriptor_ < 0) return fail(system_error(name, "cannot be read", errno));
+  struct stat about {};
+  if (::fstat(file.descriptor_, &about) != 0) {
+    return fail(system_error(name, "cannot be read", errno));
+  }
+  if (S_ISDIR(about.st_mode)) {
+    return fail(Errc::invalid,
+                printable(name) + ": is a folder; use: zdb put -r " + printable(name));
+  }
+  file.waits_ = !S_ISREG(about.st_mode);
+  if (file.waits_) return file;
+  ::posix_fadvise(file.descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  file.mtime_ms_ = std::int64_t{about.st_mtim.tv_sec} * 1000 + about.st_mtim.tv_nsec / 1'000'000;
+  const auto offset = std::max<off_t>(::lseek(file.descriptor_, 0, SEEK_CUR), 0);
+  // Files such as those in /proc claim to be empty and are not.
+  if (about.st_size > 0) {
+    file.size_ = static_cast<std::uint64_t>(std::max<off_t>(about.st_size - offset, 0));
+  }
+  return file;
+}
+
+Result<std::size_t> InputFile::read(MutableBytes to) {
+  for (;;) {
+    if (waits_) {
+      pollfd waiting{descriptor_, POLLIN, 0};
+      if (::poll(&waiting, 1, nothing_yet_ms) == 0) return fail(Errc::busy, "nothing yet");
+    }
+    const auto count = ::read(descriptor_, to.data(), to.size());
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) return fail(system_error(name_, "cannot be read", errno));
+  }
+}
+
+// -------------------------------------------------------------------------------------- output
+
+OutputFile::OutputFile(int descriptor, std::string name)
+    : descriptor_(descriptor), name_(std::move(name)) {}
+
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      name_(std::move(other.name_)),
+      temporary_(std::move(other.temporary_)),
+      target_(std::move(other.target_)) {
+  other.temporary_.clear();
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ > STDOUT_FILENO) ::close(descriptor_);
+  if (temporary_.empty()) return;
+  unfinished().end(temporary_, [this] { return ::unlink(temporary_.c_str()); });
+}
+
+/// Opens the file that will be renamed to `path`. A link is followed: its file is replaced, not it.
+void OutputFile::open_beside(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto linked = std::filesystem::is_symlink(path, ignored);
+  target_ = linked ? std::filesystem::weakly_canonical(path, ignored) : path;
+  temporary_ = temporary_beside(target_);
+  unfinished().add(temporary_);
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, private_mode);
+}
+
+Result<OutputFile> OutputFile::create(const std::filesystem::path& path) {
+  if (path == "-") return OutputFile(STDOUT_FILENO, "stdout");
+  std::error_code ignored;
+  const auto kind = std::filesystem::status(path, ignored).type();
+  if (kind == std::filesystem::file_type::directory) {
+    return fail(Errc::io, printable(path.string()) + ": is a folder; name a file");
+  }
+  OutputFile file(-1, path.string());
+  if (kind == std::filesystem::file_type::regular ||
+      kind == std::filesystem::file_type::not_found) {
+    file.open_beside(path);
+  } else {
+    file.descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  }
+  if (file.descriptor_ < 0) {
+    return fail(system_error(file.name_, "cannot be written", errno));
+  }
+  return file;
+}
+
+Status OutputFile::write(ByteView bytes) {
+  while (!bytes.empty()) {
+    const auto count = ::write(descriptor_, bytes.data(), bytes.size());
+    if (count >= 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+    } else if (errno != EINTR) {
+      return fail(system_error(name_, "cannot be written", errno));
+    }
+  }
+  return {};
+}
+
+Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
+  if (temporary_.empty()) return {};
+  ::fchmod(descriptor_, new_file_mode());
+  if (mtime_ms) {
+    const auto ms = (*mtime_ms % 1000 + 1000) % 1000;
+    timespec times[2] = {{0, UTIME_OMIT}, {(*mtime_ms - ms) / 1000, ms * 1'000'000}};
+    ::futimens(descriptor_, times);
+  }
+  // Errors of delayed writing show here at the latest.
+  if (::close(std::exchange(descriptor_, -1)) != 0) {
+    return fail(system_error(name_, "cannot be written", errno));
+  }
+  const auto renamed = unfinished().end(
+      temporary_, [this] { return ::rename(temporary_.c_str(), target_.c_str()); });
+  if (renamed != 0) return fail(system_error(name_, "cannot be put in place", errno));
+  temporary_.clear();
+  return {};
+}
+
+void remove_unfinished_files_on_signals() {
+  static_cast<void>(new_file_mode());
+  const auto signals = ending_signals();
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    int signal = 0;
+    ::sigwait(&signals, &signal);
+    unfinished().remove_all();
+    ::signal(signal, SIG_DFL);
+    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    ::kill(::getpid(), signal);
+  }).detach();
+}
+
+}  // namespace zerodb::tools

@@ -1,0 +1,67 @@
+#pragma once
+// Local files as zdb reads and writes them: sources for put, and files that appear whole or not at
+// all for get. One thread an object; the list of unfinished files is thread-safe.
+
+#include <filesystem>
+#include <optional>
+
+#include "bus/client.hpp"
+
+namespace zerodb::tools {
+
+/// A file, pipe or stdin to be stored.
+class InputFile {
+ public:
+  /// "-" is stdin. `invalid` for a folder, `io` when it cannot be opened.
+  static Result<InputFile> open(const std::filesystem::path& path);
+
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&&) = delete;
+  ~InputFile();
+
+  /// Known for regular files only.
+  std::optional<std::uint64_t> size() const { return size_; }
+  std::optional<std::int64_t> mtime_ms() const { return mtime_ms_; }
+
+  /// A ByteSource: `busy` when a pipe has had nothing to give for some seconds.
+  Result<std::size_t> read(MutableBytes to);
+
+ private:
+  InputFile(int descriptor, std::string name);
+
+  int descriptor_;
+  std::string name_;
+  bool waits_ = false;  ///< a pipe or terminal, which may have nothing yet
+  std::optional<std::uint64_t> size_;
+  std::optional<std::int64_t> mtime_ms_;
+};
+
+/// What is fetched: written under another name in the same folder, renamed at the end. "-" is
+/// stdout, and devices and pipes are written as they are.
+class OutputFile {
+ public:
+  static Result<OutputFile> create(const std::filesystem::path& path);
+
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+  ~OutputFile();  ///< removes what was not finished
+
+  /// A ByteSink: `full` when the disk is, `io` otherwise.
+  Status write(ByteView bytes);
+  Status finish(std::optional<std::int64_t> mtime_ms);
+
+ private:
+  OutputFile(int descriptor, std::string name);
+  void open_beside(const std::filesystem::path& path);
+
+  int descriptor_;
+  std::string name_;
+  std::filesystem::path temporary_;  ///< empty: written in place
+  std::filesystem::path target_;
+};
+
+/// From now on SIGINT, SIGTERM and SIGHUP remove unfinished files before they end the program.
+/// To be called before other threads are started.
+void remove_unfinished_files_on_signals();
+
+}  // namespace zerodb::tools

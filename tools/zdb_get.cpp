@@ -1,0 +1,153 @@
+#include <fmt/format.h>
+
+#include "tools/terminal.hpp"
+#include "tools/zdb_files.hpp"
+#include "tools/zdb_names.hpp"
+#include "tools/zdb_verbs.hpp"
+#include "tools/zdb_workers.hpp"
+
+namespace zerodb::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Fetches one object into one file; true if it is all there.
+bool get_file(Session& session, Client& client, const std::string& key, const fs::path& path,
+              Progress& progress) {
+  auto file = OutputFile::create(path);
+  if (!file) return session.failed("", file.error()), false;
+  const ByteSink sink = [&](ByteView bytes) -> Status {
+    progress.add(bytes.size());
+    return file->write(bytes);
+  };
+  const auto& range = session.arguments().range;
+  const auto info = client.get(key, sink, range);
+  if (!info) return session.failed(key, info.error(), client), false;
+  const auto finished = file->finish(range ? std::nullopt : info->mtime_ms);
+  if (!finished) session.failed("", finished.error());
+  return finished.has_value();
+}
+
+/// Asked for only where somebody looks on, as it costs a round trip.
+std::optional<std::uint64_t> bytes_to_come(Session& session, Client& client,
+                                           const std::string& key) {
+  if (!session.shows_progress()) return {};
+  const auto info = client.stat(key);
+  if (!info) return {};
+  const auto range = session.arguments().range.value_or(ByteRange{});
+  if (range.first >= info->size) return 0;
+  const auto end = range.last ? std::min(*range.last + 1, info->size) : info->size;
+  return end - range.first;
+}
+
+/// Where `zdb get KEY [PATH]` writes; nothing if that cannot be told, which has been reported.
+std::optional<fs::path> destination(Session& session, const std::string& key) {
+  const auto& names = session.arguments().names;
+  const auto name = last_component(key);
+  std::error_code ignored;
+  const bool into_folder =
+      names.size() == 2 && names[1] != "-" && fs::is_directory(names[1], ignored);
+  if (names.size() == 2 && !into_folder) return names[1];
+  if (name.empty() || name == "." || name == ".." || name.find('\0') != std::string::npos) {
+    session.failed(key, "ends in nothing that could be a file's name; use: zdb get KEY PATH",
+                   ExitCode::usage);
+    return {};
+  }
+  return into_folder ? fs::path(names[1]) / name : fs::path(name);
+}
+
+void get_one(Session& session) {
+  const auto& key = session.arguments().names[0];
+  if (!check_key(session, key)) return;
+  const auto path = destination(session, key);
+  if (!path) return;
+  auto client = session.connect();
+  if (!client) return;
+  Progress progress(session.shows_progress(), bytes_to_come(session, *client, key));
+  session.use(&progress);
+  const bool whole = get_file(session, *client, key, *path, progress);
+  session.use(nullptr);
+  if (whole && *path != "-") {
+    session.tell(
+        fmt::format("fetched {}  {}", printable(path->string()), format_bytes(progress.bytes())));
+  }
+}
+
+struct Target {
+  std::string key;
+  fs::path path;
+};
+
+struct Targets {
+  std::vector<Target> all;
+  std::uint64_t bytes = 0;
+};
+
+/// Keys that cannot be paths under the folder are reported and left out.
+Targets targets_of(Session& session, const std::vector<client::List::Entry>& entries,
+                   const std::string& prefix, const fs::path& folder) {
+  Targets targets;
+  for (const auto& entry : entries) {
+    auto path = path_under(folder, prefix, entry.key);
+    if (!path) {
+      session.failed(entry.key, path.error().what, ExitCode::failed);
+      continue;
+    }
+    targets.bytes += entry.size;
+    targets.all.push_back({.key = entry.key, .path = std::move(*path)});
+  }
+  return targets;
+}
+
+void get_tree(Session& session, const Targets& targets) {
+  Progress progress(session.shows_progress(), targets.bytes);
+  Tally tally;
+  session.use(&progress);
+  const bool served =
+      for_each_at_once(session, targets.all.size(), [&](Client& client, std::size_t i) {
+        const auto& [key, path] = targets.all[i];
+        std::error_code failed;
+        fs::create_directories(path.parent_path(), failed);
+        if (failed) {
+          const auto what = "cannot be made: " + failed.message();
+          return session.failed(path.parent_path().string(), what, ExitCode::failed);
+        }
+        Progress own(false, {});
+        if (!get_file(session, client, key, path, own)) return;
+        progress.add(own.bytes());
+        tally.add(own.bytes());
+      });
+  session.use(nullptr);
+  if (served) session.summarize("fetched " + tally.text("file", progress.seconds()));
+}
+
+void get_recursively(Session& session) {
+  const auto& names = session.arguments().names;
+  if (names.size() != 2) {
+    return session.failed("", "-r needs a prefix and a folder; use: zdb get -r PREFIX/ FOLDER",
+                          ExitCode::usage);
+  }
+  const auto& prefix = names[0];
+  if (!prefix.empty() && !prefix.ends_with('/')) {
+    return session.failed(prefix, "a prefix ends in '/'; use: " + printable(prefix) + "/",
+                          ExitCode::usage);
+  }
+  auto client = session.connect();
+  if (!client) return;
+  const auto entries = list_all(session, *client, prefix);
+  if (!entries) return;
+  if (entries->empty()) {
+    return session.failed(prefix, "there is no object under this prefix", ExitCode::not_found);
+  }
+  get_tree(session, targets_of(session, *entries, prefix, names[1]));
+}
+
+}  // namespace
+
+void run_get(Session& session) {
+  remove_unfinished_files_on_signals();
+  return session.arguments().recursive ? get_recursively(session) : get_one(session);
+}
+
+}  // namespace zerodb::tools

@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+
+#include <set>
+
+#include "tools/terminal.hpp"
+#include "tools/zdb_files.hpp"
+#include "tools/zdb_names.hpp"
+#include "tools/zdb_verbs.hpp"
+#include "tools/zdb_workers.hpp"
+
+namespace zerodb::tools {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Which nodes many puts have missed, to be said once.
+class Laggards {
+ public:
+  void add(const client::Stored& stored) {
+    if (stored.missing.empty() || stored.copies >= stored.wanted) return;
+    const std::lock_guard lock(mutex_);
+    ++objects_;
+    names_.insert(stored.missing.begin(), stored.missing.end());
+  }
+  void report(Session& session) const {
+    if (objects_ == 0) return;
+    std::string names;
+    for (const auto& name : names_)
+      names += (names.empty() ? "" : ", ") + printable(name);
+    session.warn(fmt::format(
+        "{} object{} on fewer nodes than wanted; {} {} unreachable and will catch up", objects_,
+        objects_ == 1 ? " is" : "s are", names, names_.size() == 1 ? "is" : "are"));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t objects_ = 0;
+  std::set<std::string> names_;
+};
+
+std::optional<client::Stored> put_file(Session& session, Client& client, InputFile& file,
+                                       const PutItem& item, Progress& progress) {
+  const ByteSource source = [&](MutableBytes to) -> Result<std::size_t> {
+    auto count = file.read(to);
+    if (count) progress.add(*count);
+    return count;
+  };
+  auto stored = client.put(item.key, source, {.size = file.size(), .mtime_ms = file.mtime_ms()});
+  if (stored) return std::move(*stored);
+  session.failed(item.path.string(), stored.error(), client);
+  return {};
+}
+
+void put_one(Session& session, Client& client, const PutItem& item) {
+  if (!check_key(session, item.key)) return;
+  auto file = InputFile::open(item.path);
+  if (!file) {
+    const bool folder = file.error().code == Errc::invalid;
+    const auto code = folder ? ExitCode::usage : exit_code_of(file.error().code);
+    return session.failed("", file.error().what, code);
+  }
+  Progress progress(session.shows_progress(), file->size());
+  session.use(&progress);
+  const auto stored = put_file(session, client, *file, item, progress);
+  session.use(nullptr);
+  if (!stored) return;
+  session.check_copies(item.key, *stored);
+  session.tell(fmt::format("stored {}  {}", printable(item.key), format_bytes(stored->size)));
+}
+
+struct Tree {
+  std::vector<PutItem> items;
+  std::uint64_t bytes = 0;
+};
+
+void add_to_tree(Session& session, Tree& tree, const fs::path& folder, const std::string& prefix,
+                 const fs::directory_entry& entry) {
+  std::error_code failed;
+  if (entry.is_directory(failed)) {
+    if (entry.is_symlink(failed)) {
+      session.warn(printable(entry.path().string()) + ": is a link to a folder; not followed");
+    }
+    return;
+  }
+  if (!entry.is_regular_file(failed)) {
+    const auto* what = entry.exists(failed) ? "is no file" : "is a link to nothing";
+    return session.warn(printable(entry.path().string()) + ": " + what + "; left out");
+  }
+  const auto size = entry.file_size(failed);
+  tree.bytes += failed ? 0 : size;
+  tree.items.push_back(
+      {.path = entry.path(), .key = prefix + entry.path().lexically_relative(folder).string()});
+}
+
+Tree tree_of(Session& session, const fs::path& folder, const std::string& prefix) {
+  Tree tree;
+  std::error_code failed;
+  std::vector<fs::path> folders{folder};
+  while (!folders.empty()) {
+    const auto path = folders.back();
+    folders.pop_back();
+    fs::directory_iterator entries(path, failed);
+    if (failed) {
+      session.failed(path.string(), "cannot be listed: " + failed.message(), ExitCode::failed);
+      continue;
+    }
+    for (; entries != fs::directory_iterator(); entries.increment(failed)) {
+      if (failed) break;
+      std::error_code ignored;
+      add_to_tree(session, tree, folder, prefix, *entries);
+      if (entries->is_directory(ignored) && !entries->is_symlink(ignored)) {
+        folders.push_back(entries->path());
+      }
+    }
+  }
+  std::sort(tree.items.begin(), tree.items.end(),
+            [](const PutItem& a, const PutItem& b) { return a.key < b.key; });
+  return tree;
+}
+
+void put_tree(Session& session, const Tree& tree) {
+  Progress progress(session.shows_progress(), tree.bytes);
+  Tally tally;
+  Laggards laggards;
+  session.use(&progress);
+  const bool served =
+      for_each_at_once(session, tree.items.size(), [&](Client& client, std::size_t i) {
+        const auto& item = tree.items[i];
+        if (!check_key(session, item.key)) return;
+        auto file = InputFile::open(item.path);
+        if (!file) return session.failed("", file.error());
+        const auto stored = put_file(session, client, *file, item, progress);
+        if (!stored) return;
+        tally.add(stored->size);
+        laggards.add(*stored);
+      });
+  session.use(nullptr);
+  if (!served) return;
+  laggards.report(session);
+  session.summarize("stored " + tally.text("file", progress.seconds()));
+}
+
+void put_recursively(Session& session) {
+  const auto& names = session.arguments().names;
+  if (names.size() > 2) {
+    return session.failed("", "-r takes one folder and one prefix; use: zdb put -r FOLDER PREFIX/",
+                          ExitCode::usage);
+  }
+  const fs::path folder = names[0];
+  std::error_code failed;
+  if (!fs::is_directory(folder, failed)) {
+    const auto missing = !fs::exists(folder, failed);
+    return session.failed(names[0],
+                          missing ? "there is no such folder" : "is no folder; leave out -r",
+                          missing ? ExitCode::failed : ExitCode::usage);
+  }
+  const auto prefix = names.size() == 2 ? names[1] : default_prefix(folder);
+  if (!prefix.empty() && !prefix.ends_with('/')) {
+    return session.failed(prefix, "a prefix ends in '/'; use: " + printable(prefix) + "/",
+                          ExitCode::usage);
+  }
+  put_tree(session, tree_of(session, folder, prefix));
+}
+
+}  // namespace
+
+void run_put(Session& session) {
+  if (session.arguments().recursive) return put_recursively(session);
+  const auto items = put_items(session.arguments().names);
+  if (!items) return session.failed("", items.error().what, ExitCode::usage);
+  // What is wrong with the command itself is said before a node is looked for.
+  if (items->size() == 1 && items->front().path != "-" && fs::is_directory(items->front().path)) {
+    const auto path = printable(items->front().path.string());
+    return session.failed("", path + ": is a folder; use: zdb put -r " + path, ExitCode::usage);
+  }
+  if (items->size() == 1 && !check_key(session, items->front().key)) return;
+  auto client = session.connect();
+  if (!client) return;
+  for (const auto& item : *items) {
+    if (session.node_lost()) return;
+    put_one(session, *client, item);
+  }
+}
+
+}  // namespace zerodb::tools

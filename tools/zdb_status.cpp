@@ -1,0 +1,113 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tools/terminal.hpp"
+#include "tools/zdb_verbs.hpp"
+
+namespace zerodb::tools {
+
+namespace {
+
+using nlohmann::ordered_json;
+using Member = client::Status::Member;
+
+ordered_json to_json(const Member& member) {
+  ordered_json one{{"id", member.id},         {"name", member.node_name},
+                   {"zone", member.zone},     {"endpoint", member.endpoint},
+                   {"weight", member.weight}, {"blind", member.blind},
+                   {"here", member.here},     {"up", member.up}};
+  if (member.heard_ms_ago) one["heard_ms_ago"] = *member.heard_ms_ago;
+  return one;
+}
+
+ordered_json to_json(const client::Status::Reply& status) {
+  ordered_json document{{"program_version", status.program_version},
+                        {"mesh", status.mesh},
+                        {"owner", status.owner},
+                        {"roster_version", status.roster_version},
+                        {"mesh_key", status.mesh_key},
+                        {"replicas", status.replicas},
+                        {"write_quorum", status.write_quorum},
+                        {"objects", status.objects},
+                        {"tombstones", status.tombstones},
+                        {"blob_bytes", status.blob_bytes},
+                        {"free_bytes", status.free_bytes},
+                        {"total_bytes", status.total_bytes},
+                        {"uploads", status.uploads},
+                        {"uptime_s", status.uptime_s},
+                        {"disk_suspect", status.disk_suspect}};
+  document["members"] = ordered_json::array();
+  for (const auto& member : status.members)
+    document["members"].push_back(to_json(member));
+  return document;
+}
+
+std::string state_of(const Member& member) {
+  if (member.here) return "here";
+  if (member.up) return "up";
+  if (!member.heard_ms_ago) return "never heard of";
+  return "down for " + format_seconds(*member.heard_ms_ago / 1000);
+}
+
+void print_line(const char* name, const std::string& value) {
+  fmt::print("{:<10} {}\n", name, value);
+}
+
+void print_node(const client::Status::Reply& status) {
+  print_line("version", status.program_version);
+  print_line("mesh", status.mesh + (status.mesh_key ? " (this node can invite)" : ""));
+  print_line("owner", status.owner.empty() ? "none: a blind node" : status.owner);
+  print_line("copies", fmt::format("{}, {} of them before a put or delete is acknowledged",
+                                   status.replicas, status.write_quorum));
+  print_line("keeps", fmt::format("{} objects, {}; {} tombstones", status.objects,
+                                  format_bytes(status.blob_bytes), status.tombstones));
+  print_line("disk", fmt::format("{} free of {}", format_bytes(status.free_bytes),
+                                 format_bytes(status.total_bytes)));
+  if (status.uploads > 0) print_line("uploads", std::to_string(status.uploads));
+  print_line("running", format_seconds(status.uptime_s));
+}
+
+void print_members(const std::vector<Member>& members) {
+  constexpr std::size_t short_id = 8;
+  std::size_t name = 4;
+  std::size_t zone = 4;
+  std::size_t endpoint = 7;
+  for (const auto& member : members) {
+    name = std::max(name, printable(member.node_name).size());
+    zone = std::max(zone, printable(member.zone).size());
+    endpoint = std::max(endpoint, printable(member.endpoint).size());
+  }
+  fmt::print("\n{:<{}}  {:<8}  {:<{}}  {:<{}}  {:>6}  {}\n", "node", name, "id", "zone", zone,
+             "address", endpoint, "weight", "state");
+  for (const auto& member : members) {
+    fmt::print("{:<{}}  {:<8}  {:<{}}  {:<{}}  {:>6}  {}{}\n", printable(member.node_name), name,
+               member.id.substr(0, short_id), printable(member.zone), zone,
+               printable(member.endpoint), endpoint, member.weight, state_of(member),
+               member.blind ? ", blind" : "");
+  }
+}
+
+}  // namespace
+
+void run_status(Session& session) {
+  auto client = session.connect();
+  if (!client) return;
+  const auto status = client->status();
+  if (!status) return session.failed("", status.error(), *client);
+  if (status->disk_suspect) {
+    session.warn(
+        "this node's disk failed to keep what was written: it accepts nothing until it is checked "
+        "and the node restarted");
+  }
+  if (session.arguments().json) {
+    constexpr auto indent = 2;
+    return fmt::print(
+        "{}\n", to_json(*status).dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+  }
+  print_node(*status);
+  print_members(status->members);
+}
+
+}  // namespace zerodb::tools

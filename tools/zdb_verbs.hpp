@@ -1,0 +1,20 @@
+#pragma once
+// The verbs of zdb, a file each. What goes wrong is reported to the session, which keeps the exit
+// code.
+
+#include "tools/zdb_session.hpp"
+
+namespace zerodb::tools {
+
+void run_put(Session& session);
+void run_get(Session& session);
+void run_ls(Session& session);
+void run_stat(Session& session);
+void run_rm(Session& session);
+void run_status(Session& session);
+void run_invite(Session& session);
+void run_owner_id(Session& session);
+void run_owner_export(Session& session);
+void run_owner_import(Session& session);
+
+}  // namespace zerodb::tools
