@@ -10,6 +10,7 @@ struct ClientService::UploadSession {
   std::string name;
   std::optional<std::uint64_t> size;  ///< as the client announced it
   std::uint64_t received = 0;
+  std::uint64_t unanswered = 0;  ///< bytes of those
   std::uint64_t last_used_ms = 0;
   std::size_t busy = 0;  ///< requests under way
 };
@@ -205,8 +206,15 @@ Task<Result<ClientAnswer>> ClientService::put_data(ClientId client, client::PutD
                                       std::to_string(request.offset) + ", but " +
                                       std::to_string(session->received) + " bytes came before");
   }
-  session->received += payload.size();
+  const auto bytes = payload.size();
+  if (session->unanswered + bytes > options_.upload_credit_bytes) {
+    co_return fail(Errc::busy, "put '" + printable(session->name) +
+                                   "': more data at once than the credit given");
+  }
+  session->received += bytes;
+  session->unanswered += bytes;
   auto written = co_await session->stream->write(std::move(payload));
+  session->unanswered -= bytes;
   if (!written) co_return fail(std::move(written.error()));
   co_return ClientAnswer{upload_reply(request.upload), {}};
 }
@@ -228,7 +236,11 @@ Task<Result<ClientAnswer>> ClientService::put_end(ClientId client, client::PutEn
 }
 
 Task<Result<ClientAnswer>> ClientService::put_abort(ClientId client, client::PutAbort request) {
-  if (clients_[client].uploads.erase(request.upload) != 0) --uploads_;
+  if (auto found = upload_of(client, request.upload)) {
+    (*found)->stream.reset();  // writes still waiting in it end with that
+    clients_[client].uploads.erase(request.upload);
+    --uploads_;
+  }
   co_return ClientAnswer{client::Ok{}, {}};
 }
 
@@ -292,6 +304,9 @@ Task<Result<ClientAnswer>> ClientService::get_data(ClientId client, client::GetD
     co_return fail(Errc::not_found, "there is no download " + std::to_string(request.download) +
                                         "; it ended, or was silent for too long");
   }
+  if (session->busy >= options_.reads_per_download_max) {
+    co_return fail(Errc::busy, "too many reads of one download at once");
+  }
   const InUse in_use(session->busy, session->last_used_ms, context_.runtime);
   if (request.offset < session->first || request.offset > session->end) {
     co_return fail(Errc::invalid, "offset " + std::to_string(request.offset) +
@@ -349,6 +364,9 @@ void ClientService::gone(ClientId client) {
   if (found == clients_.end()) return;
   uploads_ -= found->second.uploads.size();
   downloads_ -= found->second.downloads.size();
+  // Requests still waiting in an upload hold its session, and end when the stream does.
+  for (auto& [id, session] : found->second.uploads)
+    session->stream.reset();
   clients_.erase(found);
 }
 

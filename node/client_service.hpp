@@ -17,7 +17,8 @@ struct ClientServiceOptions {
   std::size_t downloads_per_client_max = 64;
   std::size_t uploads_max = 256;  ///< of all clients
   std::size_t downloads_max = 4096;
-  Milliseconds idle_max{120'000};  ///< then a silent upload or download is dropped
+  std::size_t reads_per_download_max = 64;  ///< being answered at once
+  Milliseconds idle_max{120'000};           ///< then a silent upload or download is dropped
 };
 
 class ClientService {

@@ -1,0 +1,266 @@
+#include "node/client_service.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "tests/node/gateway_mesh.hpp"
+
+using namespace zerodb;
+using test::GatewayMesh;
+using test::pattern;
+
+namespace {
+
+constexpr std::size_t mebibyte = 1 << 20;
+constexpr ClientId alice = 1;
+constexpr ClientId bob = 2;
+
+/// A mesh whose first node answers clients.
+struct Served {
+  explicit Served(std::size_t nodes = 3, ClientServiceOptions options = {})
+      : mesh(nodes), service(mesh.mesh[0].context(), std::bind(&Served::gateway, this), options) {}
+
+  std::shared_ptr<Gateway> gateway() {
+    if (blind) return nullptr;
+    return {std::shared_ptr<void>(), &mesh.gateways[0]};  // the mesh owns it
+  }
+
+  Result<ClientAnswer> ask(ClientId client, client::Request request, ByteView payload = {}) {
+    return mesh.mesh.run(service.handle(client, std::move(request), Payload::copy_of(payload)));
+  }
+  template <class Reply>
+  Reply expect(ClientId client, client::Request request, ByteView payload = {}) {
+    auto answer = ask(client, std::move(request), payload);
+    if (!answer) FAIL(answer.error().what);
+    return std::get<Reply>(answer->message);
+  }
+  Errc error(ClientId client, client::Request request, ByteView payload = {}) {
+    auto answer = ask(client, std::move(request), payload);
+    REQUIRE_FALSE(answer.has_value());
+    return answer.error().code;
+  }
+  client::Upload begin(const std::string& key, ClientId client = alice) {
+    return expect<client::Upload>(client, client::Put{.key = key});
+  }
+  /// Sends all of `content` to an upload, chunk by chunk.
+  void send(std::uint64_t upload, ByteView content, ClientId client = alice) {
+    for (std::size_t at = 0; at < content.size(); at += chunk_bytes_max) {
+      const auto chunk =
+          content.subspan(at, std::min<std::size_t>(chunk_bytes_max, content.size() - at));
+      expect<client::Upload>(client, client::PutData{.upload = upload, .offset = at}, chunk);
+    }
+  }
+  void store(const std::string& key, const Bytes& content) {
+    const auto upload = begin(key);
+    send(upload.upload, content);
+    expect<client::Stored>(alice, client::PutEnd{.upload = upload.upload, .size = content.size()});
+  }
+
+  bool blind = false;
+  GatewayMesh mesh;
+  ClientService service;
+};
+
+}  // namespace
+
+TEST_CASE("client service: a small object is one request each way", "[gateway]") {
+  Served node;
+  const auto content = pattern(1000);
+  const client::Put put{.key = "small", .size = 1000, .media_type = "text/x", .mtime_ms = 7};
+  const auto stored = node.expect<client::Stored>(alice, put, content);
+  CHECK(stored.size == 1000);
+  CHECK(stored.wanted == 3);
+  CHECK(stored.missing.empty());
+
+  const auto answer = node.ask(bob, client::Get{.key = "small"});
+  REQUIRE(answer.has_value());
+  const auto& info = std::get<client::ObjectInfo>(answer->message);
+  CHECK(to_bytes(answer->payload.view()) == content);
+  CHECK_FALSE(info.download.has_value());
+  CHECK(info.version == stored.version);
+  CHECK(info.media_type == "text/x");
+  CHECK(info.mtime_ms == 7);
+}
+
+TEST_CASE("client service: an empty object is stored and read", "[gateway]") {
+  Served node;
+  node.expect<client::Stored>(alice, client::Put{.key = "empty", .size = 0});
+  const auto answer = node.ask(alice, client::Get{.key = "empty"});
+  REQUIRE(answer.has_value());
+  CHECK(answer->payload.empty());
+  CHECK(std::get<client::ObjectInfo>(answer->message).length == 0);
+}
+
+TEST_CASE("client service: a large object goes in and out in chunks", "[gateway]") {
+  Served node;
+  const auto content = pattern(5 * mebibyte + 99);
+  node.store("large", content);
+  const auto info = node.expect<client::ObjectInfo>(bob, client::Get{.key = "large"});
+  REQUIRE(info.download.has_value());
+  CHECK(info.length == content.size());
+  Bytes got;
+  while (got.size() < content.size()) {
+    const auto part = node.ask(
+        bob, client::GetData{.download = *info.download, .offset = got.size(), .length = mebibyte});
+    REQUIRE(part.has_value());
+    got.insert(got.end(), part->payload.view().begin(), part->payload.view().end());
+  }
+  CHECK(got == content);
+  node.expect<client::Ok>(bob, client::GetEnd{.download = *info.download});
+  CHECK(node.error(bob, client::GetData{.download = *info.download, .offset = 0, .length = 1}) ==
+        Errc::not_found);
+}
+
+TEST_CASE("client service: ranges are granted, clipped or refused", "[gateway]") {
+  Served node;
+  const auto content = pattern(2 * mebibyte);
+  node.store("ranged", content);
+  const auto get = [&](std::optional<std::uint64_t> first, std::optional<std::uint64_t> last) {
+    return node.ask(alice, client::Get{.key = "ranged", .first = first, .last = last});
+  };
+  const auto part = get(mebibyte - 10, mebibyte + 9);
+  REQUIRE(part.has_value());
+  CHECK(std::ranges::equal(part->payload.view(), ByteView(content).subspan(mebibyte - 10, 20)));
+  const auto tail = get(content.size() - 5, 1ULL << 60);
+  REQUIRE(tail.has_value());
+  CHECK(tail->payload.size() == 5);
+  CHECK(std::get<client::ObjectInfo>(tail->message).length == 5);
+  CHECK(get(content.size(), {}).error().code == Errc::invalid);
+  CHECK(get(5, 4).error().code == Errc::invalid);
+  const auto most = get(1, {});
+  REQUIRE(most.has_value());
+  CHECK(std::get<client::ObjectInfo>(most->message).download.has_value());
+}
+
+TEST_CASE("client service: stat, list and delete", "[gateway]") {
+  Served node;
+  node.store("b", pattern(mebibyte));
+  node.store("a", pattern(3));
+  const auto info = node.expect<client::ObjectInfo>(alice, client::Stat{.key = "b"});
+  CHECK(info.size == mebibyte);
+  CHECK(info.replicas == 3);
+  CHECK(info.hashed_key == node.mesh.keys.hash_name("b").hex());
+  CHECK(info.blob_id == (*node.mesh.kept(0, "b"))->blob_id.hex());
+  const auto listing = node.expect<client::List::Reply>(alice, client::List{});
+  REQUIRE(listing.entries.size() == 2);
+  CHECK(listing.entries[0].key == "a");
+  CHECK(listing.entries[1].size == mebibyte);
+  node.expect<client::Stored>(alice, client::Delete{.key = "a"});
+  CHECK(node.error(alice, client::Stat{.key = "a"}) == Errc::not_found);
+  CHECK(node.error(alice, client::Delete{.key = "a"}) == Errc::not_found);
+}
+
+TEST_CASE("client service: chunks out of order or without end are refused", "[gateway]") {
+  Served node;
+  const auto upload = node.begin("odd");
+  const auto data = [&](std::uint64_t offset) {
+    return client::PutData{.upload = upload.upload, .offset = offset};
+  };
+  CHECK(node.error(alice, data(1), pattern(5)) == Errc::invalid);
+  node.expect<client::Upload>(alice, data(0), pattern(5));
+  node.expect<client::Upload>(alice, data(0));  // no bytes: only a sign of life
+  CHECK(node.error(alice, client::PutEnd{.upload = upload.upload, .size = 6}) == Errc::invalid);
+  CHECK(node.error(alice, client::PutEnd{.upload = upload.upload, .size = 5}) == Errc::not_found);
+  CHECK(node.error(alice, client::Put{.key = "odd", .size = 9}, pattern(5)) == Errc::invalid);
+  CHECK(node.error(alice, client::Put{.key = ""}) == Errc::invalid);
+}
+
+TEST_CASE("client service: one client cannot touch what another opened", "[gateway]") {
+  Served node;
+  const auto upload = node.begin("mine", alice);
+  CHECK(node.error(bob, client::PutData{.upload = upload.upload, .offset = 0}, pattern(5)) ==
+        Errc::not_found);
+  CHECK(node.error(bob, client::PutEnd{.upload = upload.upload, .size = 0}) == Errc::not_found);
+  node.expect<client::Ok>(bob, client::PutAbort{.upload = upload.upload});
+  node.send(upload.upload, pattern(5));
+}
+
+TEST_CASE("client service: a client that vanishes leaves nothing", "[gateway]") {
+  Served node;
+  const auto upload = node.begin("vanished");
+  node.send(upload.upload, pattern(4 * mebibyte));
+  node.mesh.mesh.world().run_for(std::chrono::seconds(1));
+  CHECK(node.mesh.uploads() == 3);
+  node.service.gone(alice);
+  node.mesh.mesh.world().run_for(std::chrono::seconds(1));
+  CHECK(node.mesh.uploads() == 0);
+  CHECK(node.error(alice, client::PutEnd{.upload = upload.upload, .size = 4 * mebibyte}) ==
+        Errc::not_found);
+}
+
+TEST_CASE("client service: a client may vanish while its chunk waits for room", "[gateway]") {
+  Served node;
+  for (const std::size_t other : {1U, 2U}) {
+    node.mesh.links[0].delays[node.mesh.mesh[other].id()] = std::chrono::seconds(30);
+  }
+  const auto upload = node.begin("stuck");
+  std::size_t failed = 0;
+  const auto send = [](Served& to, client::PutData data, std::size_t& count) -> Task<void> {
+    auto payload = Payload::copy_of(pattern(mebibyte));
+    client::Request request = data;
+    auto answer = co_await to.service.handle(alice, std::move(request), std::move(payload));
+    count += answer ? 0 : 1;
+  };
+  for (std::uint64_t i = 0; i < 24; ++i) {
+    const client::PutData data{.upload = upload.upload, .offset = i * mebibyte};
+    spawn(node.mesh.mesh[0].runtime, send(node, data, failed));
+    node.mesh.mesh.world().run_for(Milliseconds(20));
+  }
+  CHECK(failed == 0);
+  node.service.gone(alice);
+  node.mesh.mesh.world().run_for(Milliseconds(100));
+  CHECK(failed > 0);
+}
+
+TEST_CASE("client service: silent uploads and downloads are dropped", "[gateway]") {
+  Served node;
+  node.store("here", pattern(2 * mebibyte));
+  const auto upload = node.begin("slow");
+  const auto info = node.expect<client::ObjectInfo>(alice, client::Get{.key = "here"});
+  const auto wait = [&] {
+    node.mesh.mesh.world().run_for(std::chrono::seconds(80));
+    node.service.drop_idle();
+  };
+  const client::PutData alive{.upload = upload.upload, .offset = 0};
+  const client::GetData some{.download = *info.download, .offset = 0, .length = 1};
+  for (int i = 0; i < 3; ++i) {
+    wait();
+    node.expect<client::Upload>(alice, alive);
+    node.expect<client::GetData::Reply>(alice, some);
+  }
+  wait();
+  wait();
+  CHECK(node.error(alice, alive) == Errc::not_found);
+  CHECK(node.error(alice, some) == Errc::not_found);
+}
+
+TEST_CASE("client service: a client has limits", "[gateway]") {
+  Served node(1, {.uploads_per_client_max = 2, .downloads_per_client_max = 2});
+  node.store("here", pattern(2 * mebibyte));
+  for (int i = 0; i < 2; ++i) {
+    node.begin("upload");
+    node.expect<client::ObjectInfo>(alice, client::Get{.key = "here"});
+  }
+  CHECK(node.error(alice, client::Put{.key = "one more"}) == Errc::busy);
+  CHECK(node.error(alice, client::Get{.key = "here"}) == Errc::busy);
+  node.begin("of another client", bob);
+}
+
+TEST_CASE("client service: a blind node says what it is", "[gateway]") {
+  Served node;
+  CHECK(node.error(alice, client::Status{}) == Errc::invalid);  // what others answer
+  node.blind = true;
+  for (const client::Request& request : std::initializer_list<client::Request>{
+           client::Put{.key = "a"}, client::Get{.key = "a"}, client::Stat{.key = "a"},
+           client::List{}, client::Delete{.key = "a"}}) {
+    CHECK(node.error(alice, request) == Errc::denied);
+  }
+}
+
+TEST_CASE("client service: a node that is down is named in the receipt", "[gateway]") {
+  Served node;
+  node.mesh.mesh.down(1);
+  node.mesh.mesh.world().run_for(std::chrono::seconds(10));
+  const auto stored = node.expect<client::Stored>(alice, client::Put{.key = "a", .size = 0});
+  CHECK(stored.missing == std::vector<std::string>{"node2"});
+  CHECK(stored.copies == 2);
+}
