@@ -8,7 +8,8 @@ namespace {
 constexpr std::size_t kinds_max = 4096;
 
 bool is_power_of_ten(std::uint64_t count) {
-  while (count % 10 == 0) count /= 10;
+  while (count % 10 == 0)
+    count /= 10;
   return count == 1;
 }
 

@@ -9,7 +9,8 @@ namespace {
 
 constexpr int watched_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
                                ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_CLOSED;
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_CLOSED |
+                               ZMQ_EVENT_DISCONNECTED;
 
 /// Watches of one context need names of their own.
 std::string next_name() {
@@ -20,7 +21,7 @@ std::string next_name() {
 Handshake meaning_of(std::uint16_t event) {
   if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) return Handshake::accepted;
   if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) return Handshake::refused;
-  if (event == ZMQ_EVENT_CLOSED) return Handshake::no_connection;
+  if (event == ZMQ_EVENT_CLOSED || event == ZMQ_EVENT_DISCONNECTED) return Handshake::cut;
   return Handshake::failed;
 }
 

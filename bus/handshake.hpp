@@ -13,7 +13,7 @@ enum class Handshake {
   accepted,
   refused,  ///< the other side's ZAP handler knows the key and says no
   failed,   ///< broken off without a reason, as with a wrong server key
-  no_connection,
+  cut,      ///< there is no connection, or no longer
 };
 
 class HandshakeWatch {

@@ -11,7 +11,7 @@
 namespace zerodb {
 
 struct LaneOptions {
-  NodeId server;         ///< whose secret the other end must hold
+  NodeId server;  ///< whose secret the other end must hold
   std::string endpoint;
   LaneNumber number = 0;
   int messages_max = 0;  ///< that libzmq queues before we do

@@ -18,7 +18,7 @@ constexpr int data_messages_max = 32;
 /// at first, for a member that just did not know us yet, then less often.
 constexpr Milliseconds redial_first{1000};
 constexpr Milliseconds redial_max{16000};
-constexpr Milliseconds ping_time_min{50};
+constexpr Milliseconds grace{50};
 
 template <class T>
 bool holds_chunk(const T&) {
@@ -105,7 +105,10 @@ Task<void> PeerLink::watch(std::shared_ptr<PeerLink> self) {
   const auto down_after = self->context_.options.down_after;
   co_await pause(self, self->context_.options.ping_interval);
   if (self->closed_) co_return;
-  co_await ping(self, std::max(down_after - self->since_heard(), ping_time_min));
+  const bool answered = co_await ping(self, down_after);
+  if (self->closed_ || answered) co_return;
+  // If it was this node that stood still, the answer is here and only waits to be read.
+  co_await pause(self, grace);
   if (!self->closed_ && self->since_heard() >= down_after) self->go_down();
 }
 

@@ -14,13 +14,13 @@
 namespace zerodb {
 
 struct ZmqLinksOptions {
-  std::string listen;             ///< "tcp://host:port" to bind; port 0 takes any
-  std::string broadcast_listen;   ///< likewise, of the publisher
-  unsigned data_lanes = 2;        ///< DEALERs for chunks, per peer
+  std::string listen;            ///< "tcp://host:port" to bind; port 0 takes any
+  std::string broadcast_listen;  ///< likewise, of the publisher
+  unsigned data_lanes = 2;       ///< DEALERs for chunks, per peer
   Milliseconds ping_interval{1000};
-  Milliseconds down_after{4000};  ///< without an answer, a member counts as down
-  std::size_t peer_bytes_max = 64 << 20;      ///< waiting to be sent to one peer, either way
-  std::size_t requests_per_peer_max = 1024;   ///< of one peer being answered at once
+  Milliseconds down_after{4000};             ///< without an answer, a member counts as down
+  std::size_t peer_bytes_max = 64 << 20;     ///< waiting to be sent to one peer, either way
+  std::size_t requests_per_peer_max = 1024;  ///< of one peer being answered at once
 };
 
 /// A member as the links must know it.
