@@ -61,6 +61,7 @@ class TestNode : public LinkHandler {
   Task<Result<PeerAnswer>> on_request(Caller caller, peer::Request request,
                                       Payload payload) override {
     if (std::holds_alternative<peer::Hello>(request)) {
+      on_ping();
       co_return PeerAnswer{.message = peer::Hello::Reply{}, .payload = {}};
     }
     callers.push_back(caller);
@@ -73,6 +74,7 @@ class TestNode : public LinkHandler {
   void on_link_down(NodeId node) override { downs.push_back(node); }
 
   OnRequest answer = echo;
+  std::function<void()> on_ping = [] {};
   std::vector<Caller> callers;  ///< of everything but pings
   std::vector<std::pair<NodeId, broadcast::Message>> broadcasts;
   std::vector<NodeId> ups;

@@ -1,0 +1,178 @@
+// What strangers, invites and members that misbehave get from a node's links.
+#include "tests/bus/raw_peer.hpp"
+
+using namespace zerodb;
+using test::RawPeer;
+using test::run;
+using test::run_until;
+using test::TestNode;
+
+namespace {
+
+Member member_of(const CurvePair& keys) {
+  return {.node = keys.public_key, .sign_key = {}, .address = {}};
+}
+
+/// A node whose only other member is `keys`, which speaks for itself.
+std::unique_ptr<TestNode> node_with(asio::io_context& io, const CurvePair& keys,
+                                    const ZmqLinksOptions& options = test::fast_options()) {
+  auto node = std::make_unique<TestNode>(io, NodeKeys::generate(), options);
+  node->links().set_members({node->member(), member_of(keys)});
+  return node;
+}
+
+}  // namespace
+
+TEST_CASE("hostile: an unknown key does not get through the handshake", "[bus]") {
+  asio::io_context io;
+  TestNode node(io);
+  node.links().set_members({node.member()});
+  RawPeer stranger(CurvePair::generate(), node);
+  stranger.send(1, peer::GetDigests{});
+  CHECK(stranger.handshake(io) == Handshake::refused);
+  CHECK(node.callers.empty());
+}
+
+TEST_CASE("hostile: before the members are known, nobody is turned away for good", "[bus]") {
+  asio::io_context io;
+  TestNode node(io);
+  const auto keys = CurvePair::generate();
+  RawPeer early(keys, node);
+  CHECK(early.handshake(io) == Handshake::failed);  // and libzmq tries again
+  node.links().set_members({node.member(), member_of(keys)});
+  early.send(7, peer::GetDigests{});
+  CHECK(early.receive(io).id == 7);
+}
+
+TEST_CASE("hostile: an invite's key may join and nothing else, and only while it lives", "[bus]") {
+  asio::io_context io;
+  TestNode node(io);
+  const auto invite = CurvePair::generate();
+  node.links().set_members({node.member()});
+  node.links().set_invites({invite.public_key});
+  RawPeer guest(invite, node);
+
+  guest.send(1, peer::GetDigests{});
+  const auto denied = guest.receive(io);
+  REQUIRE_FALSE(denied.message);
+  CHECK(denied.message.error().code == Errc::denied);
+  CHECK(node.callers.empty());
+
+  guest.send(2, peer::Join{});
+  CHECK(guest.receive(io).message);
+  REQUIRE(node.callers.size() == 1);
+  CHECK(node.callers[0].role == Caller::Role::invite);
+  CHECK(node.callers[0].key == invite.public_key);
+
+  node.links().set_invites({});
+  guest.send(3, peer::Join{});
+  RawPeer late(invite, node);
+  CHECK(late.handshake(io) == Handshake::refused);
+  CHECK(node.callers.size() == 1);
+}
+
+TEST_CASE("hostile: an invite's key cannot listen to broadcasts", "[bus]") {
+  asio::io_context io;
+  TestNode node(io);
+  const auto invite = CurvePair::generate();
+  node.links().set_members({node.member()});
+  node.links().set_invites({invite.public_key});
+  zmq::context_t context;
+  zmq::socket_t ear(context, zmq::socket_type::sub);
+  auto watch = HandshakeWatch::start(context, ear);
+  REQUIRE(watch);
+  REQUIRE(set_limits(ear, {}));
+  REQUIRE(use_curve(ear, invite, node.id()));
+  REQUIRE(connect_to(ear, node.links().broadcast_endpoint()));
+  std::optional<Handshake> event;
+  run_until(io, [&] { return (event = watch->next()).has_value(); });
+  CHECK(*event == Handshake::refused);
+}
+
+TEST_CASE("hostile: malformed messages are dropped or answered, and the next one is served",
+          "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  const auto node = node_with(io, keys);
+  RawPeer peer(keys, *node);
+  SECTION("one frame") {
+    peer.send({"hello"});
+  }
+  SECTION("three frames") {
+    peer.send({"a", "b", "c"});
+  }
+  SECTION("a hundred frames") {
+    peer.send(std::vector<std::string>(100, "x"));
+  }
+  SECTION("empty frames") {
+    peer.send({"", ""});
+  }
+  SECTION("garbage") {
+    peer.send({std::string("\xdd\x7f\xff\xff\xff", 5), "x"});
+  }
+  SECTION("a header beyond the limit") {
+    peer.send({std::string((1 << 20) + 512, '\x81'), ""});
+  }
+  peer.send(5, peer::GetDigests{});
+  CHECK(peer.receive(io).id == 5);
+  CHECK(node->callers.size() == 1);
+}
+
+TEST_CASE("hostile: a request of an unknown kind is answered as invalid", "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  const auto node = node_with(io, keys);
+  RawPeer peer(keys, *node);
+  auto header = std::string(as_text(codec::encode(9, peer::Request(peer::GetDigests{}))));
+  const auto name = header.find("get_digests");
+  REQUIRE(name != std::string::npos);
+  header[name] = 'X';
+  peer.send({header, ""});
+  const auto reply = peer.receive(io);
+  CHECK(reply.id == 9);
+  REQUIRE_FALSE(reply.message);
+  CHECK(reply.message.error().code == Errc::invalid);
+}
+
+TEST_CASE("hostile: who sends an oversized frame is cut off, and others are not", "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  TestNode node(io);
+  TestNode other(io);
+  const std::vector<Member> members{node.member(), other.member(), member_of(keys)};
+  node.links().set_members(members);
+  other.links().set_members(members);
+  run_until(io, [&] { return other.is_up(node); });
+  RawPeer peer(keys, node);
+  CHECK(peer.handshake(io) == Handshake::accepted);
+  peer.send({"x", std::string((1 << 20) + (1 << 16), 'x')});
+  CHECK(peer.handshake(io) == Handshake::cut);
+  CHECK(node.callers.empty());
+  CHECK(run(io, other.links().call(node.id(), peer::GetDigests{}, {}, Milliseconds(5000))));
+}
+
+TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays nobody", "[bus]") {
+  asio::io_context io;
+  auto options = test::fast_options();
+  options.peer_bytes_max = 8 << 20;
+  const auto keys = CurvePair::generate();
+  TestNode node(io, NodeKeys::generate(), options);
+  TestNode other(io);
+  const std::vector<Member> members{node.member(), other.member(), member_of(keys)};
+  node.links().set_members(members);
+  other.links().set_members(members);
+  run_until(io, [&] { return other.is_up(node); });
+
+  auto alive = std::make_shared<int>();  // one more holder for each answer still in memory
+  node.answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    auto bytes = std::make_shared<std::pair<std::shared_ptr<int>, Bytes>>(alive, Bytes(1 << 20));
+    const ByteView view(bytes->second);
+    co_return PeerAnswer{.message = peer::Ok{}, .payload = Payload(std::move(bytes), view)};
+  };
+  RawPeer deaf(keys, node);
+  for (std::uint64_t id = 1; id <= 200; ++id)
+    deaf.send(id, peer::GetChunk{});
+  run_until(io, [&] { return node.callers.size() == 200; });
+  CHECK(alive.use_count() - 1 <= 8);
+  CHECK(run(io, other.links().call(node.id(), peer::GetChunk{}, {}, Milliseconds(5000))));
+}
