@@ -41,7 +41,7 @@ DecodeResult<Result<client::Reply>> decode_client_reply(ByteView header);
 struct BroadcastHeader {
   NodeId from;
   std::uint64_t time_ms = 0;   ///< the sender's clock, UTC
-  std::uint64_t sequence = 0;  ///< grows by one a broadcast, from 1 at each start
+  std::uint64_t sequence = 0;  ///< grows by one a broadcast, from the start's microseconds on
 };
 Bytes encode(const BroadcastHeader& header, const broadcast::Message& message);
 Result<std::pair<BroadcastHeader, broadcast::Message>> decode_broadcast(ByteView header);

@@ -1,5 +1,5 @@
 #pragma once
-// Links over ZeroMQ: one CURVE ROUTER and one CURVE XPUB bound here; to every other member a
+// Links over ZeroMQ: one CURVE ROUTER and one CURVE PUB bound here; to every other member a
 // control lane and data lanes (CURVE DEALERs, server key pinned) and a subscription. Every socket
 // is made, used and closed on the io_context's thread. All queues are bounded in bytes.
 
