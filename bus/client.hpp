@@ -62,7 +62,7 @@ class Client {
 
   Result<client::ObjectInfo> stat(const std::string& key);
   Result<client::List::Reply> list(const std::string& prefix, const std::string& after = {},
-                                   std::uint32_t limit = 1000);
+                                   std::uint32_t limit = 500);
   Result<client::Stored> remove(const std::string& key);
   Result<client::Status::Reply> status();
   Result<std::string> invite(client::Invite request);

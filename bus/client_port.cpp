@@ -30,6 +30,7 @@ struct Envelope {
 struct Peer {
   ClientId id = 0;
   int descriptor = -1;  ///< of its connection, to know it again when that ends
+  bool gone = false;
   std::size_t requests = 0;
   std::size_t request_bytes = 0;
   /// Bytes of replies that libzmq has not sent yet; its threads count down.
@@ -173,6 +174,7 @@ void State::on_monitor_event(const Inbound& event) {
 /// A client that went unnoticed is noticed by its next reply, which cannot be sent.
 void State::forget(Peers::iterator peer) {
   const auto id = peer->second->id;
+  peer->second->gone = true;
   peers_.erase(peer);
   handler_.on_client_gone(id);
 }
@@ -232,7 +234,10 @@ Task<void> State::answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer
       co_await self->handler_.on_client_request(peer->id, std::move(request), std::move(payload));
   --peer->requests;
   peer->request_bytes -= bytes;
-  if (!self->stopped_) self->reply(envelope, *peer, id, std::move(answered));
+  if (self->stopped_) co_return;
+  // What a request opened after its client went is dropped as well.
+  if (peer->gone) co_return self->handler_.on_client_gone(peer->id);
+  self->reply(envelope, *peer, id, std::move(answered));
 }
 
 void State::reply(const Envelope& envelope, const Peer& peer, std::uint64_t id,

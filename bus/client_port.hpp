@@ -29,7 +29,8 @@ class ClientHandler {
   virtual Task<Result<ClientAnswer>> on_client_request(ClientId client, client::Request request,
                                                        Payload payload) = 0;
 
-  /// The client is gone (or silent for too long): drop what it left open.
+  /// The client is gone: drop what it left open. Said again after each of its requests that was
+  /// still being answered then.
   virtual void on_client_gone(ClientId client) = 0;
 };
 

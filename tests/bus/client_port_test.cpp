@@ -268,6 +268,8 @@ TEST_CASE("client port: a client that vanishes while it is answered is reported 
   }
   CHECK(node.eventually([&] { return node.gone.size() == 1; }));
   node.release();
+  // What that request may have opened goes, too.
+  CHECK(node.eventually([&] { return node.gone.size() == 2; }));
   Plain other(node, zmq::socket_type::dealer);
   other.send({stat_of(1, "k")});
   CHECK(is_stat_reply(other.receive().at(0), 1));
