@@ -102,15 +102,16 @@ TEST_CASE("socket: traffic both ways at once loses no wake-up", "[bus]") {
   run_until(pair.io, [&] { return at_a == messages && at_b == messages; });
 }
 
-TEST_CASE("socket: an arrival that another call took notice of still wakes the reader", "[bus]") {
+TEST_CASE("socket: an arrival that a send took notice of still wakes the reader", "[bus]") {
   Pair pair;
   unsigned read = 0;
   asio::co_spawn(pair.io, count_messages(pair.b, read), asio::detached);
   pair.io.poll();  // the reader waits
   REQUIRE(pair.a->send(frames_of({"x"})) == Sent::sent);
-  bool writable = false;
-  asio::co_spawn(pair.io, pair.b->writable(), [&](std::exception_ptr, bool) { writable = true; });
-  run_until(pair.io, [&] { return writable && read == 1; });
+  // libzmq looks for news now and then in a send, and the descriptor is silent after that.
+  REQUIRE((pair.b->zmq().get(zmq::sockopt::events) & ZMQ_POLLIN) != 0);
+  REQUIRE(pair.b->send(frames_of({"y"})) == Sent::sent);
+  run_until(pair.io, [&] { return read == 1; });
 }
 
 TEST_CASE("socket: a reader that always has something to read lets others run", "[bus]") {
