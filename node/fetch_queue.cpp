@@ -58,24 +58,26 @@ void FetchQueue::add(const ObjectId& object, Want more) {
 
 void FetchQueue::pump() {
   while (!stopped_ && running_ < options_.fetches_max && !ready_.empty()) {
-    const auto object = ready_.front();
-    ready_.pop_front();
     ++running_;
-    spawn(context_.runtime, work(shared_from_this(), object));
+    spawn(context_.runtime, work(shared_from_this()));
   }
 }
 
-Task<void> FetchQueue::work(std::shared_ptr<FetchQueue> self, ObjectId object) {
-  auto& entry = self->wants_.at(object);
-  Want taken = std::exchange(entry, {.attempts = entry.attempts});
-  Want failed = co_await self->fetch(object, std::move(taken));
-  --self->running_;
-  if (self->stopped_) {
-    give_up(failed);
-    co_return;
+/// Fetches one after the other in a loop: a fetch may end at once, and begins within pump().
+Task<void> FetchQueue::work(std::shared_ptr<FetchQueue> self) {
+  while (!self->stopped_ && !self->ready_.empty()) {
+    const auto object = self->ready_.front();
+    self->ready_.pop_front();
+    auto& entry = self->wants_.at(object);
+    Want taken = std::exchange(entry, {.attempts = entry.attempts});
+    Want failed = co_await self->fetch(object, std::move(taken));
+    if (self->stopped_) {
+      give_up(failed);
+    } else {
+      self->put_back(object, std::move(failed));
+    }
   }
-  self->put_back(object, std::move(failed));
-  self->pump();
+  --self->running_;
 }
 
 /// Answers what is left of `want`: what failed.
@@ -83,8 +85,9 @@ Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
   Want failed;
   for (auto& source : want.sources) {
     const auto status = co_await fetch_latest(context_, object, source.node);
-    if (status) {
-      source.tally->close_one(false);
+    // Once its link is up again, a round with that node finds the object anew.
+    if (status || !context_.links.state(source.node).up) {
+      source.tally->close_one(!status);
       continue;
     }
     spdlog::debug("fetch {}: {}", object.hashed_key.short_hex(), status.error().what);

@@ -69,7 +69,7 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
   void pump();
   static void give_up(const Want& want);
   void put_back(const ObjectId& object, Want failed);
-  static Task<void> work(std::shared_ptr<FetchQueue> self, ObjectId object);
+  static Task<void> work(std::shared_ptr<FetchQueue> self);
   Task<Want> fetch(ObjectId object, Want want);
   static Task<void> retry(std::shared_ptr<FetchQueue> self, ObjectId object, Milliseconds after);
 

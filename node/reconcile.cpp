@@ -76,6 +76,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
 
   void begin_roster();
   void ask_all();
+  std::optional<NodeId> take_next();
   void pump();
   void try_to_settle();
   bool may_settle() const;
@@ -86,7 +87,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
 
   static Task<void> run_periodically(std::shared_ptr<Impl> self);
   static Task<void> settle_after_grace(std::shared_ptr<Impl> self, std::uint64_t roster_version);
-  static Task<void> run_one_round(std::shared_ptr<Impl> self, NodeId node);
+  static Task<void> run_rounds(std::shared_ptr<Impl> self, NodeId first);
   static Task<void> repeat_round(std::shared_ptr<Impl> self, NodeId node, std::uint64_t ask,
                                  Milliseconds after);
   static Task<void> take_news(std::shared_ptr<Impl> self, NodeId from, SignedManifest claimed);
@@ -203,28 +204,36 @@ void Reconcile::Impl::ask_for_round(const NodeId& node) {
   pump();
 }
 
-/// Starts rounds that wait, one at a time with each node.
+/// The next node whose round waits, now taken as begun: one at a time with each node.
+std::optional<NodeId> Reconcile::Impl::take_next() {
+  const auto next = std::ranges::find_if(
+      waiting_, [this](const NodeId& node) { return !peers_.at(node).running; });
+  if (stopped_ || next == waiting_.end()) return std::nullopt;
+  const auto node = *next;
+  waiting_.erase(next);
+  auto& peer = peers_.at(node);
+  peer.queued = false;
+  peer.running = true;
+  return node;
+}
+
 void Reconcile::Impl::pump() {
-  while (!stopped_ && rounds_running_ < rounds_max) {
-    const auto next = std::ranges::find_if(
-        waiting_, [this](const NodeId& node) { return !peers_[node].running; });
-    if (next == waiting_.end()) return;
-    auto& peer = peers_[*next];
-    peer.queued = false;
-    peer.running = true;
+  while (rounds_running_ < rounds_max) {
+    const auto node = take_next();
+    if (!node) return;
     ++rounds_running_;
-    spawn(context_.runtime, run_one_round(shared_from_this(), *next));
-    waiting_.erase(next);
+    spawn(context_.runtime, run_rounds(shared_from_this(), *node));
   }
 }
 
-Task<void> Reconcile::Impl::run_one_round(std::shared_ptr<Impl> self, NodeId node) {
-  const auto roster_version = self->context_.mesh.roster().version;
-  const auto status = co_await run_round(self->context_, self->queue_, node);
+/// Goes on with whoever waits in a loop: a round may end at once, and begins within pump().
+Task<void> Reconcile::Impl::run_rounds(std::shared_ptr<Impl> self, NodeId first) {
+  for (auto node = std::optional(first); node; node = self->take_next()) {
+    const auto roster_version = self->context_.mesh.roster().version;
+    const auto status = co_await run_round(self->context_, self->queue_, *node);
+    if (!self->stopped_) self->end_round(*node, roster_version, status);
+  }
   --self->rounds_running_;
-  if (self->stopped_) co_return;
-  self->end_round(node, roster_version, status);
-  self->pump();
 }
 
 void Reconcile::Impl::end_round(const NodeId& node, std::uint64_t roster_version,

@@ -252,6 +252,31 @@ TEST_CASE("reconcile: a forged manifest is not adopted from a round", "[sim]") {
   CHECK(scene.mesh[1].store.stats().objects == 0);
 }
 
+TEST_CASE("reconcile: rounds that fail at once end", "[sim]") {
+  Scene scene(3);
+  scene.isolate(2);
+  scene.mesh[2].reconcile->on_link_up(scene.mesh[0].id());  // its link is down
+  scene.mesh[2].reconcile->on_link_up(scene.mesh[1].id());
+  CHECK(scene.mesh.run_until_quiet());
+}
+
+TEST_CASE("reconcile: fetches that fail at once end", "[sim]") {
+  Scene scene(2);
+  scene.isolate(1);
+  for (int i = 0; i < 500; ++i)
+    keep_in(scene.mesh[0].store, scene.seal(std::to_string(i)));
+  scene.mesh.network().on_answer = [&](const NodeId&, const peer::Request& request, auto&) {
+    if (std::holds_alternative<peer::GetEntries>(request)) scene.mesh.down(0);
+  };
+  scene.mesh.up(1);
+  scene.mesh.world().run_for(std::chrono::minutes(2));
+  CHECK(scene.mesh[1].reconcile->is_idle());
+  scene.mesh.network().on_answer = {};
+  scene.mesh.up(0);
+  CHECK(scene.mesh.world().run_until([&] { return scene.mesh[1].store.stats().objects == 500; },
+                                     std::chrono::minutes(1)));
+}
+
 // ------------------------------------------------------------------------------------------- news
 
 TEST_CASE("reconcile: a broadcast brings an object to a placed node that missed it", "[sim]") {
