@@ -230,8 +230,11 @@ std::size_t PutLanes::left() const {
       std::ranges::count_if(lanes_, [](const Lane& lane) { return !lane.gone; }));
 }
 
+/// Nothing is on its way any more; a replica may have refused the commit and still be a lane.
 bool PutLanes::is_over() const {
-  return std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.gone || lane.committed; });
+  return std::ranges::all_of(lanes_, [this](const Lane& lane) {
+    return lane.gone || lane.committed || (ending_ && lane.backlog == 0);
+  });
 }
 
 Error PutLanes::too_few_left() const {
