@@ -44,6 +44,12 @@ void SimNode::restart() {
   reconcile->start();
 }
 
+void SimNode::drop_idle_transfers() {
+  replica->drop_idle_transfers();
+  for (const auto& old : old_replicas_)
+    old->drop_idle_transfers();
+}
+
 void SimNode::apply_roster() {
   std::set<NodeId> members;
   for (const auto& member : mesh.roster().members)

@@ -31,6 +31,8 @@ class SimNode : public LinkHandler {
 
   /// As after a restart of the process: transfers and plans are gone, the disk stays.
   void restart();
+  /// As the node does now and then; of earlier lives, too.
+  void drop_idle_transfers();
   /// Also hears of these owners' objects, as their gateway does.
   void follow(std::set<OwnerId> owners);
 
