@@ -12,21 +12,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Fetches one object into one file; true if it is all there.
-bool get_file(Session& session, Client& client, const std::string& key, const fs::path& path,
-              Progress& progress) {
+/// Fetches one object into one file; how many bytes, or nothing if that failed.
+std::optional<std::uint64_t> get_file(Session& session, Client& client, const std::string& key,
+                                      const fs::path& path, Progress& progress) {
   auto file = OutputFile::create(path);
-  if (!file) return session.failed("", file.error()), false;
+  if (!file) {
+    session.failed("", file.error());
+    return {};
+  }
   const ByteSink sink = [&](ByteView bytes) -> Status {
     progress.add(bytes.size());
     return file->write(bytes);
   };
   const auto& range = session.arguments().range;
   const auto info = client.get(key, sink, range);
-  if (!info) return session.failed(key, info.error(), client), false;
+  if (!info) {
+    session.failed(key, info.error(), client);
+    return {};
+  }
   const auto finished = file->finish(range ? std::nullopt : info->mtime_ms);
-  if (!finished) session.failed("", finished.error());
-  return finished.has_value();
+  if (finished) return info->length.value_or(info->size);
+  session.failed("", finished.error());
+  return {};
 }
 
 /// Asked for only where somebody looks on, as it costs a round trip.
@@ -66,11 +73,10 @@ void get_one(Session& session) {
   if (!client) return;
   Progress progress(session.shows_progress(), bytes_to_come(session, *client, key));
   session.use(&progress);
-  const bool whole = get_file(session, *client, key, *path, progress);
+  const auto bytes = get_file(session, *client, key, *path, progress);
   session.use(nullptr);
-  if (whole && *path != "-") {
-    session.tell(
-        fmt::format("fetched {}  {}", printable(path->string()), format_bytes(progress.bytes())));
+  if (bytes && *path != "-") {
+    session.tell(fmt::format("fetched {}  {}", printable(path->string()), format_bytes(*bytes)));
   }
 }
 
@@ -113,10 +119,8 @@ void get_tree(Session& session, const Targets& targets) {
           const auto what = "cannot be made: " + failed.message();
           return session.failed(path.parent_path().string(), what, ExitCode::failed);
         }
-        Progress own(false, {});
-        if (!get_file(session, client, key, path, own)) return;
-        progress.add(own.bytes());
-        tally.add(own.bytes());
+        const auto bytes = get_file(session, client, key, path, progress);
+        if (bytes) tally.add(*bytes);
       });
   session.use(nullptr);
   if (served) session.summarize("fetched " + tally.text("file", progress.seconds()));

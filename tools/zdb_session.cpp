@@ -43,7 +43,8 @@ void Session::failed(std::string_view subject, const Error& error, const Client&
 
 void Session::failed(std::string_view subject, const std::string& what, ExitCode code) {
   const auto name = printable(subject);
-  const bool named = name.empty() || what.find(name) != std::string::npos;
+  const bool named = name.empty() || what.starts_with(name + ":") ||
+                     what.find("'" + name + "'") != std::string::npos;
   const std::lock_guard lock(mutex_);
   if (exit_code_ == ExitCode::done) exit_code_ = code;
   write(named ? "zdb: " + what : "zdb: " + name + ": " + what);

@@ -430,9 +430,9 @@ TEST_CASE("zdb: what the node answers decides the exit code", "[tools]") {
   Desk desk;
   desk.node.look([&] { desk.node.failing = "stat"; });
   const auto code = [&](Errc failure) {
-    desk.node.look([&] { desk.node.failure = {failure, "because"}; });
+    desk.node.look([&] { desk.node.failure = {failure, "it broke"}; });
     const auto outcome = desk.zdb({"stat", "k"});
-    CHECK(outcome.err == "zdb: k: because\n");
+    CHECK(outcome.err == "zdb: k: it broke\n");
     return outcome.exit_code;
   };
   CHECK(code(Errc::io) == 1);
