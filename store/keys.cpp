@@ -2,10 +2,55 @@
 
 #include <sodium.h>
 
+#include <mutex>
 #include <new>
+#include <vector>
 
 namespace zerodb {
 namespace {
+
+/// Guarded memory in slots. Every version of an object has a key of its own, and a mapping of its
+/// own for each (as sodium_malloc makes) would cost more than sealing a small object does.
+/// Thread-safe. Never given back: what is free is wiped and used again.
+class GuardedSlots {
+ public:
+  static constexpr std::size_t slot_bytes = 64;
+
+  std::uint8_t* take() {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) add_block();
+    auto* slot = free_.back();
+    free_.pop_back();
+    return slot;
+  }
+
+  void give_back(std::uint8_t* slot) {
+    sodium_memzero(slot, slot_bytes);
+    const std::lock_guard lock(mutex_);
+    free_.push_back(slot);
+  }
+
+ private:
+  static constexpr std::size_t slots_per_block = 64;  // a page
+
+  void add_block() {
+    auto* block = static_cast<std::uint8_t*>(sodium_allocarray(slots_per_block, slot_bytes));
+    if (block == nullptr) throw std::bad_alloc();
+    sodium_memzero(block, slots_per_block * slot_bytes);
+    free_.reserve(free_.capacity() + slots_per_block);  // so that give_back() cannot fail
+    for (std::size_t i = 0; i < slots_per_block; ++i)
+      free_.push_back(block + i * slot_bytes);
+  }
+
+  std::mutex mutex_;
+  std::vector<std::uint8_t*> free_;
+};
+
+/// Lives as long as any secret may.
+GuardedSlots& guarded_slots() {
+  static auto* slots = new GuardedSlots;
+  return *slots;
+}
 
 // Subkey numbers of an owner's seed; FORMAT.md lists them. They never change meaning.
 constexpr std::uint64_t subkey_signing = 1;
@@ -25,13 +70,12 @@ Secret<32> derive(const Seed& seed, std::uint64_t number) {
 
 template <std::size_t Size>
 void Secret<Size>::Free::operator()(std::uint8_t* data) const {
-  sodium_free(data);  // wipes first
+  guarded_slots().give_back(data);
 }
 
 template <std::size_t Size>
-Secret<Size>::Secret() : data_(static_cast<std::uint8_t*>(sodium_malloc(Size))) {
-  if (!data_) throw std::bad_alloc();
-  wipe(mutable_view());
+Secret<Size>::Secret() : data_(guarded_slots().take()) {
+  static_assert(Size <= GuardedSlots::slot_bytes);
 }
 
 template <std::size_t Size>
