@@ -22,10 +22,12 @@ add_library(zerodb_msgpack INTERFACE)
 target_include_directories(zerodb_msgpack SYSTEM INTERFACE "${ZERODB_MSGPACK_INCLUDE}")
 target_compile_definitions(zerodb_msgpack INTERFACE MSGPACK_NO_BOOST)
 
-# Header-only, without Boost.
+# Header-only, without Boost. Left alone, asio takes its memory in one of two ways, depending on whether a standard header
+# was included before it: files that differ in that would free what the other way had taken.
 add_library(zerodb_asio INTERFACE)
 target_include_directories(zerodb_asio SYSTEM INTERFACE "${ZERODB_ASIO_INCLUDE}")
-target_compile_definitions(zerodb_asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+target_compile_definitions(zerodb_asio INTERFACE
+  ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_link_libraries(zerodb_asio INTERFACE Threads::Threads)
 
 # libzmq and cppzmq, the header over it.
