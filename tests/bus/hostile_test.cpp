@@ -15,7 +15,7 @@ Member member_of(const CurvePair& keys) {
 
 /// A node whose only other member is `keys`, which speaks for itself.
 std::unique_ptr<TestNode> node_with(asio::io_context& io, const CurvePair& keys,
-                                    const ZmqLinksOptions& options = test::fast_options()) {
+                                    const ZmqLinksOptions& options = test::calm_options()) {
   auto node = std::make_unique<TestNode>(io, NodeKeys::generate(), options);
   node->links().set_members({node->member(), member_of(keys)});
   return node;
@@ -153,7 +153,7 @@ TEST_CASE("hostile: who sends an oversized frame is cut off, and others are not"
 
 TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays nobody", "[bus]") {
   asio::io_context io;
-  auto options = test::fast_options();
+  auto options = test::calm_options();
   options.peer_bytes_max = 8 << 20;
   const auto keys = CurvePair::generate();
   TestNode node(io, NodeKeys::generate(), options);

@@ -108,7 +108,7 @@ TEST_CASE("links: chunks of 1 MiB arrive whole", "[bus]") {
 
 TEST_CASE("links: more than the limit for one peer is refused as busy", "[bus]") {
   asio::io_context io;
-  auto options = test::fast_options();
+  auto options = test::calm_options();
   options.peer_bytes_max = 4 << 20;
   TestNode a(io, NodeKeys::generate(), options);
   TestNode b(io);
@@ -159,7 +159,7 @@ TEST_CASE("links: a call to a member that never answered fails at once", "[bus]"
 TEST_CASE("links: when a peer dies, its calls fail within the ping limit and others go on",
           "[bus]") {
   asio::io_context io;
-  TestNode a(io);
+  TestNode a(io, NodeKeys::generate(), test::fast_options());
   auto dying = std::make_unique<TestNode>(io);
   TestNode c(io);
   dying->answer = [&io](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
@@ -188,8 +188,8 @@ TEST_CASE("links: when a peer dies, its calls fail within the ping limit and oth
 
 TEST_CASE("links: a node that stood still does not take its peers for dead", "[bus]") {
   asio::io_context io;
-  TestNode a(io);
-  TestNode b(io);
+  TestNode a(io, NodeKeys::generate(), test::fast_options());
+  TestNode b(io, NodeKeys::generate(), test::fast_options());
   connect(io, {&a, &b});
   unsigned pings = 0;
   b.on_ping = [&] {
@@ -203,7 +203,7 @@ TEST_CASE("links: a node that stood still does not take its peers for dead", "[b
 
 TEST_CASE("links: a peer that comes back elsewhere is found again", "[bus]") {
   asio::io_context io;
-  TestNode a(io);
+  TestNode a(io, NodeKeys::generate(), test::fast_options());
   auto b = std::make_unique<TestNode>(io);
   connect(io, {&a, b.get()});
   const auto seed = b->keys().sign.seed();
@@ -219,10 +219,10 @@ TEST_CASE("links: a peer that comes back elsewhere is found again", "[bus]") {
 
 TEST_CASE("links: a request that timed out is not delivered to a peer that comes back", "[bus]") {
   asio::io_context io;
-  TestNode a(io);
+  TestNode a(io, NodeKeys::generate(), test::fast_options());
   auto b = std::make_unique<TestNode>(io);
   connect(io, {&a, b.get()});
-  auto options = test::fast_options();
+  auto options = test::calm_options();
   options.listen = b->links().endpoint();
   options.broadcast_listen = b->links().broadcast_endpoint();
   NodeKeys same_keys{CurvePair::from_secret(b->keys().curve.secret.clone()),
@@ -257,8 +257,8 @@ TEST_CASE("links: a node that is introduced late gets through in the end", "[bus
 TEST_CASE("links: a member that leaves is not served any more, on its old connection too",
           "[bus]") {
   asio::io_context io;
-  TestNode a(io);
-  TestNode b(io);
+  TestNode a(io, NodeKeys::generate(), test::fast_options());
+  TestNode b(io, NodeKeys::generate(), test::fast_options());
   connect(io, {&a, &b});
   b.links().set_members({b.member()});
   const auto answer = run(io, a.links().call(b.id(), small_request(), {}, Milliseconds(300)));
@@ -294,7 +294,7 @@ TEST_CASE("links: a taken address is an error with advice", "[bus]") {
   asio::io_context io;
   TestNode a(io);
   TestNode b(io);
-  auto options = test::fast_options();
+  auto options = test::calm_options();
   options.listen = a.links().endpoint();
   auto context = BusContext::open();
   REQUIRE(context);
@@ -307,7 +307,7 @@ TEST_CASE("links: a taken address is an error with advice", "[bus]") {
 
 TEST_CASE("links: one peer has only so many requests answered at once", "[bus]") {
   asio::io_context io;
-  auto options = test::fast_options();
+  auto options = test::calm_options();
   options.requests_per_peer_max = 4;
   TestNode a(io);
   TestNode b(io, NodeKeys::generate(), options);
