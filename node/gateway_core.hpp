@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 
+#include "node/commit_queue.hpp"
 #include "node/gateway.hpp"
 
 namespace zerodb {
@@ -18,6 +19,7 @@ struct GatewayCore {
       : context(of),
         keys(std::make_shared<const OwnerKeys>(std::move(owner))),
         options(with),
+        commits(of.runtime, of.store),
         catalogue(of, keys) {}
 
   ObjectId object_of(std::string_view name) const {
@@ -34,6 +36,7 @@ struct GatewayCore {
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;
   GatewayOptions options;
+  CommitQueue commits;
   HybridClock clock;
   std::optional<std::uint64_t> clock_confirmed_ms;  ///< steady: when a replica last took a version
   Catalogue catalogue;

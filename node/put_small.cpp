@@ -6,9 +6,8 @@ namespace zerodb {
 namespace {
 
 Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed) {
-  auto& store = core->context.store;
-  auto work = [&] { return store.commit_inline(*version, sealed.view()); };
-  auto outcome = co_await offload(core->context.runtime, work);
+  auto as_signed = [version]() -> Result<SignedPtr> { return version; };
+  auto outcome = co_await core->commits.commit(as_signed, std::move(sealed));
   co_return to_committed(std::move(outcome));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "node/commit_queue.hpp"
 #include "node/entry_codec.hpp"
 #include "node/replica_work.hpp"
 
@@ -51,9 +52,13 @@ Task<void> drop_transfers(Runtime& runtime, std::vector<std::shared_ptr<Transfer
 class Replica::Impl {
  public:
   Impl(NodeContext context, const ReplicaOptions& options)
-      : context_(context), options_(options), transfers_(options) {}
+      : context_(context),
+        options_(options),
+        transfers_(options),
+        commits_(context.runtime, context.store) {}
 
   NodeContext& context() { return context_; }
+  CommitQueue& commits() { return commits_; }
   std::uint64_t now_ms() { return context_.runtime.now_ms(); }
 
   void drop_idle_transfers() {
@@ -78,6 +83,7 @@ class Replica::Impl {
   NodeContext context_;
   ReplicaOptions options_;
   Transfers transfers_;
+  CommitQueue commits_;
 };
 
 Result<std::shared_ptr<Transfer>> Replica::Impl::hear(const TransferId& id, const NodeId& from) {
@@ -197,11 +203,11 @@ Replica::Replica(NodeContext context, ReplicaOptions options)
 Replica::~Replica() = default;
 
 Task<Result<PeerAnswer>> Replica::put_inline(NodeId, peer::PutInline request, Payload payload) {
-  auto& context = impl_->context();
   const auto now = impl_->now_ms();
-  auto outcome = co_await offload(context.runtime, [&context, &request, &payload, now] {
-    return replica_work::commit_inline(context.store, request.manifest, payload, now);
-  });
+  auto check = [&request, &payload, now] {
+    return replica_work::check_inline(request.manifest, payload, now);
+  };
+  auto outcome = co_await impl_->commits().commit(check, payload);
   co_return answer_to(outcome);
 }
 

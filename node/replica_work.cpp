@@ -56,14 +56,14 @@ Result<SignedManifest> find_version(Store& store, const Request& request) {
 
 }  // namespace
 
-Result<CommitOutcome> commit_inline(Store& store, ByteView wire, const Payload& payload,
-                                    std::uint64_t now_ms) {
+Result<std::shared_ptr<const SignedManifest>> check_inline(ByteView wire, const Payload& payload,
+                                                           std::uint64_t now_ms) {
   auto manifest = check_manifest(wire, now_ms);
   if (!manifest) return fail(std::move(manifest.error()));
   if (auto right = check_inline_payload(manifest->manifest(), payload); !right) {
     return fail(std::move(right.error()));
   }
-  return store.commit_inline(*manifest, payload.view());
+  return std::make_shared<const SignedManifest>(std::move(*manifest));
 }
 
 Result<CommitOutcome> commit_transfer(Store& store, const Transfer& transfer, ByteView wire,

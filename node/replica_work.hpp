@@ -6,9 +6,9 @@
 
 namespace zerodb::replica_work {
 
-/// Verifies and keeps an inline object or a tombstone.
-Result<CommitOutcome> commit_inline(Store& store, ByteView wire, const Payload& payload,
-                                    std::uint64_t now_ms);
+/// The manifest of an inline object or a tombstone, verified, and found to go with its payload.
+Result<std::shared_ptr<const SignedManifest>> check_inline(ByteView wire, const Payload& payload,
+                                                           std::uint64_t now_ms);
 
 /// Verifies the manifest and commits what `transfer` carried under it.
 Result<CommitOutcome> commit_transfer(Store& store, const Transfer& transfer, ByteView wire,

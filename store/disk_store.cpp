@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <map>
-#include <set>
 
 #include "store/blob_format.hpp"
 #include "store/store_format.hpp"
@@ -81,22 +80,41 @@ Status DiskStore::note_index_write(Status written) {
   return blobs_.note_sync(std::move(written));
 }
 
-/// The caller holds the object's mutex and made the sealed bytes durable.
-Result<CommitOutcome> DiskStore::record(const SignedManifest& manifest, const Standing& before,
-                                        std::optional<ByteView> inline_value) {
+/// A commit that was found good, up to the write of the index.
+struct DiskStore::Staged {
+  std::size_t at = 0;  ///< among the commits of a batch
+  Index::Addition addition;
+  std::optional<Counted> replaced;
+};
+
+DiskStore::Staged DiskStore::stage(const SignedManifest& manifest, const Standing& before,
+                                   std::optional<ByteView> inline_value) const {
   const bool is_new = !before.latest || before.latest->hash() != manifest.hash();
   std::optional<Counted> replaced;
   if (before.latest) replaced = counted(*before.latest);
-  Index::Addition addition{.manifest = manifest,
-                           .inline_value = inline_value,
-                           .superseded = std::nullopt,
-                           .superseded_ms = now_ms_()};
-  if (is_new && replaced) addition.superseded = replaced->entry;
-  if (auto written = note_index_write(index_->add(addition)); !written) {
+  Staged staged{.addition = {.manifest = manifest,
+                             .inline_value = inline_value,
+                             .superseded = std::nullopt,
+                             .superseded_ms = now_ms_()},
+                .replaced = replaced};
+  if (is_new && replaced) staged.addition.superseded = replaced->entry;
+  return staged;
+}
+
+CommitOutcome DiskStore::note_stored(const Staged& staged) {
+  const auto& manifest = staged.addition.manifest;
+  tally_.replace(staged.replaced ? &*staged.replaced : nullptr, counted(manifest));
+  return {.kind = CommitOutcome::Kind::stored, .standing = manifest};
+}
+
+/// The caller holds the object's mutex and made the sealed bytes durable.
+Result<CommitOutcome> DiskStore::record(const SignedManifest& manifest, const Standing& before,
+                                        std::optional<ByteView> inline_value) {
+  const auto staged = stage(manifest, before, inline_value);
+  if (auto written = note_index_write(index_->add(staged.addition)); !written) {
     return fail(std::move(written.error()));
   }
-  tally_.replace(replaced ? &*replaced : nullptr, counted(manifest));
-  return CommitOutcome{.kind = CommitOutcome::Kind::stored, .standing = manifest};
+  return note_stored(staged);
 }
 
 Status DiskStore::check_inline(const SignedManifest& manifest, ByteView sealed) const {
@@ -117,15 +135,77 @@ Status DiskStore::check_inline(const SignedManifest& manifest, ByteView sealed) 
 }
 
 Result<CommitOutcome> DiskStore::commit_inline(const SignedManifest& manifest, ByteView sealed) {
-  if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
-  if (auto right = check_inline(manifest, sealed); !right) return fail(std::move(right.error()));
-  const std::lock_guard guard(mutex_of(manifest->object));
+  const InlineCommit commit{.manifest = manifest, .sealed = sealed};
+  auto outcomes = commit_inline_all(std::span(&commit, 1));
+  return std::move(outcomes.front());
+}
+
+/// In the order of the stripes, as is done wherever several are held: nobody waits in a circle.
+std::vector<std::unique_lock<std::mutex>> DiskStore::lock_stripes(
+    const std::set<std::size_t>& wanted) {
+  std::vector<std::unique_lock<std::mutex>> guards;
+  for (const auto stripe : wanted)
+    guards.emplace_back(mutexes_[stripe]);
+  return guards;
+}
+
+std::vector<Result<CommitOutcome>> DiskStore::commit_inline_all(
+    std::span<const InlineCommit> commits) {
+  std::set<std::size_t> stripes_wanted;
+  for (const auto& commit : commits)
+    stripes_wanted.insert(stripe_of(commit.manifest->object));
+  std::vector<Result<CommitOutcome>> outcomes;
+  std::vector<Staged> staged;
+  const auto guards = lock_stripes(stripes_wanted);
+  for (const auto& commit : commits) {
+    const auto same_object = [&](const Staged& other) {
+      return other.addition.manifest->object == commit.manifest->object;
+    };
+    // What came before in the batch stands before this one.
+    if (std::ranges::any_of(staged, same_object)) write_staged(staged, outcomes);
+    auto judged = judge_inline(commit.manifest, commit.sealed);
+    if (auto* good = std::get_if<Staged>(&judged)) {
+      good->at = outcomes.size();
+      staged.push_back(std::move(*good));
+      outcomes.emplace_back(CommitOutcome{});
+    } else {
+      outcomes.push_back(std::move(std::get<Result<CommitOutcome>>(judged)));
+    }
+  }
+  write_staged(staged, outcomes);
+  return outcomes;
+}
+
+/// The outcome, if it is known already; else what is to be written. The object's mutex is held.
+std::variant<DiskStore::Staged, Result<CommitOutcome>> DiskStore::judge_inline(
+    const SignedManifest& manifest, ByteView sealed) const {
+  const auto refuse = [](Error error) { return Result<CommitOutcome>(fail(std::move(error))); };
+  if (auto trusted = blobs_.check_trusted(); !trusted) return refuse(std::move(trusted.error()));
+  if (auto right = check_inline(manifest, sealed); !right) return refuse(std::move(right.error()));
   auto before = standing_against(manifest);
-  if (!before) return fail(std::move(before.error()));
-  if (before->is_later) return superseded_by(std::move(before->latest));
+  if (!before) return refuse(std::move(before.error()));
+  if (before->is_later) return Result<CommitOutcome>(superseded_by(std::move(before->latest)));
   std::optional<ByteView> inline_value;
   if (!manifest->is_tombstone()) inline_value = sealed;
-  return record(manifest, *before, inline_value);
+  return stage(manifest, *before, inline_value);
+}
+
+/// One durable write for all; none is kept if it fails.
+void DiskStore::write_staged(std::vector<Staged>& staged,
+                             std::vector<Result<CommitOutcome>>& outcomes) {
+  if (staged.empty()) return;
+  std::vector<Index::Addition> additions;
+  for (const auto& one : staged)
+    additions.push_back(one.addition);
+  const auto written = note_index_write(index_->add(additions));
+  for (const auto& one : staged) {
+    if (written) {
+      outcomes[one.at] = note_stored(one);
+    } else {
+      outcomes[one.at] = Result<CommitOutcome>(fail(written.error()));
+    }
+  }
+  staged.clear();
 }
 
 Result<std::unique_ptr<Upload>> DiskStore::begin_upload(const UploadSpec& spec) {
@@ -274,13 +354,10 @@ Result<DiskStore::SweepPlan> DiskStore::plan_sweep(
 }
 
 Result<SweepReport> DiskStore::sweep_batch(const std::vector<Index::Superseded>& batch) {
-  // In order of the stripes: two sweeps at once cannot wait for each other, and all else holds one.
   std::set<std::size_t> wanted;
   for (const auto& old : batch)
     wanted.insert(stripe_of(old.entry.object));
-  std::vector<std::unique_lock<std::mutex>> guards;
-  for (const auto stripe : wanted)
-    guards.emplace_back(mutexes_[stripe]);
+  const auto guards = lock_stripes(wanted);
   auto plan = plan_sweep(batch);
   if (!plan) return fail(std::move(plan.error()));
   if (auto written = note_index_write(index_->remove(plan->removals)); !written) {

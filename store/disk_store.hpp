@@ -3,6 +3,9 @@
 // place. Thread-safe: a check and the write that follows from it hold the object's mutex, of which
 // there are many; nothing else is held across a write, so that writers share fsyncs.
 
+#include <set>
+#include <variant>
+
 #include "store/blobs.hpp"
 #include "store/index.hpp"
 
@@ -16,6 +19,8 @@ class DiskStore final : public Store {
   Result<std::optional<SignedManifest>> find(const ObjectId& object,
                                              const BlobId& blob_id) override;
   Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) override;
+  std::vector<Result<CommitOutcome>> commit_inline_all(
+      std::span<const InlineCommit> commits) override;
   Result<std::unique_ptr<Upload>> begin_upload(const UploadSpec& spec) override;
   Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest) override;
   Result<CommitOutcome> commit_version(const SignedManifest& manifest) override;
@@ -45,6 +50,15 @@ class DiskStore final : public Store {
   Result<Standing> standing_against(const SignedManifest& manifest) const;
   Status check_inline(const SignedManifest& manifest, ByteView sealed) const;
   bool holds_blob_of(const SignedManifest& manifest, const SignedManifest& kept) const;
+  std::vector<std::unique_lock<std::mutex>> lock_stripes(const std::set<std::size_t>& wanted);
+
+  struct Staged;
+  Staged stage(const SignedManifest& manifest, const Standing& before,
+               std::optional<ByteView> inline_value) const;
+  std::variant<Staged, Result<CommitOutcome>> judge_inline(const SignedManifest& manifest,
+                                                           ByteView sealed) const;
+  void write_staged(std::vector<Staged>& staged, std::vector<Result<CommitOutcome>>& outcomes);
+  CommitOutcome note_stored(const Staged& staged);
   Result<CommitOutcome> record(const SignedManifest& manifest, const Standing& before,
                                std::optional<ByteView> inline_value);
   Status note_index_write(Status written);

@@ -212,18 +212,20 @@ Result<std::optional<SignedManifest>> Index::find(const ObjectId& object,
   return found;
 }
 
-Status Index::add(const Addition& addition) {
-  const auto& manifest = addition.manifest;
+Status Index::add(std::span<const Addition> additions) {
   rocksdb::WriteBatch batch;
-  batch.Put(impl_->by_version, index_key::of_entry(counted(manifest).entry),
-            index_key::encode_value(manifest));
-  if (addition.inline_value) {
-    batch.Put(impl_->by_blob, index_key::of_blob(manifest->binding()),
-              Slice(as_text(*addition.inline_value)));
-  }
-  if (addition.superseded) {
-    const auto key = index_key::of_entry(*addition.superseded);
-    batch.Put(impl_->by_supersession, index_key::of_superseded(addition.superseded_ms, key), "");
+  for (const auto& addition : additions) {
+    const auto& manifest = addition.manifest;
+    batch.Put(impl_->by_version, index_key::of_entry(counted(manifest).entry),
+              index_key::encode_value(manifest));
+    if (addition.inline_value) {
+      batch.Put(impl_->by_blob, index_key::of_blob(manifest->binding()),
+                Slice(as_text(*addition.inline_value)));
+    }
+    if (addition.superseded) {
+      const auto key = index_key::of_entry(*addition.superseded);
+      batch.Put(impl_->by_supersession, index_key::of_superseded(addition.superseded_ms, key), "");
+    }
   }
   const auto status = impl_->write(batch);
   if (!status.ok()) return index_failure("write", status);

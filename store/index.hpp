@@ -4,6 +4,7 @@
 // others off the object meanwhile. Layout: FORMAT.md.
 
 #include <functional>
+#include <span>
 
 #include "store/index_key.hpp"
 
@@ -28,7 +29,8 @@ class Index {
     std::uint64_t superseded_ms = 0;
   };
   /// One batch, durable on return.
-  Status add(const Addition& addition);
+  Status add(std::span<const Addition> additions);
+  Status add(const Addition& addition) { return add(std::span(&addition, 1)); }
 
   /// `not_found` if there is none.
   Result<Payload> inline_value(const ChunkBinding& binding) const;

@@ -55,13 +55,13 @@ struct EntryQuery {
 using PartitionDigest = std::array<std::uint8_t, 16>;
 
 struct StoreStats {
-  std::uint64_t objects = 0;     ///< latest versions that are not tombstones
+  std::uint64_t objects = 0;  ///< latest versions that are not tombstones
   std::uint64_t tombstones = 0;
   std::uint64_t blob_bytes = 0;  ///< sealed bytes of the objects counted
   std::uint64_t free_bytes = 0;  ///< of the file system
   std::uint64_t total_bytes = 0;
-  std::uint64_t uploads = 0;     ///< under way
-  bool suspect = false;          ///< an fsync failed: nothing more is accepted until a restart
+  std::uint64_t uploads = 0;  ///< under way
+  bool suspect = false;       ///< an fsync failed: nothing more is accepted until a restart
 };
 
 struct SweepReport {
@@ -86,6 +86,12 @@ struct UploadSpec {
   std::uint32_t chunk_bytes = chunk_bytes_max;  ///< plaintext bytes of every chunk but the last
 };
 
+/// One of several inline objects or tombstones to keep.
+struct InlineCommit {
+  const SignedManifest& manifest;
+  ByteView sealed;
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -101,6 +107,15 @@ class Store {
   /// tombstone); its leaf must give the manifest's root, else `corrupt`. Durable on return.
   /// The manifest must come from SignedManifest::verify.
   virtual Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) = 0;
+
+  /// commit_inline for each, in order, with as few fsyncs as can be. Answers in the same order.
+  virtual std::vector<Result<CommitOutcome>> commit_inline_all(
+      std::span<const InlineCommit> commits) {
+    std::vector<Result<CommitOutcome>> outcomes;
+    for (const auto& [manifest, sealed] : commits)
+      outcomes.push_back(commit_inline(manifest, sealed));
+    return outcomes;
+  }
 
   /// `full` when less than the reserve would be left free.
   virtual Result<std::unique_ptr<Upload>> begin_upload(const UploadSpec& spec) = 0;
@@ -132,9 +147,9 @@ class Store {
 };
 
 struct StoreOptions {
-  std::filesystem::path folder;              ///< holds index/, blobs/ and tmp/; made if missing
-  std::uint64_t reserve_bytes = 64ULL << 20; ///< uploads are refused when less would stay free
-  std::function<std::uint64_t()> now_ms;     ///< UTC; the system clock if empty
+  std::filesystem::path folder;               ///< holds index/, blobs/ and tmp/; made if missing
+  std::uint64_t reserve_bytes = 64ULL << 20;  ///< uploads are refused when less would stay free
+  std::function<std::uint64_t()> now_ms;      ///< UTC; the system clock if empty
 };
 
 /// Opens or creates the store in `folder` (RocksDB and blob files). Clears temporary files of

@@ -145,6 +145,32 @@ TEST_CASE("store: the same commit again changes nothing", "[store]") {
   check_content(*disk.store, object);
 }
 
+TEST_CASE("store: commits of a batch are judged one after the other", "[store]") {
+  Disk disk;
+  const auto first = seal_object(disk.owner, {.name = "a", .version = Version::at(5)});
+  const auto older = seal_object(disk.owner, {.name = "a", .version = Version::at(4)});
+  const auto later = seal_object(disk.owner, {.name = "a", .version = Version::at(6)});
+  const auto other = seal_object(disk.owner, {.name = "b"});
+  const auto damaged = seal_object(disk.owner, {.name = "c"});
+  const std::vector<InlineCommit> batch{{first.manifest, first.chunks[0]},
+                                        {older.manifest, older.chunks[0]},
+                                        {other.manifest, other.chunks[0]},
+                                        {damaged.manifest, other.chunks[0]},
+                                        {later.manifest, later.chunks[0]}};
+  const auto outcomes = disk->commit_inline_all(batch);
+  REQUIRE(outcomes.size() == batch.size());
+  CHECK(outcomes[0]->kind == Kind::stored);
+  REQUIRE(outcomes[1]->kind == Kind::superseded);
+  CHECK(outcomes[1]->standing->hash() == first.manifest.hash());
+  CHECK(outcomes[2]->kind == Kind::stored);
+  CHECK(error_of(outcomes[3]) == Errc::corrupt);
+  CHECK(outcomes[4]->kind == Kind::stored);
+  disk.reopen();
+  CHECK((*disk->latest(first.id()))->hash() == later.manifest.hash());
+  CHECK((*disk->latest(other.id()))->hash() == other.manifest.hash());
+  CHECK(disk.stats().objects == 2);
+}
+
 TEST_CASE("store: a kept blob moves to a later version without its bytes", "[store]") {
   Disk disk;
   const auto size = GENERATE(as<std::uint64_t>(), 100, 100'000);

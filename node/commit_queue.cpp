@@ -1,0 +1,70 @@
+#include "node/commit_queue.hpp"
+
+namespace zerodb {
+namespace {
+
+constexpr std::size_t batch_max = 64;
+/// One batch is checked while another waits for the disk.
+constexpr std::size_t writers_max = 2;
+
+}  // namespace
+
+struct CommitQueue::Job {
+  Job(Runtime& runtime, MakeManifest make, Payload bytes)
+      : make_manifest(std::move(make)), sealed(std::move(bytes)), done(runtime) {}
+
+  MakeManifest make_manifest;
+  Payload sealed;
+  std::optional<Result<CommitOutcome>> outcome;
+  Event done;
+};
+
+Task<Result<CommitOutcome>> CommitQueue::commit(MakeManifest make_manifest, Payload sealed) {
+  const auto state = state_;
+  const auto job =
+      std::make_shared<Job>(state->runtime, std::move(make_manifest), std::move(sealed));
+  state->waiting.push_back(job);
+  if (state->writers < writers_max) {
+    ++state->writers;
+    spawn(state->runtime, write(state));
+  }
+  while (!job->outcome)
+    co_await job->done.wait();
+  co_return std::move(*job->outcome);
+}
+
+Task<void> CommitQueue::write(std::shared_ptr<State> state) {
+  while (!state->waiting.empty()) {
+    std::vector<std::shared_ptr<Job>> batch;
+    while (!state->waiting.empty() && batch.size() < batch_max) {
+      batch.push_back(std::move(state->waiting.front()));
+      state->waiting.pop_front();
+    }
+    const auto work = [&] { commit_all(state->store, batch); };
+    co_await state->runtime.run_blocking(work);
+    for (const auto& job : batch)
+      job->done.notify();
+  }
+  --state->writers;
+}
+
+void CommitQueue::commit_all(Store& store, const std::vector<std::shared_ptr<Job>>& batch) {
+  std::vector<std::shared_ptr<const SignedManifest>> manifests;
+  std::vector<Job*> jobs;
+  std::vector<InlineCommit> commits;
+  for (const auto& job : batch) {
+    auto manifest = job->make_manifest();
+    if (!manifest) {
+      job->outcome = fail(std::move(manifest.error()));
+      continue;
+    }
+    commits.push_back({.manifest = **manifest, .sealed = job->sealed.view()});
+    manifests.push_back(std::move(*manifest));
+    jobs.push_back(job.get());
+  }
+  auto outcomes = store.commit_inline_all(commits);
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    jobs[i]->outcome = std::move(outcomes[i]);
+}
+
+}  // namespace zerodb
