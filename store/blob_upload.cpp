@@ -28,13 +28,14 @@ Status BlobsState::check_trusted() const {
                   folder.string());
 }
 
-Status BlobsState::check_space() const {
+Status BlobsState::check_space(std::uint64_t share) const {
   const auto space = disk_space(folder);
   if (!space) return fail(space.error());
-  if (space->free_bytes >= reserve_bytes) return {};
+  const auto least = reserve_bytes / share;
+  if (space->free_bytes >= least) return {};
   return fail(Errc::full, std::to_string(space->free_bytes) + " bytes are free on the disk of " +
                               folder.string() + ", less than the reserve of " +
-                              std::to_string(reserve_bytes) + "; make room");
+                              std::to_string(least) + "; make room");
 }
 
 Status BlobsState::note_sync(Status synced) {

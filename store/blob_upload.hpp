@@ -23,8 +23,8 @@ struct BlobsState {
 
   /// `io` once suspect.
   Status check_trusted() const;
-  /// `full` when less than the reserve is free.
-  Status check_space() const;
+  /// `full` when less than the reserve, divided by `share`, is free.
+  Status check_space(std::uint64_t share = 1) const;
   /// Passes the outcome of an fsync on; any failure but a full disk makes the store suspect.
   Status note_sync(Status synced);
 };
