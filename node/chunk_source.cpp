@@ -115,9 +115,26 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
       if (asked < nodes.size()) round.set_alarm(self->core_->options.hedge_after);
       continue;
     }
-    if (!waiting) co_return fail(self->explain(errors));
+    if (!waiting) {
+      auto error = self->explain(errors);
+      if (error.code != Errc::not_found) co_return fail(std::move(error));
+      const bool lost = co_await still_stands(self);
+      if (lost) error = self->lost();
+      co_return fail(std::move(error));
+    }
     co_await round.changed();
   }
+}
+
+/// Whether the version being read is still the object's latest.
+Task<bool> ChunkSource::still_stands(Self self) {
+  auto located = co_await locate(self->core_, "get", self->part_.name);
+  co_return located&&* located && (*located)->version->hash() == self->version_->hash();
+}
+
+Error ChunkSource::lost() const {
+  return {Errc::corrupt,
+          about("get", part_.name) + ": its content is missing on every node: put it again"};
 }
 
 Error ChunkSource::explain(const std::vector<std::pair<NodeId, Error>>& errors) const {

@@ -14,7 +14,8 @@ class ChunkSource {
   const Manifest& manifest() const { return version_->manifest(); }
   const PrivatePart& part() const { return part_; }
 
-  /// Plaintext of chunk `index`. `corrupt` when every copy that can be reached is damaged.
+  /// Plaintext of chunk `index`. `corrupt` when every copy that can be reached is damaged, or gone
+  /// while the version stands; `not_found` when the version was replaced or deleted.
   static Task<Result<Payload>> read(std::shared_ptr<ChunkSource> self, std::uint64_t index);
 
  private:
@@ -26,6 +27,8 @@ class ChunkSource {
   Task<Result<Payload>> open_inline();
   Result<Payload> open(std::uint64_t index, ByteView sealed) const;
   std::vector<NodeId> candidates(std::uint64_t index) const;
+  static Task<bool> still_stands(Self self);
+  Error lost() const;
   Error explain(const std::vector<std::pair<NodeId, Error>>& errors) const;
 
   CorePtr core_;
