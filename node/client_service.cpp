@@ -370,6 +370,11 @@ void ClientService::gone(ClientId client) {
   clients_.erase(found);
 }
 
+void ClientService::drop_all() {
+  while (!clients_.empty())
+    gone(clients_.begin()->first);
+}
+
 void ClientService::drop_idle() {
   const auto now_ms = context_.runtime.steady_ms();
   const auto is_idle = [&](const auto& entry) {

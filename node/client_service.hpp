@@ -36,6 +36,9 @@ class ClientService {
   /// Drops what went silent. Called now and then by the node.
   void drop_idle();
 
+  /// Drops everything, when the node stops.
+  void drop_all();
+
  private:
   struct UploadSession;
   struct DownloadSession;

@@ -12,6 +12,7 @@ namespace zerodb {
 namespace {
 
 constexpr std::chrono::seconds drain_max{10};
+constexpr std::chrono::seconds last_drain_max{1};
 
 /// Links must exist before the node that they serve, so they are given this in its place.
 class HandlerRelay final : public LinkHandler {
@@ -135,7 +136,7 @@ void RealDaemon::run() {
   io_.run_for(drain_max);
   runtime_.join();
   io_.restart();
-  io_.poll();
+  io_.run_for(last_drain_max);
   io_.drop_waiting();
 }
 

@@ -103,6 +103,7 @@ void Node::start() {
 void Node::stop() {
   running_ = false;
   reconcile_.stop();
+  clients_.drop_all();
 }
 
 void Node::subscribe() {
