@@ -110,6 +110,11 @@ Result<SignedRoster> check_roster(const peer::GetRoster::Reply& reply, const Tic
 
 }  // namespace
 
+Status check_new_node(const NewNodeOptions& options) {
+  auto checked = check_options(options);
+  return checked ? Status{} : fail(std::move(checked.error()));
+}
+
 Result<NewNode> init_node(const NewNodeOptions& options) {
   auto begun = begin_node(options, {});
   if (!begun) return fail(std::move(begun.error()));

@@ -32,6 +32,9 @@ struct NewNode {
   bool shared_owner = false;  ///< the owner came with the ticket
 };
 
+/// `invalid` when a name or an address cannot be: known before anything is made.
+Status check_new_node(const NewNodeOptions& options);
+
 Result<NewNode> init_node(const NewNodeOptions& options);
 Result<NewNode> join_node(const NewNodeOptions& options, const Ticket& ticket);
 

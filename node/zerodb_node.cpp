@@ -86,6 +86,9 @@ ExitCode init(Arguments& arguments) {
   if (auto taken = take_passphrase(arguments); !taken) {
     return complain(taken.error(), ExitCode::usage);
   }
+  if (auto checked = check_new_node(arguments.node); !checked) {
+    return complain(checked.error(), ExitCode::usage);
+  }
   const auto made = init_node(arguments.node);
   if (!made) return complain(made.error());
   tell(*made, arguments.node, true);
@@ -101,6 +104,9 @@ std::string ticket_words(const std::string& argument) {
 ExitCode join(Arguments& arguments) {
   if (auto usable = NewDataFolder::check(arguments.node.data); !usable) {
     return complain(usable.error());
+  }
+  if (auto checked = check_new_node(arguments.node); !checked) {
+    return complain(checked.error(), ExitCode::usage);
   }
   const auto ticket = parse_ticket(ticket_words(arguments.ticket));
   if (!ticket) return complain(ticket.error(), ExitCode::usage);
