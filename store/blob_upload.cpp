@@ -28,14 +28,13 @@ Status BlobsState::check_trusted() const {
                   folder.string());
 }
 
-Status BlobsState::check_space(std::uint64_t share) const {
+Status BlobsState::check_free(std::uint64_t least_bytes) const {
   const auto space = disk_space(folder);
   if (!space) return fail(space.error());
-  const auto least = reserve_bytes / share;
-  if (space->free_bytes >= least) return {};
+  if (space->free_bytes >= least_bytes) return {};
   return fail(Errc::full, std::to_string(space->free_bytes) + " bytes are free on the disk of " +
                               folder.string() + ", less than the reserve of " +
-                              std::to_string(least) + "; make room");
+                              std::to_string(least_bytes) + "; make room");
 }
 
 Status BlobsState::note_sync(Status synced) {

@@ -23,8 +23,10 @@ struct BlobsState {
 
   /// `io` once suspect.
   Status check_trusted() const;
-  /// `full` when less than the reserve, divided by `share`, is free.
-  Status check_space(std::uint64_t share = 1) const;
+  /// `full` when less than the reserve is free.
+  Status check_space() const { return check_free(reserve_bytes); }
+  /// `full` when less than `least_bytes` are free.
+  Status check_free(std::uint64_t least_bytes) const;
   /// Passes the outcome of an fsync on; any failure but a full disk makes the store suspect.
   Status note_sync(Status synced);
 };

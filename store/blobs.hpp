@@ -35,7 +35,8 @@ class Blobs {
   std::filesystem::path path_of(const ChunkBinding& binding) const;
 
   Status check_trusted() const { return state_->check_trusted(); }
-  Status check_space(std::uint64_t share = 1) const { return state_->check_space(share); }
+  Status check_space() const { return state_->check_space(); }
+  Status check_free(std::uint64_t least_bytes) const { return state_->check_free(least_bytes); }
   /// Passes the outcome of an fsync on; see BlobsState.
   Status note_sync(Status synced) { return state_->note_sync(std::move(synced)); }
   std::uint64_t uploads() const { return state_->uploads; }

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t sweep_batch_versions = 256;
-constexpr std::uint64_t last_share = 8;  // of the reserve: kept for the index's own housekeeping
+constexpr std::uint64_t index_bytes_least = 8 << 20;  // on the disk, for the index to write at all
 
 std::uint64_t system_now_ms() {
   using namespace std::chrono;
@@ -59,7 +59,7 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open(const StoreOptions& options) 
 
 Status DiskStore::prepare() {
   // RocksDB ends the process when the disk is full while it opens.
-  if (auto space = blobs_.check_space(last_share); !space) return space;
+  if (auto space = blobs_.check_free(index_bytes_least); !space) return space;
   if (auto known = check_store_format(folder_); !known) return known;
   if (auto ready = blobs_.prepare(); !ready) return ready;
   auto index = Index::open(folder_ / "index");
@@ -122,7 +122,7 @@ Result<CommitOutcome> DiskStore::record(const SignedManifest& manifest, const St
 
 Status DiskStore::check_inline(const SignedManifest& manifest, ByteView sealed) const {
   if (manifest->is_tombstone()) {
-    if (sealed.empty()) return blobs_.check_space(last_share);
+    if (sealed.empty()) return blobs_.check_free(index_bytes_least);
     return fail(Errc::invalid,
                 "commit: a tombstone with " + std::to_string(sealed.size()) + " sealed bytes");
   }

@@ -105,8 +105,7 @@ class Store {
 
   /// Keeps an inline object or a tombstone. `sealed` is the one sealed chunk (empty for a
   /// tombstone); its leaf must give the manifest's root, else `corrupt`. Durable on return.
-  /// The manifest must come from SignedManifest::verify. `full` when less than the reserve is free,
-  /// or an eighth of it for a tombstone.
+  /// The manifest must come from SignedManifest::verify.
   virtual Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) = 0;
 
   /// commit_inline for each, in order, with as few fsyncs as can be. Answers in the same order.
@@ -154,8 +153,7 @@ struct StoreOptions {
 };
 
 /// Opens or creates the store in `folder` (RocksDB and blob files). Clears temporary files of
-/// earlier runs. `busy` when another process has it open, `invalid` when its format is newer, `full`
-/// when less than an eighth of the reserve is free.
+/// earlier runs. `busy` when another process has it open, `invalid` when its format is newer.
 Result<std::unique_ptr<Store>> open_store(const StoreOptions& options);
 
 }  // namespace zerodb
