@@ -275,14 +275,15 @@ Task<Result<std::optional<Located>>> locate(CorePtr core, std::string_view verb,
   co_await search.ask_placed();
   const bool quorum = search.has_quorum();
   if (!quorum) co_await search.ask_everybody();
-  auto newest = search.newest();
-  if (newest) repair_behind(core, *newest, search.stale(*newest->version));
-  // A version that too few stand for may long be superseded or deleted.
-  if (quorum || search.heard_enough()) co_return newest;
-  co_return fail(
-      Errc::no_quorum,
-      about(verb, name) + ": cannot tell which version stands, as too few nodes answer: " +
-          describe(*core, search.silent()) + "; start or reach those nodes, then try again");
+  if (auto newest = search.newest()) {
+    repair_behind(core, *newest, search.stale(*newest->version));
+    co_return newest;
+  }
+  if (quorum || search.heard_enough()) co_return std::nullopt;
+  co_return fail(Errc::no_quorum, about(verb, name) +
+                                      ": cannot tell whether it exists, as too few nodes answer: " +
+                                      describe(*core, search.silent()) +
+                                      "; start or reach those nodes, then try again");
 }
 
 void on_have(GatewayCore& core, const NodeId& from, const peer::Have& answer) {
