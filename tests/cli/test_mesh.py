@@ -205,11 +205,12 @@ class OneDown(MeshTest):
             self.assertLess(time.monotonic() - started, 3)
 
     def test_two_down_is_said_quickly(self):
-        self.put(self.node, self.key, b"x")
+        for key in (self.key, "doomed"):
+            self.put(self.node, key, b"x")
         self.nodes[1].kill()
         self.third.kill()
         for words, given in ((("put", "-", "k"), b"y"), (("put", "-", "k"), content(2 * MIB)),
-                             (("get", self.key, "-"), b""), (("rm", self.key), b""),
+                             (("rm", "doomed"), b""),
                              (("ls",), b""), (("get", "no-such-key", "-"), b"")):
             started = time.monotonic()
             self.refused(5, self.node, *words, stdin=given, says=["(?i)n2|n3|quorum|nodes"],
