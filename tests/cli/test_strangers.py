@@ -183,21 +183,22 @@ class Garbage(MeshTest):
         for name, frames in self.frames().items():
             with self.subTest(name), Wire(self.node) as wire:
                 wire.socket.send_multipart(frames)
-                wire.send("stat", key="witness")  # numbered 1; its answer ends the wait
+                wire.send("stat", key="witness")  # numbered 1; answers come in any order
                 code = None
-                while True:
+                witnessed = False
+                must_answer = len(frames) == 2 and bool(frames[0])
+                while not witnessed or (must_answer and code is None):
                     reply = wire.socket.recv_multipart()
                     header = msgpack.unpackb(reply[0] or reply[1])
                     if header["t"] == "object" and header["id"] == 1:
-                        break
+                        witnessed = True
+                        continue
                     if name == "one frame" and header["id"] == 7:  # the payload may be left out
                         continue
                     self.assertEqual("error", header["t"], name)
                     code = header["code"]
                     self.assertIn(code, ("invalid", "not_found"), header)
                     self.assertTrue(header["what"])
-                if len(frames) == 2 and frames[0]:
-                    self.assertIsNotNone(code, "two frames always get an answer")
 
     def test_a_message_beyond_the_limit_ends_that_client_only(self):
         with Wire(self.node) as wire:
