@@ -29,7 +29,7 @@ class Laggards {
     for (const auto& name : names_)
       names += (names.empty() ? "" : ", ") + printable(name);
     session.warn(fmt::format(
-        "{} object{} on fewer nodes than wanted; {} {} unreachable and will catch up", objects_,
+        "{} object{} on fewer nodes than wanted; {} {} behind and will catch up", objects_,
         objects_ == 1 ? " is" : "s are", names, names_.size() == 1 ? "is" : "are"));
   }
 

@@ -69,7 +69,7 @@ void Session::summarize(const std::string& what) {
 
 void Session::check_copies(const std::string& key, const client::Stored& stored) {
   if (stored.missing.empty() || stored.copies >= stored.wanted) return;
-  warn(fmt::format("{} is on {} of {} nodes; {} {} unreachable and will catch up", printable(key),
+  warn(fmt::format("{} is on {} of {} nodes; {} {} behind and will catch up", printable(key),
                    stored.copies, stored.wanted, joined(stored.missing),
                    stored.missing.size() == 1 ? "is" : "are"));
 }
