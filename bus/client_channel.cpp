@@ -1,6 +1,7 @@
 #include "bus/client_channel.hpp"
 
 #include <unistd.h>
+#include <cerrno>
 #include <cstring>
 
 #include "bus/client_socket_path.hpp"
@@ -27,23 +28,27 @@ Error of_zmq(std::string_view doing, const zmq::error_t& error) {
   return {Errc::io, std::string(doing) + ": " + error.what()};
 }
 
+tl::unexpected<Error> not_allowed(const std::filesystem::path& path) {
+  return fail(Errc::denied, printable(path.string()) + ": " + std::strerror(EACCES) +
+                                ": use it as the user who runs the node");
+}
+
 /// What can be known without connecting: most often, that no node runs here at all.
 Status check_socket_file(const std::filesystem::path& folder) {
   const auto path = client_socket_path(folder);
   if (!path) return fail(path.error());
-  std::error_code ignored;
-  if (!std::filesystem::exists(folder, ignored)) {
+  std::error_code error;
+  const bool there = std::filesystem::exists(folder, error);
+  if (error == std::errc::permission_denied) return not_allowed(folder);
+  if (!there) {
     return fail(Errc::io, printable(folder.string()) +
                               ": there is no such folder; make a node there with: zerodb-node "
                               "init --data " +
                               printable(folder.string()));
   }
-  if (::access(path->c_str(), F_OK) != 0) return fail(no_node_on(folder));
-  if (::access(path->c_str(), R_OK | W_OK) != 0) {
-    return fail(Errc::denied, printable(path->string()) + ": " + std::strerror(errno) +
-                                  ": use it as the user who runs the node");
-  }
-  return {};
+  if (::access(path->c_str(), R_OK | W_OK) == 0) return {};
+  if (errno == EACCES) return not_allowed(*path);
+  return fail(no_node_on(folder));
 }
 
 }  // namespace
