@@ -37,12 +37,12 @@ std::string get_topic() {
 std::set<std::string> topics_of(const std::set<Partition>& partitions,
                                 const std::set<OwnerId>& owners) {
   std::set<std::string> topics{get_topic()};
-  for (const auto& owner : owners)
-    topics.insert(owner_topic(owner));
   if (partitions.size() == partition_count) {
     topics.emplace(all_partitions_topic);
     return topics;
   }
+  for (const auto& owner : owners)
+    topics.insert(owner_topic(owner));
   for (const auto partition : partitions)
     topics.insert(partition_topic(partition));
   return topics;
@@ -70,7 +70,7 @@ std::vector<std::vector<Payload>> BroadcastSealer::seal(const ObjectId& about,
 }
 
 Result<std::optional<broadcast::Message>> BroadcastOpener::open(
-    const std::vector<Payload>& frames) {
+    const std::vector<Payload>& frames, const IsNews& is_news) {
   if (frames.size() != 3) return fail(Errc::invalid, "not three frames");
   const auto header = frames[1].view();
   if (frames[0].size() > topic_bytes_max || header.size() > broadcast_bytes_max) {
@@ -83,6 +83,7 @@ Result<std::optional<broadcast::Message>> BroadcastOpener::open(
   auto& [fields, message] = *decoded;
   if (fields.from != from_) return fail(Errc::denied, "in another node's name");
   if (fields.sequence <= last_sequence_) return std::optional<broadcast::Message>();
+  if (!is_news(message)) return std::optional<broadcast::Message>();
   if (!verify(key_.view(), signed_bytes(header), *signature)) {
     return fail(Errc::corrupt, "wrong signature");
   }

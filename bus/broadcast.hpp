@@ -2,12 +2,13 @@
 // Broadcasts as they travel: topic, header, and the sender's signature over the header. No
 // sockets here. One thread.
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "bus/message.hpp"
+#include "bus/broadcast_message.hpp"
 #include "store/buffer.hpp"
 #include "store/keys.hpp"
 
@@ -19,7 +20,7 @@ std::string partition_topic(Partition partition);  ///< "p/5af/"
 std::string owner_topic(const OwnerId& owner);     ///< "o/<64 hexadecimal digits>/"
 std::string get_topic();                           ///< "g/"
 
-/// What to subscribe to; all partitions are one topic, "p/".
+/// What to subscribe to. All partitions are one topic, "p/", under which every owner's objects are.
 std::set<std::string> topics_of(const std::set<Partition>& partitions,
                                 const std::set<OwnerId>& owners);
 
@@ -45,9 +46,13 @@ class BroadcastOpener {
  public:
   BroadcastOpener(const NodeId& from, const SignKey& key) : from_(from), key_(key) {}
 
-  /// Nothing if it was heard before, under another topic or replayed. `invalid` when malformed,
-  /// `denied` when it names another sender, `corrupt` when the signature is wrong.
-  Result<std::optional<broadcast::Message>> open(const std::vector<Payload>& frames);
+  using IsNews = std::function<bool(const broadcast::Message&)>;
+
+  /// Nothing if it was heard before, under another topic or replayed, or if `is_news`, which is
+  /// asked before the signature is checked, says so. `invalid` when malformed, `denied` when it
+  /// names another sender, `corrupt` when the signature is wrong.
+  Result<std::optional<broadcast::Message>> open(const std::vector<Payload>& frames,
+                                                 const IsNews& is_news);
 
  private:
   NodeId from_;

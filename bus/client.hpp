@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "bus/message.hpp"
+#include "bus/client_message.hpp"
 #include "store/buffer.hpp"
 
 namespace zerodb {

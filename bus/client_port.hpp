@@ -7,6 +7,7 @@
 
 #include <asio/io_context.hpp>
 
+#include "bus/client_message.hpp"
 #include "bus/context.hpp"
 #include "bus/links.hpp"
 

@@ -2,7 +2,9 @@
 // Messages to msgpack headers and back. Decoding is for hostile bytes: it never throws, never
 // allocates by an unchecked length, and names what is wrong. Thread-safe: pure functions.
 
-#include "bus/message.hpp"
+#include "bus/broadcast_message.hpp"
+#include "bus/client_message.hpp"
+#include "bus/peer_message.hpp"
 
 namespace zerodb::codec {
 

@@ -12,7 +12,8 @@
 
 #include <asio/awaitable.hpp>
 
-#include "bus/message.hpp"
+#include "bus/broadcast_message.hpp"
+#include "bus/peer_message.hpp"
 #include "store/buffer.hpp"
 
 namespace zerodb {
@@ -55,7 +56,11 @@ class LinkHandler {
   virtual Task<Result<PeerAnswer>> on_request(Caller caller, peer::Request request,
                                               Payload payload) = 0;
 
-  /// A broadcast whose signature was verified against `from`'s signing key.
+  /// Whether a broadcast is worth verifying. Nothing is known yet of who made it up, so the answer
+  /// may only save work: a message that is no news is dropped without a word.
+  virtual bool is_news(const broadcast::Message& message) const = 0;
+
+  /// A broadcast that was news, its signature verified against `from`'s signing key.
   virtual void on_broadcast(NodeId from, broadcast::Message message) = 0;
 
   /// A member answered for the first time, or again after it was down.

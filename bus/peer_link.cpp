@@ -151,14 +151,21 @@ void PeerLink::go_up() {
     if (opened) {
       subscription_ = std::move(*opened);
       subscription_->set_topics(topics_);
+      const auto self = shared_from_this();
       Subscription::run(
           context_.io, subscription_,
-          [self = shared_from_this()](broadcast::Message message) {
-            self->context_.events.on_broadcast(self->member_.node, std::move(message));
-          },
-          [self = shared_from_this()](const Error& error) {
-            self->context_.events.complain(self->member_.node, "bad broadcast", error.what);
-          });
+          {.is_news =
+               [self](const broadcast::Message& message) {
+                 return self->context_.events.is_news(message);
+               },
+           .on_message =
+               [self](broadcast::Message message) {
+                 self->context_.events.on_broadcast(self->member_.node, std::move(message));
+               },
+           .on_error =
+               [self](const Error& error) {
+                 self->context_.events.complain(self->member_.node, "bad broadcast", error.what);
+               }});
     } else {
       context_.events.complain(member_.node, "no subscription", opened.error().what);
     }

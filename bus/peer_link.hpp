@@ -20,6 +20,7 @@ class LinkEvents {
   virtual void on_hello(const NodeId& node, const peer::Hello::Reply& reply) = 0;
   virtual void on_up(const NodeId& node) = 0;
   virtual void on_down(const NodeId& node) = 0;
+  virtual bool is_news(const broadcast::Message& message) const = 0;
   virtual void on_broadcast(const NodeId& node, broadcast::Message message) = 0;
   virtual void complain(const NodeId& node, const std::string& kind, const std::string& detail) = 0;
 };

@@ -36,19 +36,17 @@ Subscription::Subscription(std::shared_ptr<Socket> socket, const Member& member)
     : socket_(std::move(socket)), opener_(member.node, member.sign_key) {}
 
 void Subscription::run(asio::io_context& io, std::shared_ptr<Subscription> self,
-                       OnMessage on_message, OnError on_error) {
-  asio::co_spawn(io, read(std::move(self), std::move(on_message), std::move(on_error)),
-                 asio::detached);
+                       Listener listener) {
+  asio::co_spawn(io, read(std::move(self), std::move(listener)), asio::detached);
 }
 
-asio::awaitable<void> Subscription::read(std::shared_ptr<Subscription> self, OnMessage on_message,
-                                         OnError on_error) {
+asio::awaitable<void> Subscription::read(std::shared_ptr<Subscription> self, Listener listener) {
   while (auto inbound = co_await self->socket_->receive()) {
-    auto opened = self->opener_.open(inbound->frames);
+    auto opened = self->opener_.open(inbound->frames, listener.is_news);
     if (!opened) {
-      on_error(opened.error());
+      listener.on_error(opened.error());
     } else if (*opened) {
-      on_message(std::move(**opened));
+      listener.on_message(std::move(**opened));
     }
   }
 }

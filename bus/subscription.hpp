@@ -9,26 +9,28 @@
 
 namespace zerodb {
 
+/// Who hears what a subscription brings.
+struct Listener {
+  std::function<bool(const broadcast::Message&)> is_news;  ///< see LinkHandler::is_news
+  std::function<void(broadcast::Message)> on_message;      ///< verified, each once
+  std::function<void(const Error&)> on_error;              ///< what was wrong with another
+};
+
 class Subscription {
  public:
-  using OnMessage = std::function<void(broadcast::Message)>;
-  using OnError = std::function<void(const Error&)>;
-
   /// `member` has an address. Hears nothing until topics are set.
   static Result<std::shared_ptr<Subscription>> open(asio::io_context& io, BusContext& context,
                                                     const CurvePair& keys, const Member& member);
   Subscription(std::shared_ptr<Socket> socket, const Member& member);
 
-  /// Passes on each verified message, once, and what was wrong with the others, until closed.
-  static void run(asio::io_context& io, std::shared_ptr<Subscription> self, OnMessage on_message,
-                  OnError on_error);
+  /// Listens until closed.
+  static void run(asio::io_context& io, std::shared_ptr<Subscription> self, Listener listener);
 
   void set_topics(const std::set<std::string>& topics);
   void close() { socket_->close(); }
 
  private:
-  static asio::awaitable<void> read(std::shared_ptr<Subscription> self, OnMessage on_message,
-                                    OnError on_error);
+  static asio::awaitable<void> read(std::shared_ptr<Subscription> self, Listener listener);
   std::shared_ptr<Socket> socket_;
   BroadcastOpener opener_;
   std::set<std::string> topics_;

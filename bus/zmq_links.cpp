@@ -85,6 +85,9 @@ class Implementation final : public ZmqLinks, public LinkEvents {
   }
   void on_up(const NodeId& node) override { handler_.on_link_up(node); }
   void on_down(const NodeId& node) override { handler_.on_link_down(node); }
+  bool is_news(const broadcast::Message& message) const override {
+    return handler_.is_news(message);
+  }
   void on_broadcast(const NodeId& node, broadcast::Message message) override {
     handler_.on_broadcast(node, std::move(message));
   }

@@ -24,6 +24,9 @@ class HandlerRelay final : public LinkHandler {
     if (target_ == nullptr) co_return fail(Errc::busy, "this node is starting or stopping");
     co_return co_await target_->on_request(caller, std::move(request), std::move(payload));
   }
+  bool is_news(const broadcast::Message& message) const override {
+    return target_ != nullptr && target_->is_news(message);
+  }
   void on_broadcast(NodeId from, broadcast::Message message) override {
     if (target_ != nullptr) target_->on_broadcast(from, std::move(message));
   }
@@ -112,9 +115,6 @@ Status RealDaemon::open() {
 }
 
 Status RealDaemon::announce() {
-  if (auto kept = spec_.bound(links_->endpoint(), links_->broadcast_endpoint()); !kept) {
-    return kept;
-  }
   const auto seen_from_outside = [this](const std::string& endpoint) {
     return spec_.advertise_host.empty() ? endpoint : with_host(endpoint, spec_.advertise_host);
   };

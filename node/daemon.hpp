@@ -31,9 +31,6 @@ struct DaemonSpec {
   int io_threads = 2;
   std::size_t disk_threads = 16;
   NodeOptions node;
-
-  /// Told the endpoints really bound, before anyone else is.
-  std::function<Status(const std::string& endpoint, const std::string& broadcast_endpoint)> bound;
 };
 
 class Daemon {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bus/client_message.hpp"
 #include "bus/zmq_links.hpp"
 #include "node/node_context.hpp"
 

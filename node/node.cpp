@@ -140,6 +140,12 @@ Task<Result<PeerAnswer>> Node::on_request(Caller caller, peer::Request request, 
   co_return co_await std::visit(dispatch, request);
 }
 
+/// What a put brought here is no news: the own store tells it to the catalogue as well.
+bool Node::is_news(const broadcast::Message& message) const {
+  const auto* manifest = broadcast::manifest_of(message);
+  return manifest == nullptr || !replica_.has_just_taken(*manifest);
+}
+
 void Node::on_broadcast(NodeId from, broadcast::Message message) {
   if (const auto* question = std::get_if<broadcast::Get>(&message)) {
     spawn(context_.runtime, answer_who_has(from, *question));

@@ -50,6 +50,7 @@ class Node final : public LinkHandler, public ClientHandler {
 
   Task<Result<PeerAnswer>> on_request(Caller caller, peer::Request request,
                                       Payload payload) override;
+  bool is_news(const broadcast::Message& message) const override;
   void on_broadcast(NodeId from, broadcast::Message message) override;
   void on_link_up(NodeId node) override;
   void on_link_down(NodeId node) override;

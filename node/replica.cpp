@@ -5,11 +5,15 @@
 
 #include "node/commit_queue.hpp"
 #include "node/entry_codec.hpp"
+#include "node/recent_versions.hpp"
 #include "node/replica_work.hpp"
 
 namespace zerodb {
 
 namespace {
+
+/// Broadcasts of them come within moments.
+constexpr std::size_t taken_max = 4'096;
 
 bool is_same(const UploadSpec& one, const UploadSpec& other) {
   return one.binding.object == other.binding.object &&
@@ -25,6 +29,10 @@ Result<PeerAnswer> answer_to(const Result<CommitOutcome>& outcome) {
     committed.standing = outcome->standing->wire();
   }
   return PeerAnswer{std::move(committed), Payload()};
+}
+
+bool is_stored(const Result<CommitOutcome>& outcome) {
+  return outcome && outcome->kind == CommitOutcome::Kind::stored;
 }
 
 Result<PeerAnswer> ok(Payload payload = {}) {
@@ -58,7 +66,7 @@ class Replica::Impl {
         commits_(context.runtime, context.store) {}
 
   NodeContext& context() { return context_; }
-  CommitQueue& commits() { return commits_; }
+  const RecentVersions& taken() const { return taken_; }
   std::uint64_t now_ms() { return context_.runtime.now_ms(); }
 
   void drop_idle_transfers() {
@@ -66,6 +74,7 @@ class Replica::Impl {
     if (!idle.empty()) spawn(context_.runtime, drop_transfers(context_.runtime, std::move(idle)));
   }
 
+  Task<Result<PeerAnswer>> put_inline(peer::PutInline request, Payload payload);
   Task<Result<PeerAnswer>> open(NodeId from, peer::PutOpen request);
   Task<Result<PeerAnswer>> take_chunk(NodeId from, peer::PutChunk request, Payload payload);
   Task<Result<PeerAnswer>> commit(NodeId from, peer::PutCommit request);
@@ -84,6 +93,7 @@ class Replica::Impl {
   ReplicaOptions options_;
   Transfers transfers_;
   CommitQueue commits_;
+  RecentVersions taken_{taken_max};
 };
 
 Result<std::shared_ptr<Transfer>> Replica::Impl::hear(const TransferId& id, const NodeId& from) {
@@ -99,6 +109,16 @@ Result<PeerAnswer> Replica::Impl::found_again(const Transfer& transfer,
   }
   if (!transfer.upload) return fail(Errc::busy, "put_open: still being opened; try again");
   return credit();
+}
+
+Task<Result<PeerAnswer>> Replica::Impl::put_inline(peer::PutInline request, Payload payload) {
+  const auto now = now_ms();
+  auto check = [&request, &payload, now] {
+    return replica_work::check_inline(request.manifest, payload, now);
+  };
+  auto outcome = co_await commits_.commit(check, payload);
+  if (is_stored(outcome)) taken_.add(request.manifest);
+  co_return answer_to(outcome);
 }
 
 Task<Result<PeerAnswer>> Replica::Impl::open(NodeId from, peer::PutOpen request) {
@@ -178,8 +198,9 @@ Task<Result<PeerAnswer>> Replica::Impl::commit(NodeId from, peer::PutCommit requ
   transfer->committing = false;
   transfer->heard_ms = context_.runtime.steady_ms();
   // A superseded transfer stays: the same blob may come again under a later version.
-  if (outcome && outcome->kind == CommitOutcome::Kind::stored) {
+  if (is_stored(outcome)) {
     transfers_.remove(request.transfer, transfer);
+    taken_.add(request.manifest);
   }
   co_return answer_to(outcome);
 }
@@ -203,12 +224,7 @@ Replica::Replica(NodeContext context, ReplicaOptions options)
 Replica::~Replica() = default;
 
 Task<Result<PeerAnswer>> Replica::put_inline(NodeId, peer::PutInline request, Payload payload) {
-  const auto now = impl_->now_ms();
-  auto check = [&request, &payload, now] {
-    return replica_work::check_inline(request.manifest, payload, now);
-  };
-  auto outcome = co_await impl_->commits().commit(check, payload);
-  co_return answer_to(outcome);
+  return impl_->put_inline(std::move(request), std::move(payload));
 }
 
 Task<Result<PeerAnswer>> Replica::put_open(NodeId from, peer::PutOpen request) {
@@ -272,6 +288,10 @@ Task<Result<PeerAnswer>> Replica::get_entries(NodeId, peer::GetEntries request) 
   co_return co_await offload(context.runtime, [&context, &request, &after] {
     return replica_work::read_entries(context.store, request, after);
   });
+}
+
+bool Replica::has_just_taken(ByteView manifest) const {
+  return impl_->taken().contains(manifest);
 }
 
 void Replica::drop_idle_transfers() {

@@ -19,7 +19,6 @@ struct ReplicaOptions {
 
 class Replica {
  public:
-  /// `stored` is told of each version this node newly made durable for someone else.
   Replica(NodeContext context, ReplicaOptions options);
   ~Replica();
 
@@ -34,6 +33,9 @@ class Replica {
   Task<Result<PeerAnswer>> get_leaves(NodeId from, peer::GetLeaves request);
   Task<Result<PeerAnswer>> get_digests(NodeId from);
   Task<Result<PeerAnswer>> get_entries(NodeId from, peer::GetEntries request);
+
+  /// Whether this version was committed here by a put, as far as that is remembered.
+  bool has_just_taken(ByteView manifest) const;
 
   /// Drops transfers that went silent. Called now and then by the node.
   void drop_idle_transfers();

@@ -149,7 +149,6 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
                          [&folder, passphrase = std::move(passphrase)](const Seed& seed) {
                            return replace_owner(folder.owner_key(), seed, passphrase);
                          }};
-  spec.bound = [](const std::string&, const std::string&) { return Status{}; };
   spec.store_folder = folder.store();
   spec.client_socket = folder.client_socket();
 }

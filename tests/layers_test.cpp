@@ -117,7 +117,7 @@ TEST_CASE("layers: no file includes what its layer may not see", "[layers]") {
 TEST_CASE("layers: a forbidden include is noticed", "[layers]") {
   CHECK(forbidden("store/ids.hpp", "\"store/index.hpp\""));
   CHECK(forbidden("store/ids.cpp", "<rocksdb/db.h>"));
-  CHECK(forbidden("store/index.cpp", "\"bus/message.hpp\""));
+  CHECK(forbidden("store/index.cpp", "\"bus/peer_message.hpp\""));
   CHECK(forbidden("store/manifest.hpp", "<msgpack.hpp>"));
   CHECK(forbidden("bus/link.cpp", "\"node/node.hpp\""));
   CHECK(forbidden("bus/link.cpp", "\"store/store.hpp\""));

@@ -74,6 +74,7 @@ class TestNode : public LinkHandler {
     callers.push_back(caller);
     co_return co_await answer(caller, std::move(request), std::move(payload));
   }
+  bool is_news(const broadcast::Message& message) const override { return heeds(message); }
   void on_broadcast(NodeId from, broadcast::Message message) override {
     broadcasts.emplace_back(from, std::move(message));
   }
@@ -81,6 +82,7 @@ class TestNode : public LinkHandler {
   void on_link_down(NodeId node) override { downs.push_back(node); }
 
   OnRequest answer = echo;
+  std::function<bool(const broadcast::Message&)> heeds = [](const auto&) { return true; };
   std::function<void()> on_ping = [] {};
   std::vector<Caller> callers;  ///< of everything but pings
   std::vector<std::pair<NodeId, broadcast::Message>> broadcasts;

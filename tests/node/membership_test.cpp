@@ -82,6 +82,7 @@ class Peer final : public LinkHandler {
     if (lie) co_return PeerAnswer{*lie, {}};
     co_return co_await membership->on_get_roster(caller.key);
   }
+  bool is_news(const broadcast::Message&) const override { return true; }
   void on_broadcast(NodeId, broadcast::Message) override {}
   void on_link_up(NodeId) override {}
   void on_link_down(NodeId) override {}

@@ -109,6 +109,35 @@ TEST_CASE("replica: the same put again is stored again", "[node]") {
   CHECK(scene.store().stats().objects == 1);
 }
 
+TEST_CASE("replica: what a put brought is known when a broadcast tells of it", "[node]") {
+  Scene scene;
+  const auto small = seal_object(scene.owner, {.name = "small", .version = scene.now()});
+  const auto large =
+      seal_object(scene.owner, {.name = "large", .size = 3 * mib, .version = scene.now()});
+  CHECK_FALSE(scene.replica().has_just_taken(small.manifest.wire()));
+  CHECK(committed(scene.put_inline(small)).stored);
+  CHECK(scene.replica().has_just_taken(small.manifest.wire()));
+
+  REQUIRE(scene.open(large));
+  scene.send_all(large);
+  CHECK_FALSE(scene.replica().has_just_taken(large.manifest.wire()));
+  CHECK(committed(scene.commit(large.manifest)).stored);
+  CHECK(scene.replica().has_just_taken(large.manifest.wire()));
+
+  auto altered = small.manifest.wire();
+  altered.back() ^= 1;
+  CHECK_FALSE(scene.replica().has_just_taken(altered));
+}
+
+TEST_CASE("replica: a version that was refused is news yet", "[node]") {
+  Scene scene;
+  const auto early = seal_object(scene.owner, {.name = "a", .version = scene.now(-1000)});
+  const auto late = seal_object(scene.owner, {.name = "a", .version = scene.now()});
+  CHECK(committed(scene.put_inline(late)).stored);
+  CHECK_FALSE(committed(scene.put_inline(early)).stored);
+  CHECK_FALSE(scene.replica().has_just_taken(early.manifest.wire()));
+}
+
 TEST_CASE("replica: an earlier version is refused and told which stands", "[node]") {
   Scene scene;
   const auto later = seal_object(scene.owner, {.version = scene.now()});

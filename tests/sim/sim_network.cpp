@@ -191,6 +191,7 @@ void SimLinks::publish(const ObjectId& about, broadcast::Message message) {
       auto decoded = codec::decode_broadcast(encoded);
       if (!decoded) throw std::logic_error("broadcast: " + decoded.error().what);
       if (!there->wants(about, decoded->second)) return;
+      if (!there->handler_.is_news(decoded->second)) return;
       there->handler_.on_broadcast(decoded->first.from, std::move(decoded->second));
     });
   }

@@ -93,6 +93,11 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
   co_return co_await std::visit(handle, request);
 }
 
+bool SimNode::is_news(const broadcast::Message& message) const {
+  const auto* manifest = broadcast::manifest_of(message);
+  return manifest == nullptr || !replica->has_just_taken(*manifest);
+}
+
 void SimNode::on_broadcast(NodeId from, broadcast::Message message) {
   const auto tell = [&](Bytes& manifest) {
     if (on_news) on_news(manifest);

@@ -1,8 +1,6 @@
 #pragma once
-// Everything that crosses the bus, as plain structs: requests and replies between nodes, requests
-// and replies between a client and its node, and broadcasts. Each struct lists its fields once
-// (`visit`); codec.hpp turns them into msgpack headers. PROTOCOL.md says what each one means.
-// Thread-safe: plain values.
+// Requests and replies between a client and its node, as plain structs. PROTOCOL.md says what each
+// one means. Thread-safe: plain values.
 
 #include <map>
 #include <optional>
@@ -10,255 +8,10 @@
 #include <variant>
 #include <vector>
 
+#include "bus/message_fields.hpp"
 #include "store/ids.hpp"
 
 namespace zerodb {
-
-#define ZERODB_FIELDS(...)                           \
-  template <class Self, class Visitor>               \
-  static void visit(Self& self, Visitor& field) {    \
-    static_cast<void>(self), static_cast<void>(field); \
-    __VA_ARGS__                                      \
-  }
-
-// ------------------------------------------------------------------------------- between nodes
-
-namespace peer {
-
-/// Done, nothing more to say.
-struct Ok {
-  static constexpr std::string_view name = "ok";
-  ZERODB_FIELDS()
-};
-
-/// "I am here": opens a link, then repeats as the ping.
-struct Hello {
-  static constexpr std::string_view name = "hello";
-  Bytes record;                    ///< the sender's signed node record
-  std::uint64_t roster_version = 0;
-  Bytes records_digest;            ///< over all node records the sender knows
-  struct Reply {
-    static constexpr std::string_view name = "hello.ok";
-    Bytes record;
-    std::uint64_t roster_version = 0;
-    Bytes records_digest;
-    std::uint64_t time_ms = 0;     ///< the replier's clock, UTC
-    ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
-                  field("records_digest", self.records_digest); field("time_ms", self.time_ms);)
-  };
-  ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
-                field("records_digest", self.records_digest);)
-};
-
-/// The signed roster and every node record the replier knows.
-struct GetRoster {
-  static constexpr std::string_view name = "get_roster";
-  struct Reply {
-    static constexpr std::string_view name = "roster";
-    Bytes roster;
-    std::vector<Bytes> records;
-    ZERODB_FIELDS(field("roster", self.roster); field("records", self.records);)
-  };
-  ZERODB_FIELDS()
-};
-
-/// The only request an invite's key may make.
-struct Join {
-  static constexpr std::string_view name = "join";
-  NodeId node;          ///< the joining node's own CURVE key
-  SignKey sign_key;
-  std::string node_name;
-  std::string zone;
-  std::uint32_t weight = 100;
-  bool blind = false;
-  using Reply = GetRoster::Reply;
-  ZERODB_FIELDS(field("node", self.node); field("sign_key", self.sign_key);
-                field("node_name", self.node_name); field("zone", self.zone);
-                field("weight", self.weight); field("blind", self.blind);)
-};
-
-/// What a replica answers to a commit.
-struct Committed {
-  static constexpr std::string_view name = "committed";
-  bool stored = false;              ///< durable here
-  bool blob_missing = false;        ///< not stored: the sealed bytes are not here
-  std::optional<Bytes> standing;    ///< not stored: the later manifest that stands here
-  ZERODB_FIELDS(field("stored", self.stored); field("blob_missing", self.blob_missing);
-                field("standing", self.standing);)
-};
-
-/// An inline object (payload: its sealed chunk) or a tombstone (no payload), in one round trip.
-struct PutInline {
-  static constexpr std::string_view name = "put_inline";
-  Bytes manifest;
-  using Reply = Committed;
-  ZERODB_FIELDS(field("manifest", self.manifest);)
-};
-
-/// How many bytes the replica will take beyond those it has answered for.
-struct Credit {
-  static constexpr std::string_view name = "credit";
-  std::uint64_t bytes = 0;
-  ZERODB_FIELDS(field("bytes", self.bytes);)
-};
-
-/// Opens a transfer of sealed chunks, or finds it again.
-struct PutOpen {
-  static constexpr std::string_view name = "put_open";
-  TransferId transfer;
-  OwnerId owner;
-  HashedKey hashed_key;
-  BlobId blob_id;
-  std::uint32_t chunk_bytes = 0;
-  using Reply = Credit;
-  ZERODB_FIELDS(field("transfer", self.transfer); field("owner", self.owner);
-                field("hashed_key", self.hashed_key); field("blob_id", self.blob_id);
-                field("chunk_bytes", self.chunk_bytes);)
-};
-
-/// One sealed chunk (payload). Idempotent by (transfer, index).
-struct PutChunk {
-  static constexpr std::string_view name = "put_chunk";
-  TransferId transfer;
-  std::uint64_t index = 0;
-  using Reply = Credit;
-  ZERODB_FIELDS(field("transfer", self.transfer); field("index", self.index);)
-};
-
-/// Ends a transfer under a signed manifest.
-struct PutCommit {
-  static constexpr std::string_view name = "put_commit";
-  TransferId transfer;
-  Bytes manifest;
-  using Reply = Committed;
-  ZERODB_FIELDS(field("transfer", self.transfer); field("manifest", self.manifest);)
-};
-
-/// Drops a transfer.
-struct PutAbort {
-  static constexpr std::string_view name = "put_abort";
-  TransferId transfer;
-  using Reply = Ok;
-  ZERODB_FIELDS(field("transfer", self.transfer);)
-};
-
-/// The latest version of an object, with the sealed chunk as payload if it is inline.
-struct GetManifest {
-  static constexpr std::string_view name = "get_manifest";
-  OwnerId owner;
-  HashedKey hashed_key;
-  bool with_inline = true;
-  struct Reply {
-    static constexpr std::string_view name = "manifest";
-    std::optional<Bytes> manifest;  ///< absent: never stored here
-    bool settled = true;            ///< false: this node is still taking over the partition, so an
-                                    ///< absent manifest means nothing
-    ZERODB_FIELDS(field("manifest", self.manifest); field("settled", self.settled);)
-  };
-  ZERODB_FIELDS(field("owner", self.owner); field("hashed_key", self.hashed_key);
-                field("with_inline", self.with_inline);)
-};
-
-/// One sealed chunk of one version, as payload.
-struct GetChunk {
-  static constexpr std::string_view name = "get_chunk";
-  OwnerId owner;
-  HashedKey hashed_key;
-  BlobId blob_id;
-  std::uint64_t index = 0;
-  using Reply = Ok;
-  ZERODB_FIELDS(field("owner", self.owner); field("hashed_key", self.hashed_key);
-                field("blob_id", self.blob_id); field("index", self.index);)
-};
-
-/// A run of leaves of one version, 32 bytes each, as payload.
-struct GetLeaves {
-  static constexpr std::string_view name = "get_leaves";
-  OwnerId owner;
-  HashedKey hashed_key;
-  BlobId blob_id;
-  std::uint64_t first = 0;
-  std::uint32_t count = 0;
-  using Reply = Ok;
-  ZERODB_FIELDS(field("owner", self.owner); field("hashed_key", self.hashed_key);
-                field("blob_id", self.blob_id); field("first", self.first);
-                field("count", self.count);)
-};
-
-/// The running digest of every partition, 16 bytes each in order, as payload.
-struct GetDigests {
-  static constexpr std::string_view name = "get_digests";
-  using Reply = Ok;
-  ZERODB_FIELDS()
-};
-
-/// The latest entries of some partitions: 104 bytes each (owner, hashed key, version, manifest
-/// hash) as payload. `after` continues a listing that did not fit.
-struct GetEntries {
-  static constexpr std::string_view name = "get_entries";
-  std::vector<std::uint32_t> partitions;  ///< ascending
-  std::optional<OwnerId> owner;
-  std::optional<Bytes> after;             ///< owner ‖ hashed key, within the first partition named
-  struct Reply {
-    static constexpr std::string_view name = "entries";
-    std::optional<std::uint32_t> next_partition;  ///< absent: the listing is complete
-    std::optional<Bytes> next_after;
-    ZERODB_FIELDS(field("next_partition", self.next_partition);
-                  field("next_after", self.next_after);)
-  };
-  ZERODB_FIELDS(field("partitions", self.partitions); field("owner", self.owner);
-                field("after", self.after);)
-};
-
-/// The direct answer to a broadcast `get`.
-struct Have {
-  static constexpr std::string_view name = "have";
-  std::uint64_t nonce = 0;         ///< of the broadcast answered
-  std::optional<Bytes> manifest;   ///< absent: not here
-  using Reply = Ok;
-  ZERODB_FIELDS(field("nonce", self.nonce); field("manifest", self.manifest);)
-};
-
-using Request = std::variant<Hello, GetRoster, Join, PutInline, PutOpen, PutChunk, PutCommit,
-                             PutAbort, GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries,
-                             Have>;
-using Reply = std::variant<Ok, Hello::Reply, GetRoster::Reply, Committed, Credit,
-                           GetManifest::Reply, GetEntries::Reply>;
-
-}  // namespace peer
-
-// --------------------------------------------------------------------------------- broadcasts
-
-namespace broadcast {
-
-/// A version was stored or deleted; `manifest` says which (it is the proof, too).
-struct Store {
-  static constexpr std::string_view name = "store";
-  Bytes manifest;
-  ZERODB_FIELDS(field("manifest", self.manifest);)
-};
-
-struct Delete {
-  static constexpr std::string_view name = "delete";
-  Bytes manifest;
-  ZERODB_FIELDS(field("manifest", self.manifest);)
-};
-
-/// "Who has this?" Every member that hears it answers with peer::Have.
-struct Get {
-  static constexpr std::string_view name = "get";
-  OwnerId owner;
-  HashedKey hashed_key;
-  std::uint64_t nonce = 0;
-  ZERODB_FIELDS(field("owner", self.owner); field("hashed_key", self.hashed_key);
-                field("nonce", self.nonce);)
-};
-
-using Message = std::variant<Store, Delete, Get>;
-
-}  // namespace broadcast
-
-// ------------------------------------------------------------------- between a client and a node
 
 namespace client {
 
@@ -298,7 +51,7 @@ struct Stored {
   std::uint64_t size = 0;
   std::uint32_t copies = 0;              ///< nodes that had made it durable when this was sent
   std::uint32_t wanted = 0;              ///< nodes that should
-  std::vector<std::string> missing;      ///< names of placed nodes that could not be reached
+  std::vector<std::string> missing;      ///< names of placed nodes that failed, are down or lagged too far
   ZERODB_FIELDS(field("version", self.version); field("size", self.size);
                 field("copies", self.copies); field("wanted", self.wanted);
                 field("missing", self.missing);)
@@ -510,7 +263,5 @@ using Reply = std::variant<Ok, ObjectInfo, Stored, Upload, GetData::Reply, List:
                            Status::Reply, Text>;
 
 }  // namespace client
-
-#undef ZERODB_FIELDS
 
 }  // namespace zerodb
