@@ -14,7 +14,7 @@ class context_t;
 namespace zerodb {
 
 struct BusContextOptions {
-  int io_threads = 2;       ///< one connection lives on one of them
+  int io_threads = 1;       ///< one connection lives on one of them
   int max_sockets = 16384;  ///< three lanes and a subscription for each other member
 };
 

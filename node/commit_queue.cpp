@@ -1,11 +1,11 @@
 #include "node/commit_queue.hpp"
 
+#include <utility>
+
 namespace zerodb {
 namespace {
 
 constexpr std::size_t batch_max = 64;
-/// One batch is checked while another waits for the disk.
-constexpr std::size_t writers_max = 2;
 
 }  // namespace
 
@@ -24,10 +24,7 @@ Task<Result<CommitOutcome>> CommitQueue::commit(MakeManifest make_manifest, Payl
   const auto job =
       std::make_shared<Job>(state->runtime, std::move(make_manifest), std::move(sealed));
   state->waiting.push_back(job);
-  if (state->writers < writers_max) {
-    ++state->writers;
-    spawn(state->runtime, write(state));
-  }
+  if (!std::exchange(state->writing, true)) spawn(state->runtime, write(state));
   while (!job->outcome)
     co_await job->done.wait();
   co_return std::move(*job->outcome);
@@ -45,7 +42,7 @@ Task<void> CommitQueue::write(std::shared_ptr<State> state) {
     for (const auto& job : batch)
       job->done.notify();
   }
-  --state->writers;
+  state->writing = false;
 }
 
 void CommitQueue::commit_all(Store& store, const std::vector<std::shared_ptr<Job>>& batch) {

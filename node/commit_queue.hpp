@@ -18,7 +18,7 @@ class CommitQueue {
 
   /// `runtime` and `store` outlive the queue and what is under way in it.
   CommitQueue(Runtime& runtime, Store& store)
-      : state_(std::make_shared<State>(State{runtime, store, {}, 0})) {}
+      : state_(std::make_shared<State>(State{runtime, store, {}, false})) {}
 
   /// Store::commit_inline. The caller bounds how many it has under way.
   Task<Result<CommitOutcome>> commit(MakeManifest make_manifest, Payload sealed);
@@ -29,13 +29,13 @@ class CommitQueue {
     Runtime& runtime;
     Store& store;
     std::deque<std::shared_ptr<Job>> waiting;
-    std::size_t writers = 0;
+    bool writing = false;
   };
 
   static Task<void> write(std::shared_ptr<State> state);
   static void commit_all(Store& store, const std::vector<std::shared_ptr<Job>>& batch);
 
-  std::shared_ptr<State> state_;  ///< shared with writers, which end behind
+  std::shared_ptr<State> state_;  ///< shared with write(), which ends behind
 };
 
 }  // namespace zerodb

@@ -16,7 +16,7 @@ struct Config {
   std::string broadcast_listen;  ///< empty: the port after listen's, or any free one
   std::string advertise;         ///< host announced to the others; empty: listen's
   std::uint32_t data_lanes = 2;
-  std::uint32_t io_threads = 2;
+  std::uint32_t io_threads = 0;  ///< 0: as many as suit the machine
   std::uint32_t disk_threads = 16;
   std::uint32_t ping_interval_ms = 1000;
   std::uint32_t down_after_ms = 4000;

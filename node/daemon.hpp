@@ -28,7 +28,7 @@ struct DaemonSpec {
   std::filesystem::path client_socket;
   ZmqLinksOptions links;
   std::string advertise_host;  ///< in place of the host listened on; empty: that one
-  int io_threads = 2;
+  int io_threads = 1;
   std::size_t disk_threads = 16;
   NodeOptions node;
 };

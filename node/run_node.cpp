@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
 #include <chrono>
@@ -124,10 +125,19 @@ std::optional<NodeRecord> last_record(const std::vector<Bytes>& records, const R
   return std::nullopt;
 }
 
+/// Threads beyond what the cores need cost small messages more in wake-ups than they bring.
+int io_threads_for(const Config& config) {
+  constexpr unsigned cores_per_thread = 4;
+  constexpr unsigned most = 8;
+  if (config.io_threads != 0) return static_cast<int>(config.io_threads);
+  return static_cast<int>(
+      std::clamp(std::thread::hardware_concurrency() / cores_per_thread, 1U, most));
+}
+
 void apply_config(const Config& config, DaemonSpec& spec) {
   spec.reserve_bytes = config.reserve_bytes;
   spec.advertise_host = config.advertise;
-  spec.io_threads = static_cast<int>(config.io_threads);
+  spec.io_threads = io_threads_for(config);
   spec.disk_threads = config.disk_threads;
   spec.links.data_lanes = config.data_lanes;
   spec.links.ping_interval = Milliseconds(config.ping_interval_ms);
