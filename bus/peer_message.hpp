@@ -23,19 +23,23 @@ struct Ok {
 /// "I am here": opens a link, then repeats as the ping.
 struct Hello {
   static constexpr std::string_view name = "hello";
-  Bytes record;                    ///< the sender's signed node record
+  Bytes record;  ///< the sender's signed node record
   std::uint64_t roster_version = 0;
-  Bytes records_digest;            ///< over all node records the sender knows
+  Bytes roster_hash;     ///< of that roster, as two administrators may make a version each
+  Bytes records_digest;  ///< over all node records the sender knows
   struct Reply {
     static constexpr std::string_view name = "hello.ok";
     Bytes record;
     std::uint64_t roster_version = 0;
+    Bytes roster_hash;
     Bytes records_digest;
-    std::uint64_t time_ms = 0;     ///< the replier's clock, UTC
+    std::uint64_t time_ms = 0;  ///< the replier's clock, UTC
     ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
+                  field("roster_hash", self.roster_hash);
                   field("records_digest", self.records_digest); field("time_ms", self.time_ms);)
   };
   ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
+                field("roster_hash", self.roster_hash);
                 field("records_digest", self.records_digest);)
 };
 
@@ -54,7 +58,7 @@ struct GetRoster {
 /// The only request an invite's key may make.
 struct Join {
   static constexpr std::string_view name = "join";
-  NodeId node;          ///< the joining node's own CURVE key
+  NodeId node;  ///< the joining node's own CURVE key
   SignKey sign_key;
   std::string node_name;
   std::string zone;
@@ -69,9 +73,9 @@ struct Join {
 /// What a replica answers to a commit.
 struct Committed {
   static constexpr std::string_view name = "committed";
-  bool stored = false;              ///< durable here
-  bool blob_missing = false;        ///< not stored: the sealed bytes are not here
-  std::optional<Bytes> standing;    ///< not stored: the later manifest that stands here
+  bool stored = false;            ///< durable here
+  bool blob_missing = false;      ///< not stored: the sealed bytes are not here
+  std::optional<Bytes> standing;  ///< not stored: the later manifest that stands here
   ZERODB_FIELDS(field("stored", self.stored); field("blob_missing", self.blob_missing);
                 field("standing", self.standing);)
 };
@@ -187,7 +191,7 @@ struct GetEntries {
   static constexpr std::string_view name = "get_entries";
   std::vector<std::uint32_t> partitions;  ///< ascending
   std::optional<OwnerId> owner;
-  std::optional<Bytes> after;             ///< owner ‖ hashed key, within the first partition named
+  std::optional<Bytes> after;  ///< owner ‖ hashed key, within the first partition named
   struct Reply {
     static constexpr std::string_view name = "entries";
     std::optional<std::uint32_t> next_partition;  ///< absent: the listing is complete
@@ -202,15 +206,15 @@ struct GetEntries {
 /// The direct answer to a broadcast `get`.
 struct Have {
   static constexpr std::string_view name = "have";
-  std::uint64_t nonce = 0;         ///< of the broadcast answered
-  std::optional<Bytes> manifest;   ///< absent: not here
+  std::uint64_t nonce = 0;        ///< of the broadcast answered
+  std::optional<Bytes> manifest;  ///< absent: not here
   using Reply = Ok;
   ZERODB_FIELDS(field("nonce", self.nonce); field("manifest", self.manifest);)
 };
 
-using Request = std::variant<Hello, GetRoster, Join, PutInline, PutOpen, PutChunk, PutCommit,
-                             PutAbort, GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries,
-                             Have>;
+using Request =
+    std::variant<Hello, GetRoster, Join, PutInline, PutOpen, PutChunk, PutCommit, PutAbort,
+                 GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries, Have>;
 using Reply = std::variant<Ok, Hello::Reply, GetRoster::Reply, Committed, Credit,
                            GetManifest::Reply, GetEntries::Reply>;
 

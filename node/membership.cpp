@@ -20,6 +20,7 @@ constexpr std::size_t pulls_max = 4;
 /// What a member says it knows.
 struct Claim {
   std::uint64_t roster_version = 0;
+  Bytes roster_hash;
   Bytes records_digest;
   bool operator==(const Claim&) const = default;
 };
@@ -67,7 +68,8 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   Status learn_from(const NodeId& from, ByteView record);
   void defend_own_record();
   void check_clock(const NodeId& from, std::uint64_t time_ms);
-  Claim own_claim() const { return {roster().version, records_.digest()}; }
+  Claim own_claim() const;
+  bool is_outdated(const Claim& claim) const;
   bool is_pausing(const NodeId& from, const Claim& claim) const;
   void consider_pull(const NodeId& from, Claim claim);
   static Task<void> pull(std::shared_ptr<Impl> impl, NodeId from, Claim claim);
@@ -175,6 +177,7 @@ peer::Hello Membership::Impl::hello() const {
   const auto* own = records_.find(self());
   return {.record = own != nullptr ? own->wire() : Bytes{},
           .roster_version = roster().version,
+          .roster_hash = to_bytes(context_.mesh.signed_roster().hash().view()),
           .records_digest = records_.digest()};
 }
 
@@ -182,10 +185,11 @@ Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::He
   if (auto learnt = learn_from(from, request.record); !learnt) {
     return fail(std::move(learnt.error()));
   }
-  consider_pull(from, {request.roster_version, request.records_digest});
+  consider_pull(from, {request.roster_version, request.roster_hash, request.records_digest});
   auto own = hello();
   peer::Hello::Reply reply{.record = std::move(own.record),
                            .roster_version = own.roster_version,
+                           .roster_hash = std::move(own.roster_hash),
                            .records_digest = std::move(own.records_digest),
                            .time_ms = now_ms()};
   return PeerAnswer{.message = std::move(reply), .payload = {}};
@@ -198,7 +202,7 @@ void Membership::Impl::on_hello_answered(const NodeId& from, const peer::Hello::
     return;
   }
   check_clock(from, reply.time_ms);
-  consider_pull(from, {reply.roster_version, reply.records_digest});
+  consider_pull(from, {reply.roster_version, reply.roster_hash, reply.records_digest});
 }
 
 Status Membership::Impl::learn_from(const NodeId& from, ByteView record) {
@@ -233,6 +237,20 @@ void Membership::Impl::check_clock(const NodeId& from, std::uint64_t time_ms) {
   }
 }
 
+Claim Membership::Impl::own_claim() const {
+  return {roster().version, to_bytes(context_.mesh.signed_roster().hash().view()),
+          records_.digest()};
+}
+
+/// Whether our roster stands over the one claimed, so that it is for them to ask us.
+bool Membership::Impl::is_outdated(const Claim& claim) const {
+  const auto& own = context_.mesh.signed_roster();
+  const auto hash = RosterHash::from(claim.roster_hash);
+  if (!hash) return true;
+  const bool is_same = claim.roster_version == own->version && *hash == own.hash();
+  return !is_same && !stands_over(claim.roster_version, *hash, own);
+}
+
 bool Membership::Impl::is_pausing(const NodeId& from, const Claim& claim) const {
   const auto found = fruitless_.find(from);
   if (found == fruitless_.end()) return false;
@@ -241,7 +259,7 @@ bool Membership::Impl::is_pausing(const NodeId& from, const Claim& claim) const 
 }
 
 void Membership::Impl::consider_pull(const NodeId& from, Claim claim) {
-  if (claim.roster_version < roster().version || claim == own_claim()) return;
+  if (is_outdated(claim) || claim == own_claim()) return;
   if (pulling_.size() >= pulls_max || pulling_.contains(from) || is_pausing(from, claim)) return;
   pulling_.insert(from);
   spawn(context_.runtime, pull(shared_from_this(), from, std::move(claim)));
@@ -281,7 +299,7 @@ bool Membership::Impl::take_roster(const NodeId& from, ByteView wire) {
                  context_.mesh.describe(from), later.error().what);
     return false;
   }
-  if ((*later)->version <= roster().version) return false;
+  if (!stands_over(*later, context_.mesh.signed_roster())) return false;
   if (auto saved = files_.save_roster(*later); !saved) {
     spdlog::error("membership: the new roster cannot be kept, so the old one stands: {}",
                   saved.error().what);

@@ -33,7 +33,7 @@ Mesh::Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled
 }
 
 bool Mesh::adopt(SignedRoster roster) {
-  if (roster->mesh != roster_->mesh || roster->version <= roster_->version) return false;
+  if (roster->mesh != roster_->mesh || !stands_over(roster, roster_)) return false;
   roster_ = std::move(roster);
   placement_ = Placement(roster_.roster());
   keep_common(settled_, placed_of(placement_, self_));
@@ -46,8 +46,8 @@ bool Mesh::is_settled(Partition partition) const {
   return settled_[partition];
 }
 
-std::optional<SignedRoster> Mesh::settle(std::uint64_t version) {
-  if (version != roster_->version) return std::nullopt;
+std::optional<SignedRoster> Mesh::settle(const RosterHash& roster) {
+  if (roster != roster_.hash()) return std::nullopt;
   settled_ = placed_of(placement_, self_);
   return roster_;
 }

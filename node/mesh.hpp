@@ -20,7 +20,8 @@ class Mesh {
   const SignedRoster& signed_roster() const { return roster_; }
   const Placement& placement() const { return placement_; }
 
-  /// True if `roster` is a later one of the same mesh and now stands. Observers are told.
+  /// True if `roster` is of the same mesh, stands_over() the one known, and stands from now on.
+  /// Observers are told.
   bool adopt(SignedRoster roster);
   void on_change(std::function<void()> observer) { observers_.push_back(std::move(observer)); }
 
@@ -31,9 +32,9 @@ class Mesh {
   /// a partition placed elsewhere.
   bool is_settled(Partition partition) const;
 
-  /// Called when every partition placed here has been taken over under the roster `version`.
-  /// Answers the roster to remember across restarts, or nothing if another stands by now.
-  std::optional<SignedRoster> settle(std::uint64_t version);
+  /// Called when every partition placed here has been taken over under that roster. Answers the
+  /// roster to remember across restarts, or nothing if another stands by now.
+  std::optional<SignedRoster> settle(const RosterHash& roster);
 
   /// "node2 (1a2b3c4d)" for messages and logs.
   std::string describe(const NodeId& node) const;

@@ -63,16 +63,22 @@ std::vector<NodeId> choose(std::vector<Candidate>& candidates, Partition partiti
   return nodes;
 }
 
+/// In order of id: on a tie of scores the roster's order must not matter.
+std::vector<Candidate> candidates_of(const Roster& roster) {
+  const bool all_drain = std::ranges::all_of(roster.members, &RosterMember::draining);
+  std::vector<Candidate> candidates;
+  for (const auto& member : roster.members) {
+    if (all_drain || !member.draining) candidates.push_back({.member = &member});
+  }
+  std::ranges::sort(candidates, {}, [](const Candidate& c) { return c.member->node; });
+  return candidates;
+}
+
 }  // namespace
 
-Placement::Placement(const Roster& roster)
-    : replicas_(static_cast<std::uint32_t>(
-          std::min<std::size_t>(replicas_wanted, roster.members.size()))) {
-  std::vector<Candidate> candidates;
-  for (const auto& member : roster.members)
-    candidates.push_back({.member = &member});
-  // In order of id: on a tie of scores the roster's order must not matter.
-  std::ranges::sort(candidates, {}, [](const Candidate& c) { return c.member->node; });
+Placement::Placement(const Roster& roster) {
+  auto candidates = candidates_of(roster);
+  replicas_ = static_cast<std::uint32_t>(std::min<std::size_t>(replicas_wanted, candidates.size()));
   for (std::size_t partition = 0; partition < partition_count; ++partition) {
     nodes_[partition] = choose(candidates, static_cast<Partition>(partition), replicas_);
   }

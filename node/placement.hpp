@@ -1,8 +1,8 @@
 #pragma once
 // Which nodes should hold a partition: weighted rendezvous hashing (Thaler and Ravishankar, "Using
 // Name-Based Mappings to Increase Hit Rates", 1998; weights after Schindelhauer and Schomaker,
-// 2005), distinct zones first. Every node computes the same answer from the same roster. Immutable
-// once made; thread-safe.
+// 2005), distinct zones first. Members that are draining hold nothing. Every node computes the same
+// answer from the same roster. Immutable once made; thread-safe.
 
 #include <vector>
 
@@ -13,7 +13,9 @@ namespace zerodb {
 inline constexpr std::uint32_t replicas_wanted = 3;
 
 /// W: how many of `replicas` nodes must have made a write durable before it is acknowledged.
-constexpr std::uint32_t write_quorum(std::uint32_t replicas) { return replicas / 2 + 1; }
+constexpr std::uint32_t write_quorum(std::uint32_t replicas) {
+  return replicas / 2 + 1;
+}
 
 /// How many of `replicas` nodes must say "no" before an object counts as absent, or answer before
 /// the newest answer counts as the newest: every such set shares a node with every write quorum.
@@ -26,7 +28,8 @@ class Placement {
   Placement() = default;
   explicit Placement(const Roster& roster);
 
-  /// R = min(replicas_wanted, members).
+  /// R = min(replicas_wanted, members that are not draining). Were all of them draining, all would
+  /// count, as data must be somewhere.
   std::uint32_t replicas() const { return replicas_; }
 
   /// The R nodes for a partition, best first.

@@ -81,12 +81,12 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   void try_to_settle();
   bool may_settle() const;
   bool is_settled_already() const;
-  void end_round(const NodeId& node, std::uint64_t roster_version, const Status& status);
+  void end_round(const NodeId& node, const RosterHash& roster, const Status& status);
   void repeat_later(const NodeId& node, Peer& peer);
   std::vector<NodeId> holders_of(const ObjectId& object, const NodeId& first) const;
 
   static Task<void> run_periodically(std::shared_ptr<Impl> self);
-  static Task<void> settle_after_grace(std::shared_ptr<Impl> self, std::uint64_t roster_version);
+  static Task<void> settle_after_grace(std::shared_ptr<Impl> self, RosterHash roster);
   static Task<void> run_rounds(std::shared_ptr<Impl> self, NodeId first);
   static Task<void> repeat_round(std::shared_ptr<Impl> self, NodeId node, std::uint64_t ask,
                                  Milliseconds after);
@@ -101,7 +101,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   std::size_t rounds_running_ = 0;
   std::size_t news_open_ = 0;
   std::uint64_t roster_since_ms_ = 0;  ///< steady
-  std::uint64_t settled_version_ = 0;  ///< of the roster this node is settled under; 0: none
+  RosterHash settled_roster_;          ///< this node is settled under it; zero: under none
   bool stopped_ = false;
 };
 
@@ -141,24 +141,23 @@ void Reconcile::Impl::begin_roster() {
     if (member.node != mesh.self()) peers_.try_emplace(member.node);
   }
   try_to_settle();
-  spawn(context_.runtime, settle_after_grace(shared_from_this(), mesh.roster().version));
+  spawn(context_.runtime, settle_after_grace(shared_from_this(), mesh.signed_roster().hash()));
 }
 
 /// Links that are slow to come up and rounds that fail hold settling up only for so long.
-Task<void> Reconcile::Impl::settle_after_grace(std::shared_ptr<Impl> self,
-                                               std::uint64_t roster_version) {
+Task<void> Reconcile::Impl::settle_after_grace(std::shared_ptr<Impl> self, RosterHash roster) {
   co_await self->context_.runtime.sleep(Milliseconds(settle_grace_ms));
-  if (!self->stopped_ && self->context_.mesh.roster().version == roster_version) {
+  if (!self->stopped_ && self->context_.mesh.signed_roster().hash() == roster) {
     self->try_to_settle();
   }
 }
 
 void Reconcile::Impl::try_to_settle() {
-  const auto version = context_.mesh.roster().version;
-  if (settled_version_ == version || !may_settle()) return;
-  const auto settled = context_.mesh.settle(version);
+  const auto roster = context_.mesh.signed_roster().hash();
+  if (settled_roster_ == roster || !may_settle()) return;
+  const auto settled = context_.mesh.settle(roster);
   if (!settled) return;
-  settled_version_ = version;
+  settled_roster_ = roster;
   remember_(*settled);
 }
 
@@ -229,14 +228,14 @@ void Reconcile::Impl::pump() {
 /// Goes on with whoever waits in a loop: a round may end at once, and begins within pump().
 Task<void> Reconcile::Impl::run_rounds(std::shared_ptr<Impl> self, NodeId first) {
   for (auto node = std::optional(first); node; node = self->take_next()) {
-    const auto roster_version = self->context_.mesh.roster().version;
+    const auto roster = self->context_.mesh.signed_roster().hash();
     const auto status = co_await run_round(self->context_, self->queue_, *node);
-    if (!self->stopped_) self->end_round(*node, roster_version, status);
+    if (!self->stopped_) self->end_round(*node, roster, status);
   }
   --self->rounds_running_;
 }
 
-void Reconcile::Impl::end_round(const NodeId& node, std::uint64_t roster_version,
+void Reconcile::Impl::end_round(const NodeId& node, const RosterHash& roster,
                                 const Status& status) {
   const auto found = peers_.find(node);
   if (found == peers_.end()) return;  // it left meanwhile
@@ -248,7 +247,7 @@ void Reconcile::Impl::end_round(const NodeId& node, std::uint64_t roster_version
     return;
   }
   peer.attempts = 0;
-  peer.done = peer.done || roster_version == context_.mesh.roster().version;
+  peer.done = peer.done || roster == context_.mesh.signed_roster().hash();
   try_to_settle();
 }
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "node/host_port.hpp"
 #include "store/fields.hpp"
+#include "store/hash.hpp"
 
 namespace zerodb {
 
@@ -96,11 +98,14 @@ const RosterMember* Roster::find_name(std::string_view name) const {
   return found == members.end() ? nullptr : &*found;
 }
 
+SignedRoster::SignedRoster(Roster roster, Bytes wire)
+    : roster_(std::move(roster)),
+      wire_(std::move(wire)),
+      hash_(hash_to<RosterHash>("zerodb roster",
+                                {ByteView(wire_).first(wire_.size() - Signature::size)})) {}
+
 SignedRoster SignedRoster::sign(const Roster& roster, const SigningKey& mesh_key) {
-  SignedRoster made;
-  made.roster_ = roster;
-  made.wire_ = sign_body(roster_domain, fields::encode(roster), mesh_key);
-  return made;
+  return {roster, sign_body(roster_domain, fields::encode(roster), mesh_key)};
 }
 
 Result<SignedRoster> SignedRoster::verify(ByteView wire, const MeshId& mesh) {
@@ -118,10 +123,15 @@ Result<SignedRoster> SignedRoster::verify(ByteView wire, const MeshId& mesh) {
   if (auto checked = check_roster(*roster); !checked) {
     return fail("roster", std::move(checked.error()));
   }
-  SignedRoster made;
-  made.roster_ = std::move(*roster);
-  made.wire_ = to_bytes(wire);
-  return made;
+  return SignedRoster(std::move(*roster), to_bytes(wire));
+}
+
+bool stands_over(std::uint64_t version, const RosterHash& hash, const SignedRoster& known) {
+  return std::tie(version, hash) > std::tie(known->version, known.hash());
+}
+
+bool stands_over(const SignedRoster& roster, const SignedRoster& known) {
+  return stands_over(roster->version, roster.hash(), known);
 }
 
 // -------------------------------------------------------------------------------------- records

@@ -13,6 +13,12 @@ namespace zerodb {
 inline constexpr std::size_t members_max = 1000;
 inline constexpr std::uint32_t weight_default = 100;
 
+/// Of the signed body: tells two rosters of one version apart.
+struct RosterHashTag {
+  static constexpr std::string_view name = "roster hash";
+};
+using RosterHash = Id<RosterHashTag, 32>;
+
 /// One member, as the mesh key signed it.
 struct RosterMember {
   NodeId node;
@@ -21,6 +27,7 @@ struct RosterMember {
   std::string zone;  ///< nodes that fail together; may be empty
   std::uint32_t weight = weight_default;  ///< share of the data, against the other members'
   bool blind = false;                     ///< holds no owner's key
+  bool draining = false;                  ///< about to leave: what it holds moves to the others
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& field) {
@@ -30,12 +37,13 @@ struct RosterMember {
     field("zone", self.zone);
     field("weight", self.weight);
     field("blind", self.blind);
+    field("draining", self.draining);
   }
 };
 
 struct Roster {
   MeshId mesh;
-  std::uint64_t version = 0;  ///< grows by one a change; the later one stands
+  std::uint64_t version = 0;  ///< grows by one a change; see stands_over()
   std::vector<RosterMember> members;
 
   const RosterMember* find(const NodeId& node) const;
@@ -59,11 +67,20 @@ class SignedRoster {
   const Roster& roster() const { return roster_; }
   const Roster* operator->() const { return &roster_; }
   const Bytes& wire() const { return wire_; }
+  const RosterHash& hash() const { return hash_; }
 
  private:
+  SignedRoster(Roster roster, Bytes wire);
+
   Roster roster_;
   Bytes wire_;
+  RosterHash hash_;
 };
+
+/// Whether a roster of this version and hash stands where another is known: the later version, or,
+/// when two administrators made one each at once, the greater hash. So all end with the same.
+bool stands_over(std::uint64_t version, const RosterHash& hash, const SignedRoster& known);
+bool stands_over(const SignedRoster& roster, const SignedRoster& known);
 
 /// Where a node listens. The one with the later sequence stands.
 struct NodeRecord {

@@ -428,6 +428,7 @@ TEST_CASE("membership: who promises a later roster and gives nonsense is asked s
                                       .records = {Bytes(10, 1)}};
   auto reply = peer::Hello::Reply{.record = second.membership->hello().record,
                                   .roster_version = 99,
+                                  .roster_hash = Bytes(RosterHash::size, 1),
                                   .records_digest = {},
                                   .time_ms = scene.founder().runtime.now_ms()};
   const auto asked = scene.network.sent("get_roster");
@@ -441,6 +442,32 @@ TEST_CASE("membership: who promises a later roster and gives nonsense is asked s
   scene.world.run_for(1s);
   CHECK(scene.network.sent("get_roster") == asked + 2);
   CHECK(scene.founder().version() == 2);
+}
+
+TEST_CASE("membership: of two rosters of one version, the same one stands everywhere", "[node]") {
+  Scene scene;
+  auto& second = scene.join_new("second");
+  auto& third = scene.join_new("third");
+  for (int round = 0; round < 3; ++round)
+    scene.ping_all();
+  for (const auto* peer : {&second, &third}) {  // two administrators, who have not met
+    auto next = scene.founder().mesh.roster();
+    next.version = 4;
+    next.members.back().zone = peer == &second ? "attic" : "cellar";
+    scene.peers[peer == &second ? 1 : 2].mesh.adopt(SignedRoster::sign(next, mesh_key()));
+  }
+  const auto later =
+      std::max(second.mesh.signed_roster().hash(), third.mesh.signed_roster().hash());
+  for (int round = 0; round < 3; ++round)
+    scene.ping_all();
+  for (const auto& peer : scene.peers) {
+    CHECK(peer.version() == 4);
+    CHECK(peer.mesh.signed_roster().hash() == later);
+  }
+  const auto asked = scene.network.sent("get_roster");
+  for (int round = 0; round < 5; ++round)
+    scene.ping_all();
+  CHECK(scene.network.sent("get_roster") == asked);
 }
 
 TEST_CASE("membership: damaged files cost records and invites, not the start", "[node]") {

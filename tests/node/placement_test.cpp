@@ -107,6 +107,29 @@ TEST_CASE("placement: a node that leaves gives up only what it held", "[node]") 
   CHECK(moved == shares(before).at(node_id(3)));
 }
 
+TEST_CASE("placement: a draining node holds nothing, and only what it held moves", "[node]") {
+  auto roster = roster_of(6);
+  const Placement left(without(roster, 2));
+  roster.members[1].draining = true;
+  const Placement draining(roster);
+  CHECK(draining.replicas() == 3);
+  for (std::size_t p = 0; p < partition_count; ++p) {
+    CHECK(draining.nodes_for(static_cast<Partition>(p)) ==
+          left.nodes_for(static_cast<Partition>(p)));
+  }
+}
+
+TEST_CASE("placement: with too few nodes that stay there are fewer replicas", "[node]") {
+  auto roster = roster_of(3);
+  roster.members[0].draining = true;
+  const Placement two(roster);
+  CHECK(two.replicas() == 2);
+  CHECK_FALSE(shares(two).contains(node_id(1)));
+  for (auto& member : roster.members)
+    member.draining = true;
+  CHECK(Placement(roster).replicas() == 3);  // data must be somewhere
+}
+
 TEST_CASE("placement: distinct zones first, then whoever is best", "[node]") {
   Roster roster = roster_of(9);
   for (std::size_t i = 0; i < 9; ++i)

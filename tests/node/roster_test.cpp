@@ -32,6 +32,7 @@ TEST_CASE("roster: what was signed is read back, with the same bytes", "[node]")
   roster.members[1].zone = "cellar";
   roster.members[2].weight = 10'000;
   roster.members[2].blind = true;
+  roster.members[0].draining = true;
   const auto made = SignedRoster::sign(roster, mesh_key());
   const auto read = SignedRoster::verify(made.wire(), roster.mesh);
   REQUIRE(read);
@@ -41,6 +42,9 @@ TEST_CASE("roster: what was signed is read back, with the same bytes", "[node]")
   CHECK(read->roster().find(node_id(2))->zone == "cellar");
   CHECK(read->roster().find_name("node3")->weight == 10'000);
   CHECK(read->roster().find_name("node3")->blind);
+  CHECK(read->roster().find_name("node1")->draining);
+  CHECK_FALSE(read->roster().find_name("node2")->draining);
+  CHECK(read->hash() == made.hash());
   CHECK(read->roster().find(node_id(4)) == nullptr);
   CHECK(read->roster().find_name("nobody") == nullptr);
   CHECK(SignedRoster::verify(made.wire(), MeshId{}));
