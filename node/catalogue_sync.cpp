@@ -1,21 +1,20 @@
 #include "node/catalogue_sync.hpp"
 
-#include "node/entry_codec.hpp"
+#include <spdlog/spdlog.h>
+
+#include <set>
+
+#include "node/entry_listing.hpp"
 #include "node/fan_out.hpp"
 
 namespace zerodb {
 namespace {
 
 constexpr Milliseconds call_timeout{10'000};
-constexpr std::size_t fetches_max = 64;  // manifests being asked of other nodes at once
-constexpr std::size_t batch_max = 256;   // manifests looked at in one go off the network thread
+constexpr std::size_t fetches_max = 64;     // manifests being asked of other nodes at once
+constexpr std::size_t batch_max = 256;      // manifests looked at in one go off the network thread
+constexpr std::size_t partitions_max = 64;  // looked at together: bounds what is held at once
 using StatePtr = std::shared_ptr<CatalogueState>;
-
-/// What one node has that may be news.
-struct Changes {
-  std::vector<PartitionDigest> digests;
-  std::vector<Entry> entries;
-};
 
 /// A version not known yet, and who listed it.
 struct Wanted {
@@ -23,174 +22,198 @@ struct Wanted {
   std::vector<NodeId> sources;
 };
 
+/// One round: what the nodes have, and which of them answered to the end.
+struct Round {
+  explicit Round(StatePtr of) : state(std::move(of)), life(state->names->life()) {}
+
+  StatePtr state;
+  std::uint64_t life;  ///< of the names, in which all is learnt
+  std::map<NodeId, Digests> digests;
+  std::set<NodeId> failed;  ///< stopped answering
+  std::size_t wanted = 0;   ///< versions not known before
+};
+using RoundPtr = std::shared_ptr<Round>;
+
+/// `corrupt` or `denied` if the private part does not open. Any thread.
+Result<NameRecord> describe(const SignedManifest& manifest, const OwnerKeys& keys) {
+  auto part = open_private_part(keys, manifest.manifest());
+  if (!part) return fail(std::move(part.error()));
+  return NameRecord{.hashed_key = manifest->object.hashed_key,
+                    .hash = manifest.hash(),
+                    .deleted = manifest->is_tombstone(),
+                    .entry = {.name = std::move(part->name),
+                              .size = manifest->size,
+                              .version = manifest->version,
+                              .mtime_ms = part->mtime_ms}};
+}
+
 // ------------------------------------------------------------------------------ what has changed
 
-std::vector<std::uint32_t> changed_partitions(const CatalogueState& state, const NodeId& node,
-                                              const std::vector<PartitionDigest>& digests) {
-  const auto before = state.digests.find(node);
-  std::vector<std::uint32_t> changed;
-  for (std::uint32_t i = 0; i < digests.size(); ++i) {
-    const auto known = before == state.digests.end() ? PartitionDigest{} : before->second[i];
-    if (digests[i] != known) changed.push_back(i);
+Task<Result<Digests>> digests_here(StatePtr state) {
+  auto work = [&] { return state->context.store.digests(); };
+  co_return co_await offload(state->context.runtime, work);
+}
+
+Task<Result<Digests>> digests_there(StatePtr state, NodeId node) {
+  return ask_digests(state->context.links, node);
+}
+
+Task<void> ask_members(RoundPtr round) {
+  auto& context = round->state->context;
+  FanOut<Result<Digests>> answers(context.runtime);
+  for (const auto& member : context.mesh.roster().members) {
+    if (member.node == context.mesh.self()) {
+      answers.ask(member.node, digests_here(round->state));
+    } else if (context.links.state(member.node).up) {
+      answers.ask(member.node, digests_there(round->state, member.node));
+    }
+  }
+  while (!answers.all_answered())
+    co_await answers.changed();
+  while (auto next = answers.take()) {
+    if (next->second) round->digests.emplace(next->first, std::move(*next->second));
+  }
+}
+
+bool has_changed(const Round& round, const NodeId& node, Partition partition) {
+  const auto& digests = round.digests.at(node);
+  return digests[partition] != round.state->names->digest_of(node, partition);
+}
+
+/// Those in which a node has something else than when all of it was learnt, ascending.
+std::vector<Partition> changed_partitions(const Round& round) {
+  std::vector<Partition> changed;
+  for (std::size_t i = 0; i < partition_count; ++i) {
+    const auto partition = static_cast<Partition>(i);
+    const bool any = std::ranges::any_of(
+        round.digests, [&](const auto& each) { return has_changed(round, each.first, partition); });
+    if (any) changed.push_back(partition);
   }
   return changed;
 }
 
-void keep_news(const CatalogueState& state, std::vector<Entry> listed, std::vector<Entry>& kept) {
-  for (auto& entry : listed) {
-    if (entry.object.owner == state.keys->id() && state.index.is_news(entry)) kept.push_back(entry);
-  }
-}
-
 Result<std::vector<Entry>> entries_here(Store& store, const OwnerId& owner,
-                                        std::uint32_t partition) {
+                                        const std::vector<Partition>& partitions) {
   std::vector<Entry> entries;
-  EntryQuery query{.partition = static_cast<Partition>(partition), .owner = owner};
-  while (true) {
-    auto page = store.entries(query);
-    if (!page) return fail(std::move(page.error()));
-    entries.insert(entries.end(), page->entries.begin(), page->entries.end());
-    if (!page->next_after) return entries;
-    query.after = page->next_after;
+  for (const auto partition : partitions) {
+    EntryQuery query{.partition = partition, .owner = owner};
+    do {
+      auto page = store.entries(query);
+      if (!page) return fail(std::move(page.error()));
+      entries.insert(entries.end(), page->entries.begin(), page->entries.end());
+      query.after = page->next_after;
+    } while (query.after);
   }
+  return entries;
 }
 
-Task<Result<Changes>> changes_here(StatePtr state) {
-  auto& context = state->context;
-  Changes changes;
-  auto get_digests = [&] { return context.store.digests(); };
-  changes.digests = co_await offload(context.runtime, get_digests);
-  for (const auto partition : changed_partitions(*state, context.mesh.self(), changes.digests)) {
-    auto get_entries = [&] { return entries_here(context.store, state->keys->id(), partition); };
-    auto entries = co_await offload(context.runtime, get_entries);
-    if (!entries) co_return fail(std::move(entries.error()));
-    keep_news(*state, std::move(*entries), changes.entries);
-  }
-  co_return changes;
+/// What a node has that may be news.
+using Listed = Result<std::vector<Entry>>;
+
+Task<Listed> list_here(StatePtr state, std::vector<Partition> partitions) {
+  auto work = [&] { return entries_here(state->context.store, state->keys->id(), partitions); };
+  auto entries = co_await offload(state->context.runtime, work);
+  if (!entries) co_return fail(std::move(entries.error()));
+  co_return co_await state->names->news_among(std::move(*entries));
 }
 
-/// Asks the rest of a listing, page by page; a page that does not go forward is an error.
-Task<Status> entries_there(StatePtr state, NodeId node, std::vector<std::uint32_t> partitions,
-                           std::vector<Entry>& kept) {
-  std::optional<Bytes> after;
-  while (!partitions.empty()) {
-    peer::GetEntries request{.partitions = partitions, .owner = state->keys->id(), .after = after};
-    auto answer =
-        co_await call(state->context.links, node, std::move(request), Payload{}, call_timeout);
-    if (!answer) co_return fail(std::move(answer.error()));
-    auto entries = decode_entries(answer->payload.view());
-    if (!entries) co_return fail(std::move(entries.error()));
-    keep_news(*state, std::move(*entries), kept);
-    const auto& next = answer->message;
-    if (!next.next_partition) co_return Status{};
-    const auto first = partitions.front();
-    const bool forward =
-        *next.next_partition > first || (*next.next_partition == first && next.next_after > after);
-    if (!forward) co_return fail(Errc::invalid, "its listing does not go forward");
-    std::erase_if(partitions, [&](std::uint32_t each) { return each < *next.next_partition; });
-    after = next.next_after;
+Task<Listed> list_there(StatePtr state, NodeId node, std::vector<Partition> partitions) {
+  EntryListing listing(state->context.links, node, std::move(partitions), state->keys->id());
+  std::vector<Entry> news;
+  while (!listing.is_done()) {
+    auto page = co_await listing.next();
+    if (!page) co_return fail(std::move(page.error()));
+    auto kept = co_await state->names->news_among(std::move(*page));
+    news.insert(news.end(), kept.begin(), kept.end());
   }
-  co_return Status{};
-}
-
-Task<Result<Changes>> changes_there(StatePtr state, NodeId node) {
-  auto answer =
-      co_await call(state->context.links, node, peer::GetDigests{}, Payload{}, call_timeout);
-  if (!answer) co_return fail(std::move(answer.error()));
-  auto digests = decode_digests(answer->payload.view());
-  if (!digests) co_return fail(std::move(digests.error()));
-  Changes changes{.digests = std::move(*digests), .entries = {}};
-  auto partitions = changed_partitions(*state, node, changes.digests);
-  auto listed = co_await entries_there(state, node, std::move(partitions), changes.entries);
-  if (!listed) co_return fail(std::move(listed.error()));
-  co_return changes;
+  co_return news;
 }
 
 // ----------------------------------------------------------------------- learning what is wanted
 
-/// Takes manifests from the front of `wires`, a batch at a time.
+/// Describes manifests `[from, to)` that `get` answers, off the network thread.
+template <class Get>
+Task<void> learn_batch(StatePtr state, Get get, std::size_t from, std::size_t to) {
+  std::vector<NameRecord> learnt;
+  auto work = [&] {
+    for (auto i = from; i < to; ++i) {
+      const std::optional<SignedManifest> manifest = get(i);
+      if (!manifest) continue;
+      auto described = describe(*manifest, *state->keys);
+      if (described) learnt.push_back(std::move(*described));
+    }
+  };
+  co_await state->context.runtime.run_blocking(work);
+  co_await state->names->learn_all(std::move(learnt));
+}
+
 Task<void> learn_news(StatePtr state) {
-  auto wires = std::exchange(state->news, {});
+  const auto wires = std::exchange(state->news, {});
+  const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
+    auto manifest = SignedManifest::verify(wires[i]);
+    if (!manifest || (*manifest)->object.owner != state->keys->id()) return {};
+    return std::move(*manifest);
+  };
   for (std::size_t from = 0; from < wires.size(); from += batch_max) {
-    std::vector<Described> learnt;
-    auto work = [&] {
-      for (auto i = from; i < std::min(from + batch_max, wires.size()); ++i) {
-        auto manifest = SignedManifest::verify(wires[i]);
-        if (!manifest) continue;
-        auto described = describe_for_listing(*manifest, *state->keys);
-        if (described) learnt.push_back(std::move(*described));
-      }
-    };
-    co_await state->context.runtime.run_blocking(work);
-    for (auto& described : learnt)
-      state->index.learn(std::move(described));
+    co_await learn_batch(state, get, from, std::min(from + batch_max, wires.size()));
   }
 }
 
-/// The fetching of one round.
-struct Fetching {
-  explicit Fetching(StatePtr of) : state(std::move(of)) {}
-
-  StatePtr state;
-  std::vector<Wanted> wanted;
-  std::size_t next = 0;
-  std::set<NodeId> failed;  ///< nodes that stopped answering
-};
-using FetchingPtr = std::shared_ptr<Fetching>;
-
 /// From the own store, which verified them before.
-Task<void> learn_here(FetchingPtr fetching, std::vector<ObjectId> objects) {
-  auto& state = *fetching->state;
+Task<void> learn_here(RoundPtr round, std::vector<ObjectId> objects) {
+  auto& context = round->state->context;
+  bool failed = false;
+  const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
+    auto latest = context.store.latest(objects[i]);
+    failed = failed || !latest;
+    if (!latest) return {};
+    return std::move(*latest);
+  };
   for (std::size_t from = 0; from < objects.size(); from += batch_max) {
-    std::vector<Described> learnt;
-    bool failed = false;
-    auto work = [&] {
-      for (auto i = from; i < std::min(from + batch_max, objects.size()); ++i) {
-        auto latest = state.context.store.latest(objects[i]);
-        failed = failed || !latest;
-        if (!latest || !*latest) continue;
-        auto described = describe_for_listing(**latest, *state.keys);
-        if (described) learnt.push_back(std::move(*described));
-      }
-    };
-    co_await state.context.runtime.run_blocking(work);
-    for (auto& described : learnt)
-      state.index.learn(std::move(described));
-    if (failed) fetching->failed.insert(state.context.mesh.self());
+    co_await learn_batch(round->state, get, from, std::min(from + batch_max, objects.size()));
   }
+  if (failed) round->failed.insert(context.mesh.self());
 }
 
 /// True if `node` told what it has; whether it was worth learning is another matter: a node may
 /// list what nobody signed.
-Task<bool> learn_there(FetchingPtr fetching, NodeId node, ObjectId object) {
-  auto& state = *fetching->state;
+Task<bool> learn_there(RoundPtr round, NodeId node, ObjectId object) {
+  auto& state = *round->state;
   peer::GetManifest request{
       .owner = object.owner, .hashed_key = object.hashed_key, .with_inline = false};
   auto answer =
       co_await call(state.context.links, node, std::move(request), Payload{}, call_timeout);
   if (!answer) {
-    fetching->failed.insert(node);
+    round->failed.insert(node);
     co_return false;
   }
   if (!answer->message.manifest) co_return false;
   const auto wire = std::move(*answer->message.manifest);
-  auto work = [&]() -> Result<Described> {
+  auto work = [&]() -> Result<NameRecord> {
     auto manifest = SignedManifest::verify(wire);
     if (!manifest) return fail(std::move(manifest.error()));
-    return describe_for_listing(*manifest, *state.keys);
+    if ((*manifest)->object != object) return fail(Errc::invalid, "another object's manifest");
+    return describe(*manifest, *state.keys);
   };
   auto described = co_await offload(state.context.runtime, work);
   if (!described) co_return false;
-  state.index.learn(std::move(*described));
+  std::vector<NameRecord> learnt;
+  learnt.push_back(std::move(*described));
+  co_await state.names->learn_all(std::move(learnt));
   co_return true;
 }
 
-/// One of several that share the list of what is wanted.
-Task<bool> fetch_some(FetchingPtr fetching) {
-  while (fetching->next < fetching->wanted.size()) {
-    const auto wanted = fetching->wanted[fetching->next++];
+/// What several fetch from, each the next.
+struct Queue {
+  std::vector<Wanted> wanted;
+  std::size_t next = 0;
+};
+
+Task<bool> fetch_some(RoundPtr round, std::shared_ptr<Queue> queue) {
+  while (queue->next < queue->wanted.size()) {
+    const auto wanted = queue->wanted[queue->next++];
     for (const auto& node : wanted.sources) {
-      const bool learnt = co_await learn_there(fetching, node, wanted.entry.object);
+      const bool learnt = co_await learn_there(round, node, wanted.entry.object);
       if (learnt) break;
     }
   }
@@ -198,19 +221,23 @@ Task<bool> fetch_some(FetchingPtr fetching) {
 }
 
 /// Asks each wanted version of a node that listed it, the own store first.
-Task<void> fetch_wanted(FetchingPtr fetching) {
-  auto& state = *fetching->state;
-  const auto self = state.context.mesh.self();
+Task<void> fetch_wanted(RoundPtr round, std::map<ObjectId, Wanted> wanted) {
+  auto& context = round->state->context;
+  const auto self = context.mesh.self();
   std::vector<ObjectId> here;
-  std::erase_if(fetching->wanted, [&](const Wanted& wanted) {
-    const bool found = std::ranges::find(wanted.sources, self) != wanted.sources.end();
-    if (found) here.push_back(wanted.entry.object);
-    return found;
-  });
-  co_await learn_here(fetching, std::move(here));
-  FanOut<bool> workers(state.context.runtime);
-  for (std::size_t i = 0; i < std::min(fetches_max, fetching->wanted.size()); ++i) {
-    workers.ask(self, fetch_some(fetching));
+  const auto queue = std::make_shared<Queue>();
+  for (auto& [object, each] : wanted) {
+    if (std::ranges::find(each.sources, self) != each.sources.end()) {
+      here.push_back(object);
+    } else {
+      queue->wanted.push_back(std::move(each));
+    }
+  }
+  wanted.clear();
+  co_await learn_here(round, std::move(here));
+  FanOut<bool> workers(context.runtime);
+  for (std::size_t i = 0; i < std::min(fetches_max, queue->wanted.size()); ++i) {
+    workers.ask(self, fetch_some(round, queue));
   }
   while (!workers.all_answered())
     co_await workers.changed();
@@ -224,6 +251,51 @@ void add_wanted(std::map<ObjectId, Wanted>& wanted, const NodeId& node, const En
     known = {.entry = entry, .sources = {node}};
   else if (entry == known.entry)
     known.sources.push_back(node);
+}
+
+/// What the nodes have in `partitions` that they had not before.
+Task<std::map<ObjectId, Wanted>> list_changes(RoundPtr round, std::vector<Partition> partitions) {
+  const auto& state = round->state;
+  FanOut<Listed> listings(state->context.runtime);
+  for (const auto& [node, digests] : round->digests) {
+    if (round->failed.contains(node)) continue;
+    std::vector<Partition> changed;
+    std::ranges::copy_if(partitions, std::back_inserter(changed),
+                         [&, &id = node](Partition each) { return has_changed(*round, id, each); });
+    if (changed.empty()) continue;
+    listings.ask(node, node == state->context.mesh.self()
+                           ? list_here(state, std::move(changed))
+                           : list_there(state, node, std::move(changed)));
+  }
+  while (!listings.all_answered())
+    co_await listings.changed();
+  std::map<ObjectId, Wanted> wanted;
+  while (auto next = listings.take()) {
+    if (!next->second) {
+      round->failed.insert(next->first);
+      continue;
+    }
+    for (const auto& entry : *next->second)
+      add_wanted(wanted, next->first, entry);
+  }
+  co_return wanted;
+}
+
+/// Learns all there is in some partitions.
+Task<void> sync_partitions(RoundPtr round, std::vector<Partition> partitions) {
+  auto& names = *round->state->names;
+  co_await names.settle();
+  auto wanted = co_await list_changes(round, partitions);
+  round->wanted += wanted.size();
+  co_await fetch_wanted(round, std::move(wanted));
+  for (const auto& [node, digests] : round->digests) {
+    if (round->failed.contains(node)) continue;
+    for (const auto partition : partitions) {
+      if (has_changed(*round, node, partition)) {
+        names.saw(round->life, node, partition, digests[partition]);
+      }
+    }
+  }
 }
 
 // -------------------------------------------------------------------------------- is it complete?
@@ -256,49 +328,30 @@ Status check_complete(const CatalogueState& state, const std::set<NodeId>& answe
   return {};
 }
 
-using Answers = std::map<NodeId, Changes>;
-
-Task<Answers> ask_members(StatePtr state) {
-  auto& context = state->context;
-  FanOut<Result<Changes>> round(context.runtime);
-  for (const auto& member : context.mesh.roster().members) {
-    if (member.node == context.mesh.self()) {
-      round.ask(member.node, changes_here(state));
-    } else if (context.links.state(member.node).up) {
-      round.ask(member.node, changes_there(state, member.node));
-    }
-  }
-  Answers answers;
-  while (true) {
-    while (auto next = round.take()) {
-      if (next->second) answers.emplace(next->first, std::move(*next->second));
-    }
-    if (round.all_answered()) co_return answers;
-    co_await round.changed();
-  }
-}
-
 }  // namespace
 
 Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
+  co_await state->names->open();
+  const auto round = std::make_shared<Round>(state);
   co_await learn_news(state);
-  auto answers = co_await ask_members(state);
-  std::map<ObjectId, Wanted> wanted;
-  for (const auto& [node, changes] : answers) {
-    for (const auto& entry : changes.entries)
-      add_wanted(wanted, node, entry);
+  co_await ask_members(round);
+  const auto changed = changed_partitions(*round);
+  for (std::size_t from = 0; from < changed.size(); from += partitions_max) {
+    const auto some = std::span(changed).subspan(from);
+    const auto group = some.first(std::min(some.size(), partitions_max));
+    co_await sync_partitions(round, {group.begin(), group.end()});
   }
-  const auto fetching = std::make_shared<Fetching>(state);
-  for (auto& [object, each] : wanted)
-    fetching->wanted.push_back(std::move(each));
-  co_await fetch_wanted(fetching);
+  if (!changed.empty()) {
+    spdlog::debug("catalogue: {} partitions differ, in them {} versions not known yet",
+                  changed.size(), round->wanted);
+  }
   std::set<NodeId> answered;
-  for (auto& [node, changes] : answers) {
-    if (fetching->failed.contains(node)) continue;
-    answered.insert(node);
-    state->digests.insert_or_assign(node, std::move(changes.digests));
+  for (const auto& [node, digests] : round->digests) {
+    if (!round->failed.contains(node)) answered.insert(node);
   }
-  co_return check_complete(*state, answered);
+  auto complete = check_complete(*state, answered);
+  if (complete) state->names->saw_all(round->life);
+  co_return complete;
 }
 
 }  // namespace zerodb

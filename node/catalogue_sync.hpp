@@ -3,22 +3,21 @@
 // last round; versions not known yet are fetched, checked and learnt. One thread: the node's
 // executor.
 
-#include <set>
-
-#include "node/name_index.hpp"
+#include "node/catalogue.hpp"
 
 namespace zerodb {
 
 /// What rounds leave behind for the next.
 struct CatalogueState {
-  CatalogueState(NodeContext of, std::shared_ptr<const OwnerKeys> owner)
-      : context(of), keys(std::move(owner)) {}
+  CatalogueState(NodeContext of, std::shared_ptr<const OwnerKeys> owner, OpenNames open)
+      : context(of),
+        keys(std::move(owner)),
+        names(std::make_shared<KnownNames>(of.runtime, std::move(open))) {}
 
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;
-  NameIndex index;
+  std::shared_ptr<KnownNames> names;
   std::vector<Bytes> news;  ///< broadcast manifests, not yet verified
-  std::map<NodeId, std::vector<PartitionDigest>> digests;  ///< of nodes, when all was learnt
 };
 
 /// `no_quorum` if too few nodes answered to have seen every acknowledged write.

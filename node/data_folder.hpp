@@ -10,6 +10,7 @@
 //   settled.roster   the one under which this node last held all that is placed on it
 //   records, invites what membership keeps
 //   store/           sealed data
+//   catalogue/       on a gateway: a folder for each owner, the names of its objects, encrypted
 //   client.sock      while it runs
 //   LOCK             held by the process that has the folder open
 //
@@ -37,6 +38,9 @@ class DataFolder {
   std::filesystem::path mesh_key() const { return path_ / "mesh.key"; }
   std::filesystem::path owner_key() const { return path_ / "owner.key"; }
   std::filesystem::path store() const { return path_ / "store"; }
+  std::filesystem::path catalogue(const OwnerId& owner) const {
+    return path_ / "catalogue" / owner.hex();
+  }
   std::filesystem::path client_socket() const { return path_ / "client.sock"; }
 
   Status save_roster(const SignedRoster& roster) const;

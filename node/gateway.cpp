@@ -42,17 +42,14 @@ Task<Result<std::unique_ptr<PutStream>>> begin_put(CorePtr core, PutSpec spec) {
 }
 
 Task<Result<ListPage>> list_page(CorePtr core, ListQuery query) {
-  if (query.after.empty()) {
-    auto caught_up = co_await core->catalogue.refresh();
-    if (!caught_up) co_return fail("list", std::move(caught_up.error()));
-  }
-  co_return core->catalogue.page(query);
+  co_return co_await core->catalogue.page(std::move(query));
 }
 
 }  // namespace
 
-Gateway::Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options)
-    : core_(std::make_shared<GatewayCore>(context, std::move(keys), options)) {}
+Gateway::Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options, OpenNames open_names)
+    : core_(std::make_shared<GatewayCore>(context, std::move(keys), options,
+                                          std::move(open_names))) {}
 
 Gateway::~Gateway() = default;
 
@@ -93,6 +90,10 @@ void Gateway::on_peer_time(std::uint64_t their_ms) {
   const auto now_ms = runtime.now_ms();
   const auto apart_ms = now_ms > their_ms ? now_ms - their_ms : their_ms - now_ms;
   if (apart_ms < clock_agrees_within_ms) core_->clock_confirmed_ms = runtime.steady_ms();
+}
+
+void Gateway::tend() {
+  core_->catalogue.tend();
 }
 
 const GatewayCounters& Gateway::counters() const {

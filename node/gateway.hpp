@@ -85,7 +85,8 @@ struct GatewayCore;
 
 class Gateway {
  public:
-  Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options);
+  /// `open_names` opens where this owner's names are kept; without it they are kept in memory.
+  Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options, OpenNames open_names = {});
   ~Gateway();
 
   const OwnerKeys& keys() const;
@@ -108,6 +109,9 @@ class Gateway {
   /// Another member's clock, as its answer to a ping says. While one agrees, a put need not wait
   /// for another node before it commits here, too.
   void on_peer_time(std::uint64_t their_ms);
+
+  /// What is to be done now and then.
+  void tend();
 
   const GatewayCounters& counters() const;
 

@@ -15,12 +15,12 @@ namespace zerodb {
 struct Asking;  // a broadcast `get` of ours, see locate.cpp
 
 struct GatewayCore {
-  GatewayCore(NodeContext of, OwnerKeys owner, const GatewayOptions& with)
+  GatewayCore(NodeContext of, OwnerKeys owner, const GatewayOptions& with, OpenNames open_names)
       : context(of),
         keys(std::make_shared<const OwnerKeys>(std::move(owner))),
         options(with),
         commits(of.runtime, of.store),
-        catalogue(of, keys) {}
+        catalogue(of, keys, std::move(open_names)) {}
 
   ObjectId object_of(std::string_view name) const {
     return {.owner = keys->id(), .hashed_key = keys->hash_name(name)};

@@ -85,7 +85,13 @@ Node::Node(NodeContext context, Membership& membership, std::optional<OwnerKeys>
 Node::~Node() = default;
 
 void Node::set_owner(OwnerKeys keys) {
-  gateway_ = std::make_shared<Gateway>(context_, std::move(keys), options_.gateway);
+  OpenNames open_names;
+  if (files_.open_names) {
+    const auto key = std::make_shared<const Secret<32>>(keys.catalogue_key().clone());
+    open_names = [open = files_.open_names, owner = keys.id(), key] { return open(owner, *key); };
+  }
+  gateway_ =
+      std::make_shared<Gateway>(context_, std::move(keys), options_.gateway, std::move(open_names));
 }
 
 void Node::start() {
@@ -122,6 +128,7 @@ Task<void> Node::housekeeping() {
     co_await context_.runtime.sleep(housekeeping_interval);
     replica_.drop_idle_transfers();
     clients_.drop_idle();
+    if (gateway_) gateway_->tend();
     const auto keep = static_cast<std::uint64_t>(options_.superseded_keep.count());
     const auto before = context_.runtime.now_ms() - std::min(keep, context_.runtime.now_ms());
     // What cannot be dropped now is found again by the next sweep.

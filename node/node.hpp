@@ -30,6 +30,9 @@ struct NodeFiles {
   std::function<Status(const SignedRoster&)> save_settled_roster;
   /// Keeps an imported owner's seed in place of the one there may be.
   std::function<Status(const Seed&)> save_owner;
+  /// Opens where an owner's names are kept; in memory if there is no such function.
+  std::function<Result<std::unique_ptr<NameStore>>(const OwnerId&, const Secret<32>& key)>
+      open_names;
 };
 
 class Node final : public LinkHandler, public ClientHandler {

@@ -158,6 +158,10 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
                      .save_owner =
                          [&folder, passphrase = std::move(passphrase)](const Seed& seed) {
                            return replace_owner(folder.owner_key(), seed, passphrase);
+                         },
+                     .open_names =
+                         [&folder](const OwnerId& owner, const Secret<32>& key) {
+                           return open_name_store(folder.catalogue(owner), key);
                          }};
   spec.store_folder = folder.store();
   spec.client_socket = folder.client_socket();

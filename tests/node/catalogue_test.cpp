@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "store/hash.hpp"
 #include "tests/node/gateway_mesh.hpp"
 
 using namespace zerodb;
@@ -19,6 +20,70 @@ std::vector<std::string> names(const Result<ListPage>& page) {
 }
 
 using Names = std::vector<std::string>;
+
+/// A disk for names that outlives gateways, and may fail.
+struct NameDisk {
+  std::shared_ptr<NameStore> store = make_memory_name_store();
+  int failures = 0;  ///< this many of the next calls fail
+  int opened = 0;
+  int cleared = 0;
+  bool clear_fails = false;
+
+  OpenNames open();
+};
+
+class NamesOnDisk final : public NameStore {
+ public:
+  explicit NamesOnDisk(NameDisk& disk) : disk_(disk) {}
+
+  Result<std::vector<std::optional<KnownVersion>>> known(
+      std::span<const HashedKey> objects) override {
+    if (fails()) return fail(Errc::corrupt, "test");
+    return disk_.store->known(objects);
+  }
+  Result<ListPage> page(const ListQuery& query) override {
+    if (fails()) return fail(Errc::corrupt, "test");
+    return disk_.store->page(query);
+  }
+  Status write(std::span<const NameRecord> records, const NameNotes& notes) override {
+    if (fails()) return fail(Errc::io, "test");
+    return disk_.store->write(records, notes);
+  }
+  Result<NameNotes> notes() override { return disk_.store->notes(); }
+  Status clear() override {
+    disk_.cleared += 1;
+    if (disk_.clear_fails) return fail(Errc::io, "test");
+    return disk_.store->clear();
+  }
+
+ private:
+  bool fails() { return disk_.failures > 0 && disk_.failures-- > 0; }
+
+  NameDisk& disk_;
+};
+
+OpenNames NameDisk::open() {
+  return [this]() -> Result<std::unique_ptr<NameStore>> {
+    opened += 1;
+    return std::make_unique<NamesOnDisk>(*this);
+  };
+}
+
+/// Another gateway of the mesh's owner, as after a restart of node 1.
+Gateway gateway_on(GatewayMesh& mesh, NameDisk& disk) {
+  return {mesh.mesh[0].context(), OwnerKeys(mesh.keys.seed()), {}, disk.open()};
+}
+
+Result<ListPage> list(GatewayMesh& mesh, Gateway& gateway) {
+  return mesh.mesh.run(gateway.list({}));
+}
+
+NameRecord record_of(GatewayMesh& mesh, const std::string& name) {
+  return {.hashed_key = mesh.keys.hash_name(name),
+          .hash = random_id<ManifestHash>(),
+          .deleted = false,
+          .entry = {.name = name, .size = 1, .version = Version::at(5), .mtime_ms = {}}};
+}
 
 }  // namespace
 
@@ -128,4 +193,108 @@ TEST_CASE("catalogue: what a node lists without proof does not stop a listing", 
     }
   };
   CHECK(names(mesh.list(0)) == Names{"real"});
+}
+
+TEST_CASE("catalogue: after a restart only what changed meanwhile is asked for", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  auto& network = mesh.mesh.network();
+  for (int i = 0; i < 40; ++i)
+    REQUIRE(mesh.put(0, "object " + std::to_string(i), pattern(5)).has_value());
+  {
+    auto gateway = gateway_on(mesh, disk);
+    CHECK(names(list(mesh, gateway)).size() == 40);
+    mesh.mesh.world().run_for(std::chrono::seconds(10));
+  }
+  const auto before = network.sent("get_entries");
+  auto gateway = gateway_on(mesh, disk);
+  CHECK(names(list(mesh, gateway)).size() == 40);
+  CHECK(network.sent("get_entries") == before);
+  REQUIRE(mesh.put(1, "another", pattern(5)).has_value());
+  REQUIRE(mesh.remove(2, "object 7").has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(names(list(mesh, gateway)).size() == 40);
+  CHECK(network.sent("get_entries") - before <= 4);
+  CHECK(disk.cleared == 0);
+}
+
+TEST_CASE("catalogue: names that a crash loses are found again", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  const auto put = [&](Gateway& gateway, const std::string& name) {
+    REQUIRE(mesh.mesh.run(gateway.put_small({.name = name}, Payload::copy_of(pattern(5)))));
+  };
+  {
+    auto gateway = gateway_on(mesh, disk);
+    put(gateway, "a");
+    CHECK(names(list(mesh, gateway)) == Names{"a"});
+    mesh.mesh.world().run_for(std::chrono::seconds(10));
+    put(gateway, "b");
+    disk.failures = 1'000;  // what is learnt from here on does not get there
+    put(gateway, "c");
+  }
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  disk.failures = 0;
+  auto gateway = gateway_on(mesh, disk);
+  CHECK(names(list(mesh, gateway)) == Names{"a", "b", "c"});
+}
+
+TEST_CASE("catalogue: a disk that fails while listing is begun again, unnoticed", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  auto gateway = gateway_on(mesh, disk);
+  for (const std::string name : {"a", "b", "c"})
+    REQUIRE(mesh.put(1, name, pattern(5)).has_value());
+  CHECK(names(list(mesh, gateway)) == Names{"a", "b", "c"});
+  disk.failures = 1;  // the page
+  CHECK(names(list(mesh, gateway)) == Names{"a", "b", "c"});
+  CHECK(disk.cleared == 1);
+  REQUIRE(mesh.put(1, "d", pattern(5)).has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  disk.failures = 2;  // looking up, then again
+  CHECK(names(list(mesh, gateway)) == Names{"a", "b", "c", "d"});
+  CHECK(disk.cleared >= 2);
+}
+
+TEST_CASE("catalogue: a disk that always fails is done without", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  disk.failures = 1'000'000;
+  disk.clear_fails = true;
+  auto gateway = gateway_on(mesh, disk);
+  for (const std::string name : {"a", "b"})
+    REQUIRE(mesh.put(1, name, pattern(5)).has_value());
+  CHECK(names(list(mesh, gateway)) == Names{"a", "b"});
+  CHECK(names(list(mesh, gateway)) == Names{"a", "b"});
+  CHECK(disk.cleared == 1);
+}
+
+TEST_CASE("catalogue: what missed the mesh for most of a day is begun again", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "real", pattern(5)).has_value());
+  const auto swept = record_of(mesh, "deleted, and its tombstone swept");
+  {
+    auto gateway = gateway_on(mesh, disk);
+    CHECK(names(list(mesh, gateway)) == Names{"real"});
+    REQUIRE(disk.store->write({&swept, 1}, {}).has_value());
+    mesh.mesh.world().run_for(std::chrono::seconds(10));
+  }
+  {
+    auto gateway = gateway_on(mesh, disk);
+    CHECK(names(list(mesh, gateway)).size() == 2);
+    for (int hour = 0; hour < 30; ++hour) {
+      mesh.mesh.world().run_for(std::chrono::hours(1));
+      gateway.tend();
+    }
+    mesh.mesh.world().run_for(std::chrono::seconds(10));
+  }
+  {
+    auto gateway = gateway_on(mesh, disk);  // a gateway that was tended has seen every deletion
+    CHECK(names(list(mesh, gateway)).size() == 2);
+  }
+  CHECK(disk.cleared == 0);
+  mesh.mesh.world().run_for(std::chrono::hours(21));
+  auto gateway = gateway_on(mesh, disk);
+  CHECK(names(list(mesh, gateway)) == Names{"real"});
 }

@@ -1,0 +1,270 @@
+#include "node/known_names.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+
+#include "node/entry_codec.hpp"
+
+namespace zerodb {
+namespace {
+
+constexpr std::size_t batch_records = 4'096;  // then they are written at once
+constexpr std::size_t learnt_records_max = 65'536;
+constexpr Milliseconds write_after{5'000};
+
+/// A tombstone may be swept a day after its deletion, and a name whose tombstone was missed would
+/// be listed for ever: what did not see the whole mesh for nearly as long is begun again.
+constexpr std::uint64_t unseen_max_ms = 20ULL * 3'600'000;
+
+constexpr std::uint64_t note_seen_every_ms = 60'000;
+
+constexpr std::string_view digests_note = "digests ";
+constexpr std::string_view seen_all_note = "seen all";
+
+std::string note_of(const NodeId& node) {
+  return std::string(digests_note) + node.hex();
+}
+
+/// When the whole mesh was last seen; 0 if that is not known.
+std::uint64_t seen_all_in(const NameNotes& notes) {
+  const auto note = notes.find(std::string(seen_all_note));
+  if (note == notes.end() || !note->second || note->second->size() != 8) return 0;
+  return get_u64(*note->second);
+}
+
+}  // namespace
+
+KnownNames::KnownNames(Runtime& runtime, OpenNames open)
+    : runtime_(runtime), open_(std::move(open)), changed_(runtime) {
+  if (!open_) open_ = [] { return make_memory_name_store(); };
+}
+
+// ------------------------------------------------------------------------------- opening, losing
+
+struct KnownNames::Opened {
+  std::shared_ptr<NameStore> store;
+  NameNotes notes;
+  std::string problem;  ///< for the log
+};
+
+KnownNames::Opened KnownNames::in_memory(const Error& why) {
+  return {make_memory_name_store(), {}, why.what + "; names are kept in memory until a restart"};
+}
+
+/// Off the network thread.
+KnownNames::Opened KnownNames::open_now(const OpenNames& open, std::uint64_t now_ms) {
+  auto opened = open();
+  if (!opened) return in_memory(opened.error());
+  std::shared_ptr<NameStore> store = std::move(*opened);
+  auto notes = store->notes();
+  // The first batch ever written has a note.
+  const bool is_new = notes && notes->empty();
+  const bool is_fresh = notes && now_ms <= seen_all_in(*notes) + unseen_max_ms;
+  if (is_new || is_fresh) return {std::move(store), std::move(*notes), {}};
+  if (auto cleared = store->clear(); !cleared) return in_memory(cleared.error());
+  return {std::move(store), {}, {}};
+}
+
+Task<void> KnownNames::open() {
+  return open(shared_from_this());
+}
+
+Task<void> KnownNames::open(Self self) {
+  while (self->opening_)
+    co_await self->changed_.wait();
+  if (self->store_) co_return;
+  self->opening_ = true;
+  const auto now_ms = self->runtime_.now_ms();
+  auto work = [self, now_ms] { return open_now(self->open_, now_ms); };
+  auto opened = co_await offload(self->runtime_, work);
+  if (!opened.problem.empty()) spdlog::warn("{}", opened.problem);
+  self->store_ = std::move(opened.store);
+  self->begin_life();
+  self->take_notes(opened.notes);
+  self->opening_ = false;
+  self->changed_.notify();
+}
+
+void KnownNames::begin_life() {
+  life_ += 1;
+  digests_.clear();
+  digests_changed_.clear();
+  seen_all_ms_ = runtime_.now_ms();
+  seen_all_changed_ = true;
+}
+
+void KnownNames::take_notes(const NameNotes& notes) {
+  if (notes.empty()) return;
+  seen_all_ms_ = seen_all_in(notes);
+  for (const auto& [key, value] : notes) {
+    if (!value || !key.starts_with(digests_note)) continue;
+    auto id = NodeId::from_hex(key.substr(digests_note.size()));
+    auto digests = decode_digests(*value);
+    if (id && digests) digests_.emplace(*id, std::move(*digests));
+  }
+}
+
+/// Once for each life, whoever notices.
+Task<void> KnownNames::lose(std::uint64_t life, Error why) {
+  if (life != life_) co_return;
+  spdlog::warn("{}; it is made anew from the mesh", why.what);
+  const auto self = shared_from_this();
+  begin_life();
+  opening_ = true;
+  const auto store = store_;
+  auto work = [store] { return store->clear(); };
+  const auto cleared = co_await offload(runtime_, work);
+  if (!cleared) {
+    spdlog::warn("{}; names are kept in memory until a restart", cleared.error().what);
+    store_ = make_memory_name_store();
+  }
+  opening_ = false;
+  changed_.notify();
+}
+
+// ----------------------------------------------------------------------------- learning, writing
+
+void KnownNames::learn(NameRecord record) {
+  if (learnt_.size() >= learnt_records_max) return;
+  learnt_.push_back(std::move(record));
+  if (learnt_.size() == batch_records) {
+    spawn(runtime_, write_all(shared_from_this(), false));
+  } else {
+    wake_writer();
+  }
+}
+
+Task<void> KnownNames::learn_all(std::vector<NameRecord> records) {
+  const auto self = shared_from_this();
+  for (auto& record : records)
+    learnt_.push_back(std::move(record));
+  if (learnt_.size() >= batch_records) co_await settle();
+  wake_writer();
+}
+
+Task<void> KnownNames::settle() {
+  return write_all(shared_from_this(), false);
+}
+
+void KnownNames::wake_writer() {
+  if (!std::exchange(writer_waits_, true)) spawn(runtime_, write_later(shared_from_this()));
+}
+
+Task<void> KnownNames::write_later(Self self) {
+  co_await self->runtime_.sleep(write_after);
+  self->writer_waits_ = false;
+  co_await write_all(self, true);
+}
+
+/// What was learnt before the call is with the store when it ends, or lost with it.
+Task<void> KnownNames::write_all(Self self, bool with_digests) {
+  co_await open(self);
+  while (self->writing_)
+    co_await self->changed_.wait();
+  auto batch = std::make_shared<Batch>();
+  batch->records = std::exchange(self->learnt_, {});
+  batch->notes = self->changed_notes(with_digests);
+  if (batch->records.empty() && batch->notes.empty()) co_return;
+  self->writing_ = true;
+  const auto life = self->life_;
+  const auto store = self->store_;
+  auto work = [batch, store] { return store->write(batch->records, batch->notes); };
+  auto written = co_await offload(self->runtime_, work);
+  if (!written) co_await self->lose(life, std::move(written.error()));
+  self->writing_ = false;
+  self->changed_.notify();
+}
+
+/// Digests are large, so that not every batch carries them.
+NameNotes KnownNames::changed_notes(bool with_digests) {
+  NameNotes notes;
+  if (std::exchange(seen_all_changed_, false)) {
+    Bytes value(8);
+    put_u64(value, seen_all_ms_);
+    notes[std::string(seen_all_note)] = std::move(value);
+  }
+  if (!with_digests) return notes;
+  for (const auto& [node, stands] : std::exchange(digests_changed_, {})) {
+    auto& note = notes[note_of(node)];
+    if (stands) note = encode_digests(digests_.at(node));
+  }
+  return notes;
+}
+
+// -------------------------------------------------------------------------------------- looking up
+
+Task<std::vector<Entry>> KnownNames::news_among(std::vector<Entry> entries) {
+  const auto self = shared_from_this();
+  co_await open(self);
+  const auto life = life_;
+  const auto store = store_;
+  auto work = [&]() -> Result<std::vector<Entry>> {
+    std::vector<HashedKey> objects;
+    objects.reserve(entries.size());
+    for (const auto& entry : entries)
+      objects.push_back(entry.object.hashed_key);
+    const auto known = store->known(objects);
+    if (!known) return fail(known.error());
+    std::vector<Entry> news;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const KnownVersion version{.version = entries[i].version, .hash = entries[i].hash};
+      if (!(*known)[i] || version > *(*known)[i]) news.push_back(entries[i]);
+    }
+    return news;
+  };
+  auto news = co_await offload(runtime_, work);
+  if (news) co_return std::move(*news);
+  co_await lose(life, std::move(news.error()));
+  co_return entries;
+}
+
+Task<std::optional<ListPage>> KnownNames::page(ListQuery query) {
+  const auto self = shared_from_this();
+  co_await settle();
+  const auto life = life_;
+  const auto store = store_;
+  auto work = [&] { return store->page(query); };
+  auto page = co_await offload(runtime_, work);
+  if (page) co_return std::move(*page);
+  co_await lose(life, std::move(page.error()));
+  co_return std::nullopt;
+}
+
+// ----------------------------------------------------------------------------------------- digests
+
+const PartitionDigest& KnownNames::digest_of(const NodeId& node, Partition partition) const {
+  static const PartitionDigest nothing{};
+  const auto found = digests_.find(node);
+  return found == digests_.end() ? nothing : found->second[partition];
+}
+
+void KnownNames::saw(std::uint64_t life, const NodeId& node, Partition partition,
+                     const PartitionDigest& digest) {
+  if (life != life_) return;
+  auto& digests = digests_[node];
+  digests.resize(partition_count);
+  digests[partition] = digest;
+  digests_changed_[node] = true;
+  wake_writer();
+}
+
+void KnownNames::saw_all(std::uint64_t life) {
+  const auto now_ms = runtime_.now_ms();
+  if (life != life_ || now_ms < seen_all_ms_ + note_seen_every_ms) return;
+  seen_all_ms_ = now_ms;
+  seen_all_changed_ = true;
+  wake_writer();
+}
+
+void KnownNames::forget_nodes_but(const std::vector<NodeId>& members) {
+  const std::set<NodeId> staying(members.begin(), members.end());
+  std::erase_if(digests_, [&](const auto& each) {
+    if (staying.contains(each.first)) return false;
+    digests_changed_[each.first] = false;
+    return true;
+  });
+}
+
+}  // namespace zerodb

@@ -1,0 +1,89 @@
+#pragma once
+// What a catalogue knows: the names learnt so far, on disk, and what each node had when all of it
+// was learnt. What is learnt is gathered in memory and written in batches, a node's digests never
+// before the names they stand for. A store that fails is emptied and begun again, or replaced by
+// one in memory: nothing in it is lost that the mesh does not know. One thread: the node's
+// executor.
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "node/event.hpp"
+#include "store/name_store.hpp"
+#include "store/store.hpp"
+
+namespace zerodb {
+
+/// Opens the store of an owner's names. Called once, off the network thread.
+using OpenNames = std::function<Result<std::unique_ptr<NameStore>>()>;
+using Digests = std::vector<PartitionDigest>;
+
+class KnownNames : public std::enable_shared_from_this<KnownNames> {
+ public:
+  KnownNames(Runtime& runtime, OpenNames open);
+
+  /// Opened by whatever comes first; may be called ahead of it.
+  Task<void> open();
+
+  /// At no cost of its own. Above a bound nothing is learnt: the digests tell of it again.
+  void learn(NameRecord record);
+  /// As learn(), but waits for the disk to take it.
+  Task<void> learn_all(std::vector<NameRecord> records);
+  /// Until all that was learnt is with the store.
+  Task<void> settle();
+
+  /// Those later than what is known, of what was settled before.
+  Task<std::vector<Entry>> news_among(std::vector<Entry> entries);
+
+  /// Everything settled before is in it. Nothing if the store was lost meanwhile: catch up again.
+  Task<std::optional<ListPage>> page(ListQuery query);
+
+  /// Grows whenever the store was lost and begun again, and with it all that was learnt.
+  std::uint64_t life() const { return life_; }
+
+  /// What `node` had when all of it was last learnt; zeros where nothing was.
+  const PartitionDigest& digest_of(const NodeId& node, Partition partition) const;
+  /// All that `node` has in `partition`, by its `digest`, has been given to learn_all(), in `life`.
+  void saw(std::uint64_t life, const NodeId& node, Partition partition,
+           const PartitionDigest& digest);
+  /// The whole mesh was seen, now.
+  void saw_all(std::uint64_t life);
+  void forget_nodes_but(const std::vector<NodeId>& members);
+
+ private:
+  using Self = std::shared_ptr<KnownNames>;
+  struct Batch {
+    std::vector<NameRecord> records;
+    NameNotes notes;
+  };
+
+  static Task<void> open(Self self);
+  static Task<void> write_all(Self self, bool with_digests);
+  static Task<void> write_later(Self self);
+  struct Opened;
+
+  static Opened in_memory(const Error& why);
+  static Opened open_now(const OpenNames& open, std::uint64_t now_ms);
+  Task<void> lose(std::uint64_t life, Error why);
+  void begin_life();
+  void take_notes(const NameNotes& notes);
+  NameNotes changed_notes(bool with_digests);
+  void wake_writer();
+
+  Runtime& runtime_;
+  OpenNames open_;
+  Event changed_;                     ///< opened, or written
+  std::shared_ptr<NameStore> store_;  ///< shared with work under way off this thread
+  bool opening_ = false;              ///< or being emptied: nobody looks into it meanwhile
+  bool writing_ = false;
+  bool writer_waits_ = false;  ///< a write is coming by itself
+  std::uint64_t life_ = 0;
+  std::vector<NameRecord> learnt_;  ///< not yet with the store
+  std::map<NodeId, Digests> digests_;
+  std::map<NodeId, bool> digests_changed_;  ///< since they were written; false: forgotten
+  std::uint64_t seen_all_ms_ = 0;
+  bool seen_all_changed_ = false;
+};
+
+}  // namespace zerodb

@@ -1,0 +1,105 @@
+#pragma once
+// The names of one owner's objects, as one of its gateways keeps them: in byte order, with what a
+// listing shows, and the latest version known of every object, deletions included. Everything in
+// it can be found again in the mesh, so that it may be lost at any time, and never waits for a
+// disk to sync. All calls block; all are thread-safe; callers run them off the network thread.
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "store/keys.hpp"
+#include "store/manifest.hpp"
+
+namespace zerodb {
+
+struct ListQuery {
+  std::string prefix;
+  std::string after;  ///< strictly after this name, in byte order
+  std::size_t limit = 1000;
+};
+
+struct ListEntry {
+  std::string name;
+  std::uint64_t size = 0;
+  Version version;
+  std::optional<std::int64_t> mtime_ms;
+  bool operator==(const ListEntry&) const = default;
+};
+
+struct ListPage {
+  std::vector<ListEntry> entries;
+  bool more = false;
+};
+
+/// Which version of an object is the latest known.
+struct KnownVersion {
+  Version version;
+  ManifestHash hash;
+  auto operator<=>(const KnownVersion&) const = default;
+};
+
+/// What the owner can read from a manifest for a listing.
+struct NameRecord {
+  HashedKey hashed_key;
+  ManifestHash hash;
+  bool deleted = false;
+  ListEntry entry;
+
+  KnownVersion known() const { return {.version = entry.version, .hash = hash}; }
+};
+
+/// Small values beside the names, by key; nothing drops one.
+using NameNotes = std::map<std::string, std::optional<Bytes>>;
+
+class NameStore {
+ public:
+  virtual ~NameStore() = default;
+
+  /// The latest version known of each object, in the order asked; nothing of one never learnt.
+  virtual Result<std::vector<std::optional<KnownVersion>>> known(
+      std::span<const HashedKey> objects) = 0;
+
+  /// The names that begin with `prefix` and come after `after`, in byte order. Clipped, so that a
+  /// page fits a message; `more` says whether others follow.
+  virtual Result<ListPage> page(const ListQuery& query) = 0;
+
+  /// Learns each record that is later than what is known of its object, and sets the notes. All or
+  /// nothing after a crash, and nothing without what was written before it.
+  virtual Status write(std::span<const NameRecord> records, const NameNotes& notes) = 0;
+
+  virtual Result<NameNotes> notes() = 0;
+
+  /// Forgets everything, damage included: the store is usable and empty afterwards.
+  virtual Status clear() = 0;
+};
+
+/// Opens or creates an encrypted store in `folder`, which is all its own: one of another key or
+/// format, or a damaged one, is emptied. `busy` when it is open elsewhere, `io` or `full`.
+Result<std::unique_ptr<NameStore>> open_name_store(const std::filesystem::path& folder,
+                                                   const Secret<32>& key);
+
+/// One that is forgotten with the process.
+std::unique_ptr<NameStore> make_memory_name_store();
+
+/// What bounds a page, whoever makes it.
+class PageBuilder {
+ public:
+  explicit PageBuilder(std::size_t limit);
+  /// False if the page is full: `more` is set, and the entry was not taken.
+  bool add(ListEntry entry);
+  ListPage finish() { return std::move(page_); }
+
+ private:
+  std::size_t limit_;
+  std::size_t bytes_ = 0;
+  ListPage page_;
+};
+
+/// Where a page of `query` begins: the first name that is not before it.
+std::string first_name_of(const ListQuery& query);
+
+}  // namespace zerodb
