@@ -193,6 +193,22 @@ struct Status {
                   field("here", self.here); field("up", self.up);
                   field("heard_ms_ago", self.heard_ms_ago);)
   };
+  /// What a change of the roster leaves to be moved to and from the node that answers.
+  struct Move {
+    std::vector<std::string> waits_for;  ///< names of members that hold the end of it up
+    std::uint64_t take_over_partitions = 0;
+    std::uint64_t take_over_bytes = 0;
+    std::uint64_t hand_over_partitions = 0;
+    std::uint64_t hand_over_bytes = 0;
+    std::uint64_t bytes_per_s = 0;       ///< fetched, lately
+    std::optional<std::uint64_t> eta_s;  ///< absent: nothing to take over, or no telling
+    ZERODB_FIELDS(field("waits_for", self.waits_for);
+                  field("take_over_partitions", self.take_over_partitions);
+                  field("take_over_bytes", self.take_over_bytes);
+                  field("hand_over_partitions", self.hand_over_partitions);
+                  field("hand_over_bytes", self.hand_over_bytes);
+                  field("bytes_per_s", self.bytes_per_s); field("eta_s", self.eta_s);)
+  };
   struct Reply {
     static constexpr std::string_view name = "status.ok";
     std::string program_version;
@@ -210,6 +226,9 @@ struct Status {
     std::uint64_t uploads = 0;
     std::uint64_t uptime_s = 0;
     bool disk_suspect = false;
+    std::uint64_t superseded = 0;        ///< older versions that wait for being swept
+    std::uint64_t superseded_bytes = 0;
+    Move move;
     std::vector<Member> members;
     ZERODB_FIELDS(field("program_version", self.program_version); field("mesh", self.mesh);
                   field("owner", self.owner); field("roster_version", self.roster_version);
@@ -218,7 +237,9 @@ struct Status {
                   field("tombstones", self.tombstones); field("blob_bytes", self.blob_bytes);
                   field("free_bytes", self.free_bytes); field("total_bytes", self.total_bytes);
                   field("uploads", self.uploads); field("uptime_s", self.uptime_s);
-                  field("disk_suspect", self.disk_suspect); field("members", self.members);)
+                  field("disk_suspect", self.disk_suspect); field("superseded", self.superseded);
+                  field("superseded_bytes", self.superseded_bytes); field("move", self.move);
+                  field("members", self.members);)
   };
   ZERODB_FIELDS()
 };

@@ -27,30 +27,44 @@ struct Hello {
   std::uint64_t roster_version = 0;
   Bytes roster_hash;     ///< of that roster, as two administrators may make a version each
   Bytes records_digest;  ///< over all node records the sender knows
+  std::uint64_t working_version = 0;  ///< the oldest roster a request of its own still goes by
+  std::uint64_t settled_version = 0;  ///< under it the sender last held all that is placed on it
+  std::uint64_t clean_version = 0;    ///< under it the sender last held nothing else
   struct Reply {
     static constexpr std::string_view name = "hello.ok";
     Bytes record;
     std::uint64_t roster_version = 0;
     Bytes roster_hash;
     Bytes records_digest;
+    std::uint64_t working_version = 0;
+    std::uint64_t settled_version = 0;
+    std::uint64_t clean_version = 0;
     std::uint64_t time_ms = 0;  ///< the replier's clock, UTC
     ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
                   field("roster_hash", self.roster_hash);
-                  field("records_digest", self.records_digest); field("time_ms", self.time_ms);)
+                  field("records_digest", self.records_digest);
+                  field("working_version", self.working_version);
+                  field("settled_version", self.settled_version);
+                  field("clean_version", self.clean_version); field("time_ms", self.time_ms);)
   };
   ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
                 field("roster_hash", self.roster_hash);
-                field("records_digest", self.records_digest);)
+                field("records_digest", self.records_digest);
+                field("working_version", self.working_version);
+                field("settled_version", self.settled_version);
+                field("clean_version", self.clean_version);)
 };
 
-/// The signed roster and every node record the replier knows.
+/// The signed roster, those in force beside it, and every node record the replier knows.
 struct GetRoster {
   static constexpr std::string_view name = "get_roster";
   struct Reply {
     static constexpr std::string_view name = "roster";
     Bytes roster;
     std::vector<Bytes> records;
-    ZERODB_FIELDS(field("roster", self.roster); field("records", self.records);)
+    std::vector<Bytes> older;  ///< rosters in force beside it, oldest first
+    ZERODB_FIELDS(field("roster", self.roster); field("records", self.records);
+                  field("older", self.older);)
   };
   ZERODB_FIELDS()
 };
@@ -144,7 +158,7 @@ struct GetManifest {
   struct Reply {
     static constexpr std::string_view name = "manifest";
     std::optional<Bytes> manifest;  ///< absent: never stored here
-    bool settled = true;            ///< false: this node is still taking over the partition, so an
+    bool settled = true;            ///< false: this node's store was lost and fills up again, so an
                                     ///< absent manifest means nothing
     ZERODB_FIELDS(field("manifest", self.manifest); field("settled", self.settled);)
   };
@@ -178,11 +192,13 @@ struct GetLeaves {
                 field("count", self.count);)
 };
 
-/// The running digest of every partition, 16 bytes each in order, as payload.
+/// The running digest of every partition, 16 bytes each in order, as payload; then, if asked for,
+/// the sealed bytes kept of every partition, 8 bytes each.
 struct GetDigests {
   static constexpr std::string_view name = "get_digests";
+  bool with_sizes = false;
   using Reply = Ok;
-  ZERODB_FIELDS()
+  ZERODB_FIELDS(field("with_sizes", self.with_sizes);)
 };
 
 /// The latest entries of some partitions: 104 bytes each (owner, hashed key, version, manifest
@@ -203,6 +219,16 @@ struct GetEntries {
                 field("after", self.after);)
 };
 
+/// Whether the receiver holds certain versions, or later ones of the same objects: entries as in
+/// get_entries, as payload. The reply's payload has one byte for each: 0 nothing is held of the
+/// object, 1 only an older version is, 2 that version or a later one is. What the receiver should
+/// hold and lacks it fetches from the sender.
+struct Confirm {
+  static constexpr std::string_view name = "confirm";
+  using Reply = Ok;
+  ZERODB_FIELDS()
+};
+
 /// The direct answer to a broadcast `get`.
 struct Have {
   static constexpr std::string_view name = "have";
@@ -214,7 +240,7 @@ struct Have {
 
 using Request =
     std::variant<Hello, GetRoster, Join, PutInline, PutOpen, PutChunk, PutCommit, PutAbort,
-                 GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries, Have>;
+                 GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries, Confirm, Have>;
 using Reply = std::variant<Ok, Hello::Reply, GetRoster::Reply, Committed, Credit,
                            GetManifest::Reply, GetEntries::Reply>;
 

@@ -303,11 +303,10 @@ Task<void> sync_partitions(RoundPtr round, std::vector<Partition> partitions) {
 /// Whether among `answered` there is a holder of every acknowledged write to `partition`.
 bool covers(const CatalogueState& state, const std::set<NodeId>& answered, Partition partition) {
   const auto& mesh = state.context.mesh;
-  const auto& placed = mesh.placement().nodes_for(partition);
-  const auto said = std::ranges::count_if(placed, [&](const NodeId& node) {
-    return answered.contains(node) && (node != mesh.self() || mesh.is_settled(partition));
-  });
-  return said >= read_quorum(static_cast<std::uint32_t>(placed.size()));
+  const auto said = [&](const NodeId& node) {
+    return answered.contains(node) && mesh.is_whole(node);
+  };
+  return mesh.targets(partition).count_for_read(said).is_enough();
 }
 
 Status check_complete(const CatalogueState& state, const std::set<NodeId>& answered) {
@@ -315,11 +314,11 @@ Status check_complete(const CatalogueState& state, const std::set<NodeId>& answe
   std::string silent;
   std::size_t count = 0;
   for (const auto& member : mesh.roster().members) {
-    if (answered.contains(member.node)) continue;
+    if (answered.contains(member.node) && mesh.is_whole(member.node)) continue;
     count += 1;
     silent += (silent.empty() ? "" : ", ") + mesh.describe(member.node);
   }
-  if (count < write_quorum(mesh.placement().replicas())) return {};
+  if (count == 0) return {};
   for (std::size_t partition = 0; partition < partition_count; ++partition) {
     if (covers(state, answered, static_cast<Partition>(partition))) continue;
     return fail(Errc::no_quorum, "cannot tell all names, as too few nodes answer: no answer from " +

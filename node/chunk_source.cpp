@@ -17,7 +17,7 @@ ChunkSource::ChunkSource(CorePtr core, Located located, PrivatePart part)
       part_(std::move(part)),
       inline_sealed_(std::move(located.sealed)),
       holders_(std::move(located.holders)) {
-  for (const auto& node : core_->placed_for(manifest().object)) {
+  for (const auto& node : core_->targets_for(manifest().object).nodes()) {
     if (std::ranges::find(holders_, node) == holders_.end()) others_.push_back(node);
   }
 }
@@ -98,7 +98,7 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
     if (plain) co_return plain;
     self->core_->counters.chunks_damaged += 1;
   }
-  const auto nodes = self->candidates(index);
+  auto nodes = self->candidates(index);
   FanOut<Result<Payload>> round(self->core_->context.runtime);
   std::vector<std::pair<NodeId, Error>> errors;
   std::size_t asked = 0;
@@ -117,19 +117,39 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
     }
     if (!waiting) {
       auto error = self->explain(errors);
-      if (error.code != Errc::not_found) co_return fail(std::move(error));
-      const bool lost = co_await still_stands(self);
-      if (lost) error = self->lost();
+      if (error.code == Errc::corrupt) co_return fail(std::move(error));
+      const auto fate = co_await look_again(self);
+      if (fate == Fate::moved) {
+        nodes = self->candidates(index);
+        errors.clear();
+        asked = 0;
+        continue;
+      }
+      if (fate == Fate::lost && error.code == Errc::not_found) error = self->lost();
       co_return fail(std::move(error));
     }
     co_await round.changed();
   }
 }
 
-/// Whether the version being read is still the object's latest.
-Task<bool> ChunkSource::still_stands(Self self) {
+/// What became of the version being read: nodes that held it drop it once others hold it after a
+/// change of placement. Moved: there are holders that were not known before.
+Task<ChunkSource::Fate> ChunkSource::look_again(Self self) {
   auto located = co_await locate(self->core_, "get", self->part_.name);
-  co_return located&&* located && (*located)->version->hash() == self->version_->hash();
+  if (!located || !*located || (*located)->version->hash() != self->version_->hash()) {
+    co_return Fate::replaced;
+  }
+  const auto is_known = [&](const NodeId& node) {
+    return std::ranges::find(self->holders_, node) != self->holders_.end() ||
+           std::ranges::find(self->others_, node) != self->others_.end();
+  };
+  auto fate = Fate::lost;
+  for (const auto& node : (*located)->holders) {
+    if (is_known(node)) continue;
+    self->others_.push_back(node);
+    fate = Fate::moved;
+  }
+  co_return fate;
 }
 
 Error ChunkSource::lost() const {

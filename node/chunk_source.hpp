@@ -27,7 +27,8 @@ class ChunkSource {
   Task<Result<Payload>> open_inline();
   Result<Payload> open(std::uint64_t index, ByteView sealed) const;
   std::vector<NodeId> candidates(std::uint64_t index) const;
-  static Task<bool> still_stands(Self self);
+  enum class Fate { replaced, moved, lost };
+  static Task<Fate> look_again(Self self);
   Error lost() const;
   Error explain(const std::vector<std::pair<NodeId, Error>>& errors) const;
 
@@ -36,7 +37,7 @@ class ChunkSource {
   PrivatePart part_;
   Payload inline_sealed_;
   std::vector<NodeId> holders_;  ///< known to have the version
-  std::vector<NodeId> others_;   ///< placed, and not asked or not known to
+  std::vector<NodeId> others_;   ///< may have it, and were not asked or not known to
   std::set<NodeId> bad_;         ///< failed before: asked last
 };
 

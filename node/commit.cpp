@@ -86,7 +86,7 @@ Task<bool> clock_is_right(const CorePtr& core, Round& round) {
 
 Task<void> ask_all(const CorePtr& core, Round& round, SignedPtr version, const CommitPlan& plan) {
   bool placed_here = false;
-  for (const auto& node : plan.placed) {
+  for (const auto& node : plan.targets.nodes()) {
     placed_here = placed_here || core->is_self(node);
     if (!core->is_self(node))
       round.ask(node, ask(core, node, version, plan.commit_at(node, version)));
@@ -98,12 +98,23 @@ Task<void> ask_all(const CorePtr& core, Round& round, SignedPtr version, const C
   round.ask(self, ask(core, self, version, plan.commit_at(self, version)));
 }
 
+/// In the placement that is furthest from its quorum, nodes that stored the version; with `or_may`
+/// also those that still may.
+Targets::Count count_stored(const GatewayCore& core, const Round& round, const Targets& targets,
+                            bool or_may) {
+  return targets.count_for_write([&](const NodeId& node) {
+    const auto slot = std::ranges::find(round.slots(), node, &Round::Slot::node);
+    if (slot == round.slots().end()) return false;
+    return slot->answer ? slot->answer->stored : or_may && core.is_up(node);
+  });
+}
+
 /// Until the round is decided: enough stored it, a later version stands, or too few are left.
-Task<Tally> decide(const CorePtr& core, Round& round, std::size_t needed) {
+Task<void> decide(const CorePtr& core, Round& round, const Targets& targets) {
   while (true) {
-    const auto tally = count(*core, round);
-    const bool done = tally.stored >= needed || tally.standing.has_value();
-    if (done || tally.stored + tally.waiting < needed) co_return tally;
+    if (count(*core, round).standing) co_return;
+    if (count_stored(*core, round, targets, false).is_enough()) co_return;
+    if (!count_stored(*core, round, targets, true).is_enough()) co_return;
     co_await round.changed();
   }
 }
@@ -132,7 +143,8 @@ Error explain(GatewayCore& core, const CommitPlan& plan, const Round& round, con
   const auto failures = failures_of(core, round);
   const auto doing = about(plan.verb, plan.name);
   if (tally.refused == 0) {
-    return too_few_replicas(core, doing, tally.stored, plan.placed.size(), failures);
+    const auto can = count_stored(core, round, plan.targets, true);
+    return too_few_replicas(core, doing, can, failures);
   }
   core.clock = {};  // it has run ahead with the wall clock; a later version that stands is told us
   core.clock_confirmed_ms.reset();
@@ -156,7 +168,7 @@ WriteReceipt acknowledge(const CorePtr& core, Round round, SignedPtr version,
   WriteReceipt receipt{.version = version->manifest().version,
                        .size = version->manifest().size,
                        .copies = static_cast<std::uint32_t>(tally.stored),
-                       .wanted = static_cast<std::uint32_t>(plan.placed.size()),
+                       .wanted = plan.targets.replicas(),
                        .missing = {}};
   for (auto& failure : failures_of(*core, round))
     receipt.missing.push_back(failure.node);
@@ -172,15 +184,15 @@ WriteReceipt acknowledge(const CorePtr& core, Round round, SignedPtr version,
 }  // namespace
 
 Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan) {
-  const auto needed = write_quorum(static_cast<std::uint32_t>(plan.placed.size()));
   auto version = std::move(first);
   for (int i = 0; i < rounds_max; ++i) {
     Round round(core->context.runtime);
     co_await ask_all(core, round, version, plan);
-    const auto tally = co_await decide(core, round, needed);
-    if (tally.stored >= needed) {
+    co_await decide(core, round, plan.targets);
+    if (count_stored(*core, round, plan.targets, false).is_enough()) {
       co_return acknowledge(core, std::move(round), std::move(version), plan);
     }
+    const auto tally = count(*core, round);
     if (!tally.standing) co_return fail(explain(*core, plan, round, tally));
     version = co_await sign_again(core, std::move(version), *tally.standing);
   }
@@ -218,19 +230,18 @@ std::string describe(const GatewayCore& core, const std::vector<Failure>& failur
   return text;
 }
 
-Error too_few_replicas(const GatewayCore& core, std::string doing, std::size_t stored,
-                       std::size_t placed, const std::vector<Failure>& failures) {
-  if (placed == 1 && !failures.empty() && failures[0].error) {
+Error too_few_replicas(const GatewayCore& core, std::string doing, const Targets::Count& can,
+                       const std::vector<Failure>& failures) {
+  if (can.of == 1 && failures.size() == 1 && failures[0].error) {
     return {failures[0].error->code, std::move(doing) + ": " + failures[0].error->what};
   }
-  const auto needed = write_quorum(static_cast<std::uint32_t>(placed));
   const auto full =
       static_cast<std::size_t>(std::ranges::count_if(failures, [](const Failure& failure) {
         return failure.error && failure.error->code == Errc::full;
       }));
-  const bool space = stored + full >= needed;
-  auto text = std::move(doing) + ": only " + std::to_string(stored) + " of " +
-              std::to_string(placed) + " replicas can take it, and " + std::to_string(needed) +
+  const bool space = can.good + full >= can.needed;
+  auto text = std::move(doing) + ": only " + std::to_string(can.good) + " of " +
+              std::to_string(can.of) + " replicas can take it, and " + std::to_string(can.needed) +
               " must: " + describe(core, failures);
   text += space ? "; free some space there, then try again"
                 : "; start or reach those nodes, then try again";

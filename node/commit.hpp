@@ -1,7 +1,7 @@
 #pragma once
-// Acknowledging a write: one signed version to all placed nodes, until W have made it durable. If
-// a later version stands somewhere, the version is raised above it, signed again and committed
-// again. The rest of R completes behind. One thread: the node's executor.
+// Acknowledging a write: one signed version to all placed nodes, until W of each placement in force
+// have made it durable. If a later version stands somewhere, the version is raised above it, signed
+// again and committed again. The others complete behind. One thread: the node's executor.
 
 #include <functional>
 
@@ -18,7 +18,7 @@ struct CommitPlan {
   std::string_view verb;  ///< "put" or "delete"; a literal
   std::string name;
   std::optional<std::int64_t> mtime_ms;
-  std::vector<NodeId> placed;
+  Targets targets;
   CommitAt commit_at;
 };
 
@@ -38,9 +38,10 @@ struct Failure {
   std::optional<Error> error;  ///< nothing: it is down
 };
 
-/// "only 1 of 3 replicas ...": the error of a write that cannot succeed any more.
-Error too_few_replicas(const GatewayCore& core, std::string doing, std::size_t stored,
-                       std::size_t placed, const std::vector<Failure>& failures);
+/// "only 1 of 3 replicas ...": the error of a write that cannot succeed any more. `can` counts the
+/// nodes that took it or still may, in the placement that has too few of them.
+Error too_few_replicas(const GatewayCore& core, std::string doing, const Targets::Count& can,
+                       const std::vector<Failure>& failures);
 
 /// "node2 (1a2b3c4d) is down; node3 (...): disk full"
 std::string describe(const GatewayCore& core, const std::vector<Failure>& failures);

@@ -72,8 +72,9 @@ const std::array settings{
             .least = 1,
             .most = 8},
     Setting{.key = "io_threads",
-            .comment = "Threads that encrypt and decrypt what goes over the network: some 300 MB/s\n"
-                       "each. 0: one for every four cores.",
+            .comment =
+                "Threads that encrypt and decrypt what goes over the network: some 300 MB/s\n"
+                "each. 0: one for every four cores.",
             .field = &Config::io_threads,
             .least = 0,
             .most = 32},
@@ -104,6 +105,13 @@ const std::array settings{
             .field = &Config::superseded_keep_s,
             .least = 60,
             .most = 31'536'000},
+    Setting{.key = "move_rate_max",
+            .comment =
+                "How many bytes a second this node fetches at most, on average, to take over\n"
+                "or catch up with what others hold. 0: as fast as it can.",
+            .field = &Config::move_rate_max,
+            .least = 0,
+            .most = 1ULL << 40},
     Setting{.key = "reserve_bytes",
             .comment = "Large objects are refused when less than this would stay free on the disk.",
             .field = &Config::reserve_bytes,

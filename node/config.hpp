@@ -22,6 +22,7 @@ struct Config {
   std::uint32_t down_after_ms = 4000;
   std::uint32_t reconcile_interval_s = 600;
   std::uint32_t superseded_keep_s = 600;
+  std::uint64_t move_rate_max = 0;  ///< bytes a second; 0: no limit
   std::uint64_t reserve_bytes = 64ULL << 20;
   std::uint64_t transfer_credit_bytes = 8ULL << 20;
   std::string log_level = "info";

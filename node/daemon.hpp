@@ -17,6 +17,7 @@ struct DaemonSpec {
   NodeKeys keys;
   SignedRoster roster;
   std::optional<SignedRoster> settled_roster;
+  std::vector<SignedRoster> older_rosters;
   std::optional<SigningKey> mesh_key;
   std::optional<OwnerKeys> owner;
   MembershipState membership;

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view format_word = "zerodb ";
 constexpr unsigned format_known = 1;
 constexpr std::size_t file_bytes_max = 4 << 20;
+constexpr std::size_t older_bytes_max = 32 << 20;
 
 std::string quoted(const fs::path& path) {
   return "'" + printable(path.string()) + "'";
@@ -167,16 +168,47 @@ Result<SignedRoster> DataFolder::load_roster() const {
                                  "): copy the file from another node of the mesh");
 }
 
+Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters) const {
+  FileList list;
+  for (const auto& roster : rosters)
+    list.items.push_back(roster.wire());
+  return write_secret_file(path_ / "older.rosters", fields::encode(list), {.replace = true});
+}
+
+std::vector<SignedRoster> DataFolder::load_older_rosters(const MeshId& mesh) const {
+  std::vector<SignedRoster> rosters;
+  auto content = read_secret_file(path_ / "older.rosters", older_bytes_max);
+  if (!content) return rosters;
+  const auto list = fields::decode<FileList>(
+      *content, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
+  if (!list) spdlog::warn("{}/older.rosters is left out: {}", path_.string(), list.error().what);
+  if (!list) return rosters;
+  for (const auto& wire : list->items) {
+    auto roster = SignedRoster::verify(wire, mesh);
+    if (roster)
+      rosters.push_back(std::move(*roster));
+    else
+      spdlog::warn("{}/older.rosters: {}", path_.string(), roster.error().what);
+  }
+  return rosters;
+}
+
 Status DataFolder::save_settled_roster(const SignedRoster& roster) const {
-  return write_secret_file(path_ / "settled.roster", roster.wire(), {.replace = true});
+  // The store makes its folder when it is first opened; a new node is settled before that.
+  if (::mkdir(store().c_str(), 0700) == 0) {
+    if (auto synced = sync_folder(path_); !synced) return synced;
+  } else if (errno != EEXIST) {
+    return fail(error_of(last_error(), "make the folder", store()));
+  }
+  return write_secret_file(settled_roster(), roster.wire(), {.replace = true});
 }
 
 std::optional<SignedRoster> DataFolder::load_settled_roster(const MeshId& mesh) const {
-  auto wire = read_secret_file(path_ / "settled.roster", file_bytes_max);
+  auto wire = read_secret_file(settled_roster(), file_bytes_max);
   if (!wire) return std::nullopt;
   auto roster = SignedRoster::verify(*wire, mesh);
   if (roster) return std::move(*roster);
-  spdlog::warn("{}/settled.roster is left out: {}", path_.string(), roster.error().what);
+  spdlog::warn("{} is left out: {}", settled_roster().string(), roster.error().what);
   return std::nullopt;
 }
 

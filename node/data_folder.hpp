@@ -7,9 +7,11 @@
 //   mesh.key         where the mesh was founded: who may belong to it
 //   owner.key        on a gateway: whose objects it seals and opens
 //   roster           the signed roster that stands
-//   settled.roster   the one under which this node last held all that is placed on it
+//   older.rosters    those in force beside it
 //   records, invites what membership keeps
 //   store/           sealed data
+//     settled.roster the roster under which the node last held all that is placed on it: in the
+//                    store, so that it is lost with it
 //   catalogue/       on a gateway: a folder for each owner, the names of its objects, encrypted
 //   client.sock      while it runs
 //   LOCK             held by the process that has the folder open
@@ -38,6 +40,7 @@ class DataFolder {
   std::filesystem::path mesh_key() const { return path_ / "mesh.key"; }
   std::filesystem::path owner_key() const { return path_ / "owner.key"; }
   std::filesystem::path store() const { return path_ / "store"; }
+  std::filesystem::path settled_roster() const { return store() / "settled.roster"; }
   std::filesystem::path catalogue(const OwnerId& owner) const {
     return path_ / "catalogue" / owner.hex();
   }
@@ -46,8 +49,13 @@ class DataFolder {
   Status save_roster(const SignedRoster& roster) const;
   Result<SignedRoster> load_roster() const;
 
+  Status save_older_rosters(const std::vector<SignedRoster>& rosters) const;
+  /// Those of them that can be believed.
+  std::vector<SignedRoster> load_older_rosters(const MeshId& mesh) const;
+
   Status save_settled_roster(const SignedRoster& roster) const;
-  /// Nothing when there is none, or none that can be believed: then all is taken over again.
+  /// Nothing when there is none, or none that can be believed: then the store fills up again, and
+  /// that it has nothing of an object means nothing until it has.
   std::optional<SignedRoster> load_settled_roster(const MeshId& mesh) const;
 
   Status save_records(const std::vector<Bytes>& records) const;

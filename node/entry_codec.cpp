@@ -65,6 +65,31 @@ Result<std::vector<PartitionDigest>> decode_digests(ByteView payload) {
   return digests;
 }
 
+Bytes encode_sized_digests(const std::vector<PartitionDigest>& digests,
+                           const std::vector<PartitionSize>& sizes) {
+  auto out = encode_digests(digests);
+  for (const auto& size : sizes) {
+    std::array<std::uint8_t, 8> bytes{};
+    put_u64(bytes, size.bytes);
+    append(out, bytes);
+  }
+  return out;
+}
+
+Result<SizedDigests> decode_sized_digests(ByteView payload) {
+  constexpr auto digests_size = partition_count * sizeof(PartitionDigest);
+  if (payload.size() != digests_size + partition_count * 8) {
+    return fail(Errc::invalid, "digests with sizes: " + std::to_string(payload.size()) +
+                                   " bytes are not 24 a partition");
+  }
+  auto digests = decode_digests(payload.first(digests_size));
+  if (!digests) return fail(std::move(digests.error()));
+  SizedDigests sized{.digests = std::move(*digests), .bytes = {}};
+  for (std::size_t i = 0; i < partition_count; ++i)
+    sized.bytes.push_back(get_u64(payload.subspan(digests_size + i * 8, 8)));
+  return sized;
+}
+
 Bytes encode_position(const ObjectId& object) {
   Bytes out;
   append(out, object.owner.view());

@@ -21,6 +21,15 @@ Bytes encode_digests(const std::vector<PartitionDigest>& digests);
 /// `invalid` unless there is exactly one digest per partition.
 Result<std::vector<PartitionDigest>> decode_digests(ByteView payload);
 
+/// Digests, and behind them the bytes kept of each partition.
+Bytes encode_sized_digests(const std::vector<PartitionDigest>& digests,
+                           const std::vector<PartitionSize>& sizes);
+struct SizedDigests {
+  std::vector<PartitionDigest> digests;
+  std::vector<std::uint64_t> bytes;
+};
+Result<SizedDigests> decode_sized_digests(ByteView payload);
+
 /// Where a listing goes on: `after` of get_entries.
 Bytes encode_position(const ObjectId& object);
 Result<ObjectId> decode_position(ByteView bytes);

@@ -17,6 +17,13 @@ Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node
   co_return decode_digests(answer->payload.view());
 }
 
+Task<Result<SizedDigests>> ask_sized_digests(Links& links, NodeId node) {
+  const peer::GetDigests request{.with_sizes = true};
+  auto answer = co_await call(links, node, request, Payload(), listing_timeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return decode_sized_digests(answer->payload.view());
+}
+
 EntryListing::EntryListing(Links& links, NodeId node, std::vector<Partition> partitions,
                            std::optional<OwnerId> owner)
     : links_(links),

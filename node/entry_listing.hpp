@@ -11,6 +11,7 @@ namespace zerodb {
 inline constexpr Milliseconds listing_timeout{15'000};
 
 Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node);
+Task<Result<SizedDigests>> ask_sized_digests(Links& links, NodeId node);
 
 /// `EntryListing listing(links, node, partitions, owner);
 ///  while (!listing.is_done()) { auto page = co_await listing.next(); ... }`

@@ -12,10 +12,13 @@ constexpr Milliseconds manifest_timeout{10'000};
 constexpr Milliseconds chunk_timeout{20'000};
 
 /// What can be done with what is here already; nothing if bytes must be fetched.
-Result<bool> commit_without_fetching(Store& store, const SignedManifest& manifest) {
+Result<bool> commit_without_fetching(Store& store, const SignedManifest& manifest,
+                                     std::uint64_t forget_before) {
   auto latest = store.latest(manifest->object);
   if (!latest) return fail(std::move(latest.error()));
   if (*latest && !manifest.is_later_than(**latest)) return true;
+  const bool forgotten = manifest->is_tombstone() && manifest->version.ms() < forget_before;
+  if (!*latest && forgotten) return true;
   auto outcome =
       manifest->is_tombstone() ? store.commit_inline(manifest, {}) : store.commit_version(manifest);
   if (!outcome) return fail(std::move(outcome.error()));
@@ -47,10 +50,11 @@ Task<Status> fetch_inline(NodeContext context, SignedManifest manifest,
   co_return fail(std::move(last));
 }
 
-/// `first`, then whoever else should hold the object.
+/// `first`, then whoever else may hold the object.
 std::vector<NodeId> likely_holders(const Mesh& mesh, const ObjectId& object, const NodeId& first) {
   std::vector<NodeId> holders{first};
-  for (const auto& node : mesh.placement().nodes_for(partition_of(object.hashed_key))) {
+  const auto targets = mesh.targets(partition_of(object.hashed_key));
+  for (const auto& node : targets.nodes()) {
     if (node != first && node != mesh.self()) holders.push_back(node);
   }
   return holders;
@@ -59,9 +63,12 @@ std::vector<NodeId> likely_holders(const Mesh& mesh, const ObjectId& object, con
 /// The manifest a node answered with, if it is the object's, is signed, and is not of the future.
 Result<SignedManifest> check_answer(ByteView wire, const ObjectId& object, std::uint64_t now_ms) {
   auto manifest = SignedManifest::verify(wire);
-  if (!manifest) return manifest;
+  if (!manifest && manifest.error().code == Errc::corrupt) {
+    return fail(Errc::denied, std::move(manifest.error().what));
+  }
+  if (!manifest) return manifest;  // newer than this program, say: no lie
   if ((*manifest)->object != object) {
-    return fail(Errc::invalid, "answered with another object's manifest");
+    return fail(Errc::denied, "answered with another object's manifest");
   }
   if (auto on_time = check_not_future((*manifest)->version, now_ms); !on_time) {
     return fail(std::move(on_time.error()));
@@ -69,34 +76,37 @@ Result<SignedManifest> check_answer(ByteView wire, const ObjectId& object, std::
   return manifest;
 }
 
-/// Verifies, and commits at once if the sealed bytes came along; the answer is what is left to
-/// fetch.
-Result<std::optional<SignedManifest>> take_answer(Store& store,
-                                                  const Answer<peer::GetManifest::Reply>& answer,
-                                                  const ObjectId& object, std::uint64_t now_ms) {
-  auto manifest = check_answer(*answer.message.manifest, object, now_ms);
+/// UTC, in ms.
+struct Times {
+  std::uint64_t now = 0;
+  std::uint64_t forget_before = 0;
+};
+
+/// What an answer left to do.
+struct Taken {
+  std::uint64_t bytes = 0;                 ///< that came along and were of use
+  std::optional<SignedManifest> to_fetch;  ///< nothing: done
+};
+
+/// Verifies, and commits at once if the sealed bytes came along.
+Result<Taken> take_answer(Store& store, const Answer<peer::GetManifest::Reply>& answer,
+                          const ObjectId& object, const Times& times) {
+  auto manifest = check_answer(*answer.message.manifest, object, times.now);
   if (!manifest) return fail(std::move(manifest.error()));
-  auto done = commit_without_fetching(store, *manifest);
+  auto done = commit_without_fetching(store, *manifest, times.forget_before);
   if (!done) return fail(std::move(done.error()));
-  if (*done) return std::optional<SignedManifest>();
+  if (*done) return Taken{};
   if ((*manifest)->is_inline() && !answer.payload.empty()) {
     auto outcome = store.commit_inline(*manifest, answer.payload.view());
-    if (outcome) return std::optional<SignedManifest>();
+    if (outcome) return Taken{.bytes = answer.payload.size(), .to_fetch = {}};
     // Damaged there; another node may have it whole.
     if (outcome.error().code != Errc::corrupt) return fail(std::move(outcome.error()));
   }
-  return std::optional<SignedManifest>(std::move(*manifest));
+  return Taken{.bytes = 0, .to_fetch = std::move(*manifest)};
 }
 
-}  // namespace
-
-Task<Status> fetch_version(NodeContext context, SignedManifest manifest,
-                           std::vector<NodeId> holders) {
-  auto done = co_await offload(context.runtime, [&context, &manifest] {
-    return commit_without_fetching(context.store, manifest);
-  });
-  if (!done) co_return fail(std::move(done.error()));
-  if (*done) co_return Status();
+Task<Status> fetch_bytes(NodeContext context, SignedManifest manifest,
+                         std::vector<NodeId> holders) {
   if (manifest->is_inline()) {
     co_return co_await fetch_inline(context, std::move(manifest), std::move(holders));
   }
@@ -104,23 +114,43 @@ Task<Status> fetch_version(NodeContext context, SignedManifest manifest,
   co_return co_await fetch->run();
 }
 
-Task<Status> fetch_latest(NodeContext context, ObjectId object, NodeId holder) {
+}  // namespace
+
+std::uint64_t forget_before_ms(const NodeContext& context) {
+  if (!context.mesh.is_clean_everywhere()) return 0;
+  const auto now = context.runtime.now_ms();
+  return now - std::min(now, static_cast<std::uint64_t>(context.tombstone_keep.count()));
+}
+
+Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest manifest,
+                                          std::vector<NodeId> holders) {
+  const auto forget_before = forget_before_ms(context);
+  auto done = co_await offload(context.runtime, [&context, &manifest, forget_before] {
+    return commit_without_fetching(context.store, manifest, forget_before);
+  });
+  if (!done) co_return fail(std::move(done.error()));
+  if (*done) co_return 0;
+  const auto size = manifest->size;
+  auto fetched = co_await fetch_bytes(context, std::move(manifest), std::move(holders));
+  if (!fetched) co_return fail(std::move(fetched.error()));
+  co_return size;
+}
+
+Task<Result<std::uint64_t>> fetch_latest(NodeContext context, ObjectId object, NodeId holder) {
   peer::GetManifest request{
       .owner = object.owner, .hashed_key = object.hashed_key, .with_inline = true};
   auto answer =
       co_await call(context.links, holder, std::move(request), Payload(), manifest_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
-  if (!answer->message.manifest) {
-    co_return fail(Errc::not_found, context.mesh.describe(holder) + ": does not have the object");
-  }
-  const auto now = context.runtime.now_ms();
-  auto left = co_await offload(context.runtime, [&context, &answer, &object, now] {
-    return take_answer(context.store, *answer, object, now);
+  if (!answer->message.manifest) co_return 0;
+  const Times times{.now = context.runtime.now_ms(), .forget_before = forget_before_ms(context)};
+  auto taken = co_await offload(context.runtime, [&context, &answer, &object, &times] {
+    return take_answer(context.store, *answer, object, times);
   });
-  if (!left) co_return fail(context.mesh.describe(holder), std::move(left.error()));
-  if (!*left) co_return Status();
+  if (!taken) co_return fail(context.mesh.describe(holder), std::move(taken.error()));
+  if (!taken->to_fetch) co_return taken->bytes;
   auto holders = likely_holders(context.mesh, object, holder);
-  co_return co_await fetch_version(context, std::move(**left), std::move(holders));
+  co_return co_await fetch_version(context, std::move(*taken->to_fetch), std::move(holders));
 }
 
 }  // namespace zerodb

@@ -7,13 +7,19 @@
 
 namespace zerodb {
 
-/// Fetches the version `manifest` describes and commits it. `holders` are tried in order, per
-/// chunk. Done at once if it, or a later one, is already here. A tombstone needs no holder.
-Task<Status> fetch_version(NodeContext context, SignedManifest manifest,
-                           std::vector<NodeId> holders);
+/// Fetches the version `manifest` describes and commits it; answers how many bytes came. `holders`
+/// are tried in order, per chunk. Done at once if it, or a later one, is already here, or if it is
+/// a forgotten deletion (below). A tombstone needs no holder.
+Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest manifest,
+                                          std::vector<NodeId> holders);
 
 /// Asks `holder` for the latest version of `object` and fetches it if it is later than what is
-/// here.
-Task<Status> fetch_latest(NodeContext context, ObjectId object, NodeId holder);
+/// here. That `holder` has it no more is no failure; `denied` if what it answers is no manifest of
+/// the object that an owner signed.
+Task<Result<std::uint64_t>> fetch_latest(NodeContext context, ObjectId object, NodeId holder);
+
+/// A tombstone older than this (UTC), of an object of which nothing is held here, needs no keeping:
+/// the others are about to sweep it, and no node is left that could hold anything older. 0: none.
+std::uint64_t forget_before_ms(const NodeContext& context);
 
 }  // namespace zerodb

@@ -36,11 +36,11 @@ void FetchQueue::Want::add(Want other) {
   }
 }
 
-void FetchQueue::want_latest(const ObjectId& object, const NodeId& node,
+void FetchQueue::want_latest(const Entry& listed, const NodeId& node,
                              const std::shared_ptr<FetchTally>& tally) {
   if (stopped_) return;
   tally->open_one();
-  add(object, {.sources = {{.node = node, .tally = tally}}});
+  add(listed.object, {.sources = {{.node = node, .listed = listed, .tally = tally}}});
 }
 
 void FetchQueue::want_version(SignedManifest manifest, const std::vector<NodeId>& holders) {
@@ -66,6 +66,11 @@ void FetchQueue::pump() {
 /// Fetches one after the other in a loop: a fetch may end at once, and begins within pump().
 Task<void> FetchQueue::work(std::shared_ptr<FetchQueue> self) {
   while (!self->stopped_ && !self->ready_.empty()) {
+    const auto pause = self->rate_.pause_ms(self->context_.runtime.steady_ms());
+    if (pause > 0) {
+      co_await self->context_.runtime.sleep(Milliseconds(pause));
+      continue;  // others may have been at work meanwhile
+    }
     const auto object = self->ready_.front();
     self->ready_.pop_front();
     auto& entry = self->wants_.at(object);
@@ -80,11 +85,29 @@ Task<void> FetchQueue::work(std::shared_ptr<FetchQueue> self) {
   --self->running_;
 }
 
+/// Another node may have brought it meanwhile: nothing comes twice.
+Task<Status> FetchQueue::fetch_listed(Entry listed, NodeId node) {
+  const auto ours = co_await offload(
+      context_.runtime, [this, &listed] { return context_.store.latest(listed.object); });
+  if (!ours) co_return fail(ours.error());
+  const auto there = std::pair(listed.version, listed.hash);
+  if (*ours && std::pair((**ours)->version, (**ours).hash()) >= there) co_return Status();
+  const auto fetched = co_await fetch_latest(context_, listed.object, node);
+  if (!fetched) co_return fail(fetched.error());
+  rate_.add(*fetched, context_.runtime.steady_ms());
+  co_return Status();
+}
+
 /// Answers what is left of `want`: what failed.
 Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
   Want failed;
   for (auto& source : want.sources) {
-    const auto status = co_await fetch_latest(context_, object, source.node);
+    const auto status = co_await fetch_listed(source.listed, source.node);
+    if (!status && status.error().code == Errc::denied) {
+      complaints_.about(source.node, "no signed version of what it lists", status.error().what);
+      source.tally->close_one(false);  // nothing that was ever acknowledged is missed
+      continue;
+    }
     // Once its link is up again, a round with that node finds the object anew.
     if (status || !context_.links.state(source.node).up) {
       source.tally->close_one(!status);
@@ -95,6 +118,7 @@ Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
   }
   if (!want.manifest) co_return failed;
   const auto status = co_await fetch_version(context_, *want.manifest, want.holders);
+  rate_.add(status.value_or(0), context_.runtime.steady_ms());
   if (status) co_return failed;
   spdlog::debug("fetch {}: {}", object.hashed_key.short_hex(), status.error().what);
   failed.manifest = std::move(want.manifest);

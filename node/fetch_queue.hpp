@@ -6,8 +6,10 @@
 #include <map>
 #include <memory>
 
+#include "bus/complaints.hpp"
 #include "node/event.hpp"
 #include "node/node_context.hpp"
+#include "node/rate.hpp"
 
 namespace zerodb {
 
@@ -31,16 +33,17 @@ class FetchTally {
 struct FetchQueueOptions {
   std::size_t fetches_max = 8;
   std::size_t backlog_max = 100'000;
+  std::uint64_t bytes_per_s_max = 0;  ///< of what is fetched, on average; 0: no limit
 };
 
 class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
  public:
   FetchQueue(NodeContext context, FetchQueueOptions options)
-      : context_(context), options_(options) {}
+      : context_(context), options_(options), rate_(options.bytes_per_s_max) {}
 
-  /// `node` lists the object with a version later than ours. Open in `tally` until that is here
-  /// or given up.
-  void want_latest(const ObjectId& object, const NodeId& node,
+  /// `node` lists a version later than ours. Open in `tally` until that or a later one is here,
+  /// from whichever node, or given up.
+  void want_latest(const Entry& listed, const NodeId& node,
                    const std::shared_ptr<FetchTally>& tally);
 
   /// A verified manifest of a version that should be here. Let go if there is no room: the next
@@ -48,11 +51,14 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
   void want_version(SignedManifest manifest, const std::vector<NodeId>& holders);
 
   bool is_idle() const { return wants_.empty(); }
+  /// Fetched lately.
+  std::uint64_t bytes_per_s() const { return rate_.bytes_per_s(context_.runtime.steady_ms()); }
   void stop();
 
  private:
   struct Source {
     NodeId node;
+    Entry listed;
     std::shared_ptr<FetchTally> tally;
   };
   /// Of one object: what was told of it since it was last looked at.
@@ -71,6 +77,7 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
   void put_back(const ObjectId& object, Want failed);
   static Task<void> work(std::shared_ptr<FetchQueue> self);
   Task<Want> fetch(ObjectId object, Want want);
+  Task<Status> fetch_listed(Entry listed, NodeId node);
   static Task<void> retry(std::shared_ptr<FetchQueue> self, ObjectId object, Milliseconds after);
 
   NodeContext context_;
@@ -78,6 +85,8 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
   std::map<ObjectId, Want> wants_;  ///< waiting, being fetched, or resting before a retry
   std::deque<ObjectId> ready_;
   std::size_t running_ = 0;
+  Rate rate_;
+  Complaints complaints_;
   bool stopped_ = false;
 };
 

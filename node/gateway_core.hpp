@@ -25,8 +25,8 @@ struct GatewayCore {
   ObjectId object_of(std::string_view name) const {
     return {.owner = keys->id(), .hashed_key = keys->hash_name(name)};
   }
-  std::vector<NodeId> placed_for(const ObjectId& object) const {
-    return context.mesh.placement().nodes_for(partition_of(object.hashed_key));
+  Targets targets_for(const ObjectId& object) const {
+    return context.mesh.targets(partition_of(object.hashed_key));
   }
   bool is_self(const NodeId& node) const { return node == context.mesh.self(); }
   /// Whether it is worth waiting for the node's answer.

@@ -51,7 +51,7 @@ Result<Sighting> look_in(Store& store, const ObjectId& object, bool settled) {
 }
 
 Task<Result<Sighting>> look_here(CorePtr core, ObjectId object) {
-  const bool settled = core->context.mesh.is_settled(partition_of(object.hashed_key));
+  const bool settled = core->context.mesh.is_whole();
   auto work = [&] { return look_in(core->context.store, object, settled); };
   co_return co_await offload(core->context.runtime, work);
 }
@@ -78,12 +78,15 @@ Task<void> end_asking(CorePtr core, std::shared_ptr<Asking> asking) {
 class Search {
  public:
   Search(CorePtr core, const ObjectId& object)
-      : core_(std::move(core)), object_(object), placed_(core_->placed_for(object)) {}
+      : core_(std::move(core)),
+        object_(object),
+        work_(core_->context.mesh.begin_work()),
+        targets_(core_->targets_for(object)) {}
 
   Task<void> ask_placed();
   Task<void> ask_everybody();
 
-  /// Enough placed nodes said what they have.
+  /// Enough nodes of each placement in force said what they have.
   bool has_quorum() const;
   /// So few members are silent that one of those who answered has every acknowledged version.
   bool heard_enough() const;
@@ -92,9 +95,6 @@ class Search {
   std::vector<Failure> silent() const;
 
  private:
-  bool is_placed(const NodeId& node) const {
-    return std::ranges::find(placed_, node) != placed_.end();
-  }
   const Seen* find(const NodeId& node) const;
   Task<void> consider(NodeId node, Result<Sighting> answer);
   Task<Result<SignedPtr>> check(Bytes wire);
@@ -102,15 +102,16 @@ class Search {
 
   CorePtr core_;
   ObjectId object_;
-  std::vector<NodeId> placed_;
+  Mesh::Work work_;
+  Targets targets_;
   std::vector<Seen> seen_;
   std::map<NodeId, Error> errors_;
 };
 
 Task<void> Search::ask_placed() {
-  const bool here = is_placed(core_->context.mesh.self());
+  const bool here = targets_.is_placed(core_->context.mesh.self());
   FanOut<Result<Sighting>> round(core_->context.runtime);
-  for (const auto& node : placed_) {
+  for (const auto& node : targets_.nodes()) {
     // Sealed bytes are asked of others only when they are not to be had here.
     round.ask(node, core_->is_self(node) ? look_here(core_, object_)
                                          : look_there(core_, node, object_, !here));
@@ -197,23 +198,27 @@ Task<Result<SignedPtr>> Search::check(Bytes wire) {
 }
 
 bool Search::has_quorum() const {
-  const auto meaningful = std::ranges::count_if(placed_, [&](const NodeId& node) {
+  const auto says = [&](const NodeId& node) {
     const auto* seen = find(node);
     return seen != nullptr && (seen->version || seen->settled);
-  });
-  return meaningful >= read_quorum(static_cast<std::uint32_t>(placed_.size()));
+  };
+  return targets_.count_for_read(says).is_enough();
 }
 
 bool Search::heard_enough() const {
-  return silent().size() < write_quorum(static_cast<std::uint32_t>(placed_.size()));
+  const auto missing = silent().size();
+  return missing == 0 ||
+         (targets_.placements() == 1 && missing < write_quorum(targets_.replicas()));
 }
 
 std::vector<Failure> Search::silent() const {
   std::vector<Failure> silent;
   for (const auto& member : core_->context.mesh.roster().members) {
-    if (find(member.node) != nullptr) continue;
+    const bool whole = core_->context.mesh.is_whole(member.node);
+    if (const auto* seen = find(member.node); seen != nullptr && (seen->version || whole)) continue;
     const auto error = errors_.find(member.node);
     Failure failure{.node = member.node, .error = {}};
+    if (!whole) failure.error = Error{Errc::busy, "its store was lost and fills up again"};
     if (error != errors_.end() && core_->is_up(member.node)) failure.error = error->second;
     silent.push_back(std::move(failure));
   }
@@ -240,7 +245,7 @@ std::optional<Located> Search::newest() const {
 std::vector<NodeId> Search::stale(const SignedManifest& newest) const {
   std::vector<NodeId> nodes;
   for (const auto& seen : seen_) {
-    if (!is_placed(seen.node)) continue;
+    if (!targets_.is_placed(seen.node)) continue;
     const bool behind = seen.version ? newest.is_later_than(*seen.version) : seen.settled;
     if (behind) nodes.push_back(seen.node);
   }

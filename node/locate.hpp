@@ -1,6 +1,6 @@
 #pragma once
-// Which version of an object stands, and who has it: the placed nodes are asked; if too few of
-// them can say, everybody is. One thread: the node's executor.
+// Which version of an object stands, and who has it: the nodes of all placements in force are
+// asked; if too few of them can say, everybody is. One thread: the node's executor.
 
 #include "node/gateway_core.hpp"
 

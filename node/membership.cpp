@@ -25,6 +25,15 @@ struct Claim {
   bool operator==(const Claim&) const = default;
 };
 
+/// Of `hello` or its answer.
+template <class Greeting>
+MemberProgress progress_of(const Greeting& greeting) {
+  return {.roster = RosterHash::from(greeting.roster_hash).value_or(RosterHash{}),
+          .working_version = greeting.working_version,
+          .settled_version = greeting.settled_version,
+          .clean_version = greeting.clean_version};
+}
+
 /// A pull that brought nothing new: the member knew less than we do, or does not tell.
 struct Fruitless {
   Claim claim;
@@ -75,6 +84,9 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   static Task<void> pull(std::shared_ptr<Impl> impl, NodeId from, Claim claim);
   bool take(const NodeId& from, const peer::GetRoster::Reply& reply);
   bool take_roster(const NodeId& from, ByteView wire);
+  void take_older(const NodeId& from, const std::vector<Bytes>& wires);
+  Status keep_roster(const SignedRoster& next) const;
+  void keep_older();
 
   // Joining
   Status check_may_invite(const client::Invite& request, const OwnerKeys* owner) const;
@@ -94,6 +106,7 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   std::set<NodeId> pulling_;
   std::map<NodeId, Fruitless> fruitless_;
   std::set<NodeId> wrong_clocks_;
+  std::vector<RosterHash> older_kept_;  ///< on disk
   std::vector<std::function<void()>> observers_;
 };
 
@@ -122,6 +135,9 @@ void Membership::Impl::watch() {
     if (!impl) return;
     if (impl->records_.drop_strangers(impl->roster())) impl->save_records();
     impl->changed();
+  });
+  context_.mesh.on_progress([weak = weak_from_this()] {
+    if (const auto impl = weak.lock()) impl->keep_older();
   });
   for (const auto expires_ms : invites_.expiries())
     expire_later(expires_ms);
@@ -175,22 +191,30 @@ Status Membership::Impl::set_own_address(const std::string& endpoint,
 
 peer::Hello Membership::Impl::hello() const {
   const auto* own = records_.find(self());
+  const auto progress = context_.mesh.own_progress();
   return {.record = own != nullptr ? own->wire() : Bytes{},
           .roster_version = roster().version,
-          .roster_hash = to_bytes(context_.mesh.signed_roster().hash().view()),
-          .records_digest = records_.digest()};
+          .roster_hash = to_bytes(progress.roster.view()),
+          .records_digest = records_.digest(),
+          .working_version = progress.working_version,
+          .settled_version = progress.settled_version,
+          .clean_version = progress.clean_version};
 }
 
 Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::Hello& request) {
   if (auto learnt = learn_from(from, request.record); !learnt) {
     return fail(std::move(learnt.error()));
   }
+  context_.mesh.hear(from, progress_of(request));
   consider_pull(from, {request.roster_version, request.roster_hash, request.records_digest});
   auto own = hello();
   peer::Hello::Reply reply{.record = std::move(own.record),
                            .roster_version = own.roster_version,
                            .roster_hash = std::move(own.roster_hash),
                            .records_digest = std::move(own.records_digest),
+                           .working_version = own.working_version,
+                           .settled_version = own.settled_version,
+                           .clean_version = own.clean_version,
                            .time_ms = now_ms()};
   return PeerAnswer{.message = std::move(reply), .payload = {}};
 }
@@ -202,6 +226,7 @@ void Membership::Impl::on_hello_answered(const NodeId& from, const peer::Hello::
     return;
   }
   check_clock(from, reply.time_ms);
+  context_.mesh.hear(from, progress_of(reply));
   consider_pull(from, {reply.roster_version, reply.roster_hash, reply.records_digest});
 }
 
@@ -278,6 +303,7 @@ Task<void> Membership::Impl::pull(std::shared_ptr<Impl> impl, NodeId from, Claim
 
 /// True if there was anything new in it.
 bool Membership::Impl::take(const NodeId& from, const peer::GetRoster::Reply& reply) {
+  take_older(from, reply.older);
   const bool new_roster = take_roster(from, reply.roster);
   bool new_records = false;
   for (std::size_t i = 0; i < std::min(reply.records.size(), members_max); ++i) {
@@ -300,7 +326,7 @@ bool Membership::Impl::take_roster(const NodeId& from, ByteView wire) {
     return false;
   }
   if (!stands_over(*later, context_.mesh.signed_roster())) return false;
-  if (auto saved = files_.save_roster(*later); !saved) {
+  if (auto saved = keep_roster(*later); !saved) {
     spdlog::error("membership: the new roster cannot be kept, so the old one stands: {}",
                   saved.error().what);
     return false;
@@ -313,9 +339,48 @@ bool Membership::Impl::take_roster(const NodeId& from, ByteView wire) {
   return context_.mesh.adopt(std::move(*later));
 }
 
+void Membership::Impl::take_older(const NodeId& from, const std::vector<Bytes>& wires) {
+  std::vector<SignedRoster> rosters;
+  for (std::size_t i = 0; i < std::min(wires.size(), rosters_in_force_max); ++i) {
+    auto older = SignedRoster::verify(wires[i], roster().mesh);
+    if (older) {
+      rosters.push_back(std::move(*older));
+    } else {
+      spdlog::warn("membership: {} gave an older roster that cannot be believed: {}",
+                   context_.mesh.describe(from), older.error().what);
+    }
+  }
+  context_.mesh.learn_older(std::move(rosters));
+  keep_older();
+}
+
+/// What stands until now stays in force beside it, so that is kept first.
+Status Membership::Impl::keep_roster(const SignedRoster& next) const {
+  auto older = context_.mesh.older_rosters();
+  older.push_back(context_.mesh.signed_roster());
+  if (auto saved = files_.save_older_rosters(older); !saved) return saved;
+  return files_.save_roster(next);
+}
+
+/// More of them than need be are kept if this fails: that costs some work, and no data.
+void Membership::Impl::keep_older() {
+  const auto older = context_.mesh.older_rosters();
+  std::vector<RosterHash> hashes;
+  for (const auto& roster : older)
+    hashes.push_back(roster.hash());
+  if (hashes == older_kept_) return;
+  if (auto saved = files_.save_older_rosters(older); !saved) {
+    spdlog::warn("membership: the rosters in force are not kept: {}", saved.error().what);
+    return;
+  }
+  older_kept_ = std::move(hashes);
+}
+
 PeerAnswer Membership::Impl::roster_answer() const {
-  peer::GetRoster::Reply reply{.roster = context_.mesh.signed_roster().wire(),
-                               .records = records_.wires()};
+  peer::GetRoster::Reply reply{
+      .roster = context_.mesh.signed_roster().wire(), .records = records_.wires(), .older = {}};
+  for (const auto& roster : context_.mesh.older_rosters())
+    reply.older.push_back(roster.wire());
   return {.message = std::move(reply), .payload = {}};
 }
 
@@ -428,7 +493,7 @@ Status Membership::Impl::admit(const NodeId& invite, const peer::Join& request) 
   invites.mark_used(invite, request.node);
   if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;
   invites_ = std::move(invites);
-  if (auto saved = files_.save_roster(*next); !saved) return saved;
+  if (auto saved = keep_roster(*next); !saved) return saved;
   spdlog::info("membership: {} ({}) joined; roster {} with {} members stands", request.node_name,
                request.node.short_hex(), (*next)->version, (*next)->members.size());
   context_.mesh.adopt(std::move(*next));

@@ -26,6 +26,7 @@ struct MembershipState {
 /// fsync: they are rare, and no two changes of membership ever interleave.
 struct MembershipFiles {
   std::function<Status(const SignedRoster&)> save_roster;
+  std::function<Status(const std::vector<SignedRoster>&)> save_older_rosters;
   std::function<Status(const std::vector<Bytes>&)> save_records;
   std::function<Status(ByteView)> save_invites;
 };

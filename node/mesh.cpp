@@ -1,55 +1,228 @@
 #include "node/mesh.hpp"
 
+#include <spdlog/spdlog.h>
+
 namespace zerodb {
 
 namespace {
 
-/// Per partition: whether `node` is placed for it.
-std::vector<bool> placed_of(const Placement& placement, const NodeId& node) {
-  std::vector<bool> placed(partition_count);
-  for (std::size_t partition = 0; partition < partition_count; ++partition) {
-    placed[partition] = placement.is_placed(node, static_cast<Partition>(partition));
+/// Those of `nodes` that are members.
+std::vector<NodeId> members_among(const std::vector<NodeId>& nodes, const Roster& roster) {
+  std::vector<NodeId> members;
+  for (const auto& node : nodes) {
+    if (roster.find(node) != nullptr) members.push_back(node);
   }
-  return placed;
+  return members;
 }
 
-/// A partition that went elsewhere, even for a while, missed writes: it must be taken over again.
-void keep_common(std::vector<bool>& settled, const std::vector<bool>& placed) {
-  for (std::size_t partition = 0; partition < partition_count; ++partition) {
-    settled[partition] = settled[partition] && placed[partition];
-  }
+/// Two administrators may each have made a roster of one version. To be settled under the other one
+/// is worth no more than to be settled under the version before.
+std::uint64_t settled_version_under(const SignedRoster& standing, const SignedRoster& settled) {
+  if (settled.hash() == standing.hash()) return standing->version;
+  return std::min(settled->version, standing->version - 1);
 }
 
 }  // namespace
 
-Mesh::Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled)
-    : self_(self),
-      roster_(std::move(roster)),
-      placement_(roster_.roster()),
-      settled_(partition_count, false) {
-  if (!settled) return;
-  settled_ = placed_of(Placement(settled->roster()), self_);
-  keep_common(settled_, placed_of(placement_, self_));
+// ------------------------------------------------------------------------------------------ work
+
+Mesh::Work::Work(std::shared_ptr<WorkList> list, std::uint64_t version)
+    : list_(std::move(list)), version_(version) {
+  for (auto& [known, count] : list_->counts) {
+    if (known != version) continue;
+    ++count;
+    return;
+  }
+  list_->counts.emplace_back(version, 1);
+}
+
+Mesh::Work& Mesh::Work::operator=(Work&& other) noexcept {
+  end();
+  list_ = std::move(other.list_);
+  version_ = other.version_;
+  return *this;
+}
+
+void Mesh::Work::end() {
+  const auto list = std::exchange(list_, nullptr);
+  if (!list) return;
+  for (auto& [version, count] : list->counts) {
+    if (version == version_) --count;
+  }
+}
+
+// --------------------------------------------------------------------------------------- rosters
+
+Mesh::Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled,
+           std::vector<SignedRoster> older)
+    : self_(self), roster_(std::move(roster)), placement_(roster_.roster()) {
+  if (settled) settled_version_ = settled_version_under(roster_, *settled);
+  learn_older(std::move(older));
 }
 
 bool Mesh::adopt(SignedRoster roster) {
   if (roster->mesh != roster_->mesh || !stands_over(roster, roster_)) return false;
-  roster_ = std::move(roster);
-  placement_ = Placement(roster_.roster());
-  keep_common(settled_, placed_of(placement_, self_));
+  auto before = std::exchange(roster_, std::move(roster));
+  keep_older(std::move(before), std::exchange(placement_, Placement(roster_.roster())));
+  settled_version_ = std::min(settled_version_, roster_->version - 1);
+  clean_version_ = 0;
+  std::erase_if(progress_, [&](const auto& known) { return !roster_->find(known.first); });
+  std::erase_if(work_->counts, [](const auto& counted) { return counted.second == 0; });
+  drop_settled_rosters();
   for (const auto& observer : observers_)
     observer();
+  progressed();
   return true;
 }
 
-bool Mesh::is_settled(Partition partition) const {
-  return settled_[partition];
+void Mesh::learn_older(std::vector<SignedRoster> rosters) {
+  for (auto& roster : rosters) {
+    const bool is_known =
+        roster.hash() == roster_.hash() || std::ranges::any_of(older_, [&](const Older& o) {
+          return o.roster.hash() == roster.hash();
+        });
+    if (is_known || roster->mesh != roster_->mesh || roster->version > roster_->version) continue;
+    Placement placement(roster.roster());
+    keep_older(std::move(roster), std::move(placement));
+  }
+  drop_settled_rosters();
+}
+
+void Mesh::keep_older(SignedRoster roster, Placement placement) {
+  const auto at = std::ranges::find_if(
+      older_, [&](const Older& other) { return other.roster->version > roster->version; });
+  older_.insert(at, {.roster = std::move(roster), .placement = std::move(placement)});
+  if (older_.size() < rosters_in_force_max) return;
+  // The oldest is where all lies that no later one has been settled with.
+  spdlog::warn(
+      "mesh: {} rosters are in force at once; {} is let go, see zdb status for the members "
+      "that hold the move up",
+      older_.size() + 1, older_[1].roster->version);
+  older_.erase(older_.begin() + 1);
+}
+
+std::vector<SignedRoster> Mesh::older_rosters() const {
+  std::vector<SignedRoster> rosters;
+  for (const auto& older : older_)
+    rosters.push_back(older.roster);
+  return rosters;
+}
+
+Targets Mesh::targets(Partition partition) const {
+  Targets targets(placement_.nodes_for(partition));
+  for (const auto& older : older_) {
+    targets.add(members_among(older.placement.nodes_for(partition), roster()),
+                older.placement.replicas());
+  }
+  return targets;
+}
+
+// -------------------------------------------------------------------------------------- progress
+
+MemberProgress Mesh::own_progress() const {
+  MemberProgress progress{.roster = roster_.hash(),
+                          .working_version = roster_->version,
+                          .settled_version = settled_version_,
+                          .clean_version = clean_version_};
+  for (const auto& [version, count] : work_->counts) {
+    if (count > 0) progress.working_version = std::min(progress.working_version, version);
+  }
+  return progress;
+}
+
+void Mesh::hear(const NodeId& node, const MemberProgress& progress) {
+  if (node == self_ || roster_->find(node) == nullptr) return;
+  auto& known = progress_[node];
+  if (known == progress) return;
+  known = progress;
+  drop_settled_rosters();
+  progressed();
+}
+
+void Mesh::progressed() {
+  for (const auto& observer : progress_observers_)
+    observer();
+}
+
+/// Of this node and all others.
+template <class Good>
+bool Mesh::is_every_member(Good good) const {
+  return std::ranges::all_of(roster_->members, [&](const RosterMember& member) {
+    if (member.node == self_) return good(own_progress());
+    const auto known = progress_.find(member.node);
+    return known != progress_.end() && known->second.roster == roster_.hash() &&
+           good(known->second);
+  });
+}
+
+bool Mesh::is_adopted_by_all() const {
+  return is_every_member(
+      [&](const MemberProgress& p) { return p.working_version >= roster_->version; });
+}
+
+bool Mesh::is_settled_by_all() const {
+  return is_every_member(
+      [&](const MemberProgress& p) { return p.settled_version >= roster_->version; });
+}
+
+bool Mesh::is_clean_everywhere() const {
+  return is_settled_by_all() && is_every_member([&](const MemberProgress& p) {
+           return p.clean_version >= roster_->version;
+         });
+}
+
+std::vector<NodeId> Mesh::unsettled() const {
+  std::vector<NodeId> nodes;
+  for (const auto& member : roster_->members) {
+    if (settled_version_of(member.node) < roster_->version) nodes.push_back(member.node);
+  }
+  return nodes;
+}
+
+bool Mesh::is_whole(const NodeId& node) const {
+  if (node == self_) return is_whole();
+  const auto known = progress_.find(node);
+  return known == progress_.end() || known->second.settled_version != 0;
+}
+
+/// 0 if it is not known, or if the member's store was lost.
+std::uint64_t Mesh::settled_version_of(const NodeId& node) const {
+  if (node == self_) return settled_version_;
+  const auto known = progress_.find(node);
+  if (known == progress_.end()) return 0;
+  const bool same = known->second.roster == roster_.hash();
+  return std::min(known->second.settled_version, roster_->version - (same ? 0 : 1));
+}
+
+/// A roster is over once every member is settled under a later one. Of a member of which nothing
+/// is known, or whose store was lost, no more is assumed than was known before.
+void Mesh::drop_settled_rosters() {
+  if (older_.empty()) return;
+  auto floor = roster_->version;
+  for (const auto& member : roster_->members) {
+    const auto settled = settled_version_of(member.node);
+    floor = std::min(floor, settled != 0 ? settled : older_.front().roster->version);
+  }
+  const auto version_after = [&](std::size_t i) {
+    return i + 1 < older_.size() ? older_[i + 1].roster->version : roster_->version;
+  };
+  std::size_t over = 0;
+  while (over < older_.size() && version_after(over) <= floor)
+    ++over;
+  older_.erase(older_.begin(), older_.begin() + static_cast<std::ptrdiff_t>(over));
 }
 
 std::optional<SignedRoster> Mesh::settle(const RosterHash& roster) {
   if (roster != roster_.hash()) return std::nullopt;
-  settled_ = placed_of(placement_, self_);
+  settled_version_ = roster_->version;
+  drop_settled_rosters();
+  progressed();
   return roster_;
+}
+
+void Mesh::set_clean(bool clean) {
+  const auto version = clean ? roster_->version : 0;
+  if (std::exchange(clean_version_, version) != version) progressed();
 }
 
 std::string Mesh::describe(const NodeId& node) const {

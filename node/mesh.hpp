@@ -1,19 +1,47 @@
 #pragma once
-// What this node knows of its mesh: the roster that stands, the placement that follows from it,
-// and which partitions this node still has to take over. One thread: the node's executor.
+// What this node knows of its mesh: the roster that stands and those still in force beside it, the
+// placements that follow from them, and how far each member has got with them. One thread: the
+// node's executor.
+//
+// A roster is in force from when it stands until every member has taken over all that a later one
+// places on it. DESIGN.md ("A change of placement") says why that keeps acknowledged writes
+// visible.
 
 #include <functional>
+#include <map>
+#include <memory>
 
 #include "node/placement.hpp"
 #include "node/roster.hpp"
+#include "node/targets.hpp"
 
 namespace zerodb {
 
+/// Rosters in force at once. Beyond, all but the oldest and the latest of them are let go.
+inline constexpr std::size_t rosters_in_force_max = 16;
+
+/// What a member says of itself with every greeting.
+struct MemberProgress {
+  RosterHash roster;                  ///< the one that stands there
+  std::uint64_t working_version = 0;  ///< the oldest roster a request of its own still goes by
+  std::uint64_t settled_version = 0;  ///< under it the member last held all that is placed on it
+  std::uint64_t clean_version = 0;    ///< under it the member last held nothing else; 0: unknown
+  bool operator==(const MemberProgress&) const = default;
+};
+
 class Mesh {
+  /// How many requests are under way, by the version of the roster they were begun under.
+  struct WorkList {
+    std::vector<std::pair<std::uint64_t, std::size_t>> counts;
+  };
+
  public:
-  /// `settled` is the roster under which this node last held everything placed on it (see
-  /// settle()); a founding node's is its first roster, a joining node has none.
-  Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled);
+  /// `settled` is the roster under which this node last held all that is placed on it: a founding
+  /// node's is its first roster, a joining node's the last one without it, under which it had
+  /// nothing to hold. None: the store is new or was lost, and fills up again. `older` are those
+  /// that were in force beside `roster` when this node last ran.
+  Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled,
+       std::vector<SignedRoster> older = {});
 
   const NodeId& self() const { return self_; }
   const Roster& roster() const { return roster_.roster(); }
@@ -27,24 +55,100 @@ class Mesh {
 
   bool is_placed_here(Partition partition) const { return placement_.is_placed(self_, partition); }
 
-  /// Whether "I do not have it" from this node means anything for `partition`: not while the
-  /// partition is being taken over from the nodes that held it before a roster change, and not for
-  /// a partition placed elsewhere.
-  bool is_settled(Partition partition) const;
+  // ------------------------------------------------------------------------ placements in force
 
-  /// Called when every partition placed here has been taken over under that roster. Answers the
-  /// roster to remember across restarts, or nothing if another stands by now.
+  /// To whom requests about a partition go: the placement that stands, and those in force beside
+  /// it, without nodes that are no members any more.
+  Targets targets(Partition partition) const;
+
+  /// Rosters in force beside the one that stands, oldest first: for disk, and for other members.
+  std::vector<SignedRoster> older_rosters() const;
+  bool is_one_in_force() const { return older_.empty(); }
+
+  /// Takes in rosters that another member says are in force. They are verified, of this mesh.
+  void learn_older(std::vector<SignedRoster> rosters);
+
+  /// A request of this node that goes by the placements in force while it was begun. As long as it
+  /// is held, no member counts this node as one that goes by a later roster alone.
+  class Work {
+   public:
+    Work() = default;
+    Work(Work&& other) noexcept = default;
+    Work& operator=(Work&& other) noexcept;
+    ~Work() { end(); }
+    void end();
+
+   private:
+    friend class Mesh;
+    Work(std::shared_ptr<WorkList> list, std::uint64_t version);
+    std::shared_ptr<WorkList> list_;  ///< requests may end behind the node that began them
+    std::uint64_t version_ = 0;
+  };
+  Work begin_work() const { return {work_, roster_->version}; }
+
+  // -------------------------------------------------------------------------------- progress
+
+  MemberProgress own_progress() const;
+  /// What `node` says of itself. Observers of progress are told if that changes anything.
+  void hear(const NodeId& node, const MemberProgress& progress);
+  void on_progress(std::function<void()> observer) {
+    progress_observers_.push_back(std::move(observer));
+  }
+
+  /// Every member goes by the roster that stands, and ended what it had begun under others: what
+  /// was acknowledged under them is where it can be found by now.
+  bool is_adopted_by_all() const;
+  /// Every member also holds all that is placed on it. Then this is the only roster in force.
+  bool is_settled_by_all() const;
+  /// Every member also holds nothing else. Said of members as they were when last heard.
+  bool is_clean_everywhere() const;
+  /// Members that are not yet as far as is_settled_by_all() wants, for status and logs.
+  std::vector<NodeId> unsettled() const;
+
+  /// Whether "I do not have it" from this node means anything: not while its store fills up again
+  /// after it was lost.
+  bool is_whole() const { return settled_version_ != 0; }
+  /// The same of another member, as far as known.
+  bool is_whole(const NodeId& node) const;
+
+  /// Called when all that is placed here has been taken over under that roster. Answers the roster
+  /// to remember across restarts, or nothing if another stands by now.
   std::optional<SignedRoster> settle(const RosterHash& roster);
+  /// Called when the store was found to be lost while the node runs: see is_whole().
+  void lose_store() { settled_version_ = 0; }
+  /// Whether this node holds all that is placed on it under the roster that stands.
+  bool is_settled() const { return settled_version_ == roster_->version; }
+
+  /// Whether nothing is kept here that is placed elsewhere. Unknown again after a roster change.
+  void set_clean(bool clean);
+  bool is_clean() const { return clean_version_ == roster_->version; }
 
   /// "node2 (1a2b3c4d)" for messages and logs.
   std::string describe(const NodeId& node) const;
 
  private:
+  struct Older {
+    SignedRoster roster;
+    Placement placement;
+  };
+
+  void keep_older(SignedRoster roster, Placement placement);
+  std::uint64_t settled_version_of(const NodeId& node) const;
+  void drop_settled_rosters();
+  void progressed();
+  template <class Good>
+  bool is_every_member(Good good) const;
+
   NodeId self_;
   SignedRoster roster_;
   Placement placement_;
-  std::vector<bool> settled_;  ///< per partition: placed here and held here, ever since settle()
+  std::vector<Older> older_;  ///< in force beside it, oldest first
+  std::map<NodeId, MemberProgress> progress_;
+  std::uint64_t settled_version_ = 0;  ///< of this node; 0: none
+  std::uint64_t clean_version_ = 0;
+  std::shared_ptr<WorkList> work_ = std::make_shared<WorkList>();
   std::vector<std::function<void()>> observers_;
+  std::vector<std::function<void()>> progress_observers_;
 };
 
 }  // namespace zerodb

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 
@@ -108,6 +109,29 @@ Result<SignedRoster> check_roster(const peer::GetRoster::Reply& reply, const Tic
   return roster;
 }
 
+/// Rosters in force beside the one that stands, oldest first.
+Result<std::vector<SignedRoster>> check_older(const peer::GetRoster::Reply& reply,
+                                              const Ticket& ticket) {
+  std::vector<SignedRoster> rosters;
+  for (const auto& wire : reply.older) {
+    auto roster = SignedRoster::verify(wire, ticket.mesh);
+    if (!roster) return fail("joining: an older roster", std::move(roster.error()));
+    rosters.push_back(std::move(*roster));
+  }
+  return rosters;
+}
+
+/// The latest roster without the new node: under it the node holds all that is placed on it, which
+/// is nothing. So its store counts as whole until it is lost.
+Status save_last_without(const DataFolder& folder, const NodeId& node,
+                         const std::vector<SignedRoster>& older) {
+  const auto last = std::find_if(older.rbegin(), older.rend(), [&](const SignedRoster& roster) {
+    return roster->find(node) == nullptr;
+  });
+  if (last == older.rend()) return {};
+  return folder.save_settled_roster(*last);
+}
+
 }  // namespace
 
 Status check_new_node(const NewNodeOptions& options) {
@@ -149,7 +173,11 @@ Result<NewNode> join_node(const NewNodeOptions& options, const Ticket& ticket) {
   if (!reply) return fail(reply.error());
   const auto roster = check_roster(*reply, ticket, member);
   if (!roster) return fail(roster.error());
-  auto saved = folder.save_roster(*roster);
+  const auto older = check_older(*reply, ticket);
+  if (!older) return fail(older.error());
+  auto saved = folder.save_older_rosters(*older);
+  if (saved) saved = folder.save_roster(*roster);
+  if (saved) saved = save_last_without(folder, member.node, *older);
   if (saved) saved = folder.save_records(reply->records);
   if (saved) saved = begun->folder.finish();
   if (!saved) return fail(std::move(saved.error()));

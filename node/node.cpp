@@ -23,6 +23,7 @@ tl::unexpected<Error> no_owner() {
 /// One request between members, by the part it is for.
 struct PeerDispatch {
   Replica& replica;
+  Reconcile& reconcile;
   Membership& membership;
   Gateway* gateway;
   Caller caller;
@@ -51,10 +52,11 @@ struct PeerDispatch {
   Reply operator()(peer::GetManifest& request) { return replica.get_manifest(caller.key, request); }
   Reply operator()(peer::GetChunk& request) { return replica.get_chunk(caller.key, request); }
   Reply operator()(peer::GetLeaves& request) { return replica.get_leaves(caller.key, request); }
-  Reply operator()(peer::GetDigests&) { return replica.get_digests(caller.key); }
+  Reply operator()(peer::GetDigests& request) { return replica.get_digests(caller.key, request); }
   Reply operator()(peer::GetEntries& request) {
     return replica.get_entries(caller.key, std::move(request));
   }
+  Reply operator()(peer::Confirm&) { return reconcile.on_confirm(caller.key, std::move(payload)); }
   Reply operator()(peer::Have& request) { return take_answer(gateway, caller.key, request); }
 
   static Reply take_answer(Gateway* gateway, NodeId from, peer::Have answer) {
@@ -77,6 +79,8 @@ Node::Node(NodeContext context, Membership& membership, std::optional<OwnerKeys>
                    // A roster that is not kept is only taken over again after a restart.
                    static_cast<void>(files_.save_settled_roster(roster));
                  }),
+      hand_over_(context, options_.hand_over),
+      tombstones_(context, options_.tombstones),
       clients_(
           context, [this] { return gateway_; }, options_.clients) {
   if (owner) set_owner(std::move(*owner));
@@ -103,12 +107,16 @@ void Node::start() {
   });
   subscribe();
   reconcile_.start();
+  hand_over_.start();
+  tombstones_.start();
   spawn(context_.runtime, housekeeping());
 }
 
 void Node::stop() {
   running_ = false;
   reconcile_.stop();
+  hand_over_.stop();
+  tombstones_.stop();
   clients_.drop_all();
 }
 
@@ -143,7 +151,8 @@ Task<Result<PeerAnswer>> Node::on_request(Caller caller, peer::Request request, 
   if (caller.role == Caller::Role::invite && !std::holds_alternative<peer::Join>(request)) {
     co_return fail(Errc::denied, "an invite is good for joining and nothing else");
   }
-  PeerDispatch dispatch{replica_, membership_, gateway_.get(), caller, std::move(payload)};
+  PeerDispatch dispatch{replica_,       reconcile_, membership_,
+                        gateway_.get(), caller,     std::move(payload)};
   co_return co_await std::visit(dispatch, request);
 }
 
@@ -204,8 +213,27 @@ void Node::on_client_gone(ClientId client) {
   clients_.gone(client);
 }
 
+/// What a change of the roster leaves to be moved to and from this node.
+client::Status::Move Node::move_left(const std::vector<PartitionSize>& sizes) const {
+  const auto& mesh = context_.mesh;
+  const auto left = reconcile_.left(sizes);
+  const auto misplaced = misplaced_in(sizes, mesh);
+  client::Status::Move move{.waits_for = {},
+                            .take_over_partitions = left.partitions,
+                            .take_over_bytes = left.bytes,
+                            .hand_over_partitions = misplaced.partitions.size(),
+                            .hand_over_bytes = misplaced.bytes,
+                            .bytes_per_s = left.bytes_per_s,
+                            .eta_s = {}};
+  for (const auto& node : mesh.unsettled())
+    move.waits_for.push_back(mesh.roster().find(node)->name);
+  if (left.bytes > 0 && left.bytes_per_s > 0) move.eta_s = left.bytes / left.bytes_per_s;
+  return move;
+}
+
 Task<Result<ClientAnswer>> Node::status() {
   const auto stats = co_await offload(context_.runtime, [this] { return context_.store.stats(); });
+  const auto sizes = co_await offload(context_.runtime, [this] { return context_.store.sizes(); });
   const auto& mesh = context_.mesh;
   client::Status::Reply reply;
   reply.program_version = version();
@@ -223,6 +251,9 @@ Task<Result<ClientAnswer>> Node::status() {
   reply.uploads = stats.uploads;
   reply.uptime_s = (context_.runtime.steady_ms() - started_ms_) / 1000;
   reply.disk_suspect = stats.suspect;
+  reply.superseded = stats.superseded;
+  reply.superseded_bytes = stats.superseded_bytes;
+  reply.move = move_left(sizes);
   for (const auto& member : mesh.roster().members) {
     const bool here = member.node == mesh.self();
     const auto link =

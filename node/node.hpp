@@ -10,16 +10,20 @@
 #include "bus/client_port.hpp"
 #include "node/client_service.hpp"
 #include "node/gateway.hpp"
+#include "node/hand_over.hpp"
 #include "node/membership.hpp"
 #include "node/node_context.hpp"
 #include "node/reconcile.hpp"
 #include "node/replica.hpp"
+#include "node/tombstone_sweep.hpp"
 
 namespace zerodb {
 
 struct NodeOptions {
   ReplicaOptions replica;
   ReconcileOptions reconcile;
+  HandOverOptions hand_over;
+  TombstoneSweepOptions tombstones;
   GatewayOptions gateway;
   ClientServiceOptions clients;
   Milliseconds superseded_keep{600'000};  ///< versions that were overwritten stay this long
@@ -69,6 +73,7 @@ class Node final : public LinkHandler, public ClientHandler {
   Task<void> answer_who_has(NodeId asker, broadcast::Get question);
 
   Task<Result<ClientAnswer>> status();
+  client::Status::Move move_left(const std::vector<PartitionSize>& sizes) const;
   Result<ClientAnswer> invite(const client::Invite& request);
   Result<ClientAnswer> owner_id() const;
   Result<ClientAnswer> owner_export() const;
@@ -80,6 +85,8 @@ class Node final : public LinkHandler, public ClientHandler {
   NodeFiles files_;
   Replica replica_;
   Reconcile reconcile_;
+  HandOver hand_over_;
+  TombstoneSweep tombstones_;
   std::shared_ptr<Gateway> gateway_;  // shared with requests under way, which outlive an import
   ClientService clients_;
   std::uint64_t started_ms_ = 0;

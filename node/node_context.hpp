@@ -14,6 +14,8 @@ struct NodeContext {
   Links& links;
   Store& store;  ///< blocking: always through offload()
   Mesh& mesh;
+  Milliseconds tombstone_keep{
+      std::chrono::hours(24)};  ///< deletions are remembered at least so long
 };
 
 }  // namespace zerodb

@@ -11,17 +11,18 @@ constexpr std::uint64_t lag_share_percent = 20;  // of the time the put has run
 PutLanes::PutLanes(CorePtr core, Draft draft)
     : core_(std::move(core)),
       draft_(std::move(draft)),
+      work_(core_->context.mesh.begin_work()),
+      targets_(core_->targets_for(draft_.manifest.object)),
       started_ms_(core_->context.runtime.steady_ms()),
       changed_(core_->context.runtime) {
   const auto binding = draft_.manifest.binding();
-  for (const auto& node : core_->placed_for(binding.object)) {
+  for (const auto& node : targets_.nodes()) {
     Lane lane;
     lane.node = node;
     lane.sink = core_->is_self(node) ? make_local_sink(core_, binding)
                                      : make_remote_sink(core_, node, binding);
     lanes_.push_back(std::move(lane));
   }
-  needed_ = write_quorum(static_cast<std::uint32_t>(lanes_.size()));
 }
 
 std::shared_ptr<PutLanes> PutLanes::open(CorePtr core, Draft draft) {
@@ -133,13 +134,12 @@ Task<Result<WriteReceipt>> PutLanes::commit(std::uint64_t total) {
   CommitPlan plan{.verb = "put",
                   .name = draft_.part.name,
                   .mtime_ms = draft_.part.mtime_ms,
-                  .placed = {},
+                  .targets = targets_,
                   .commit_at = [self](NodeId node, SignedPtr signed_version) {
                     return commit_lane(self, self->lane_of(node), std::move(signed_version));
                   }};
-  for (const auto& lane : lanes_)
-    plan.placed.push_back(lane.node);
   auto receipt = co_await commit_on_quorum(core_, std::move(version), std::move(plan));
+  work_.end();
   if (receipt) core_->counters.puts += 1;
   co_return receipt;
 }
@@ -179,7 +179,7 @@ void PutLanes::let_go(Lane& lane, Error why) {
   if (lane.gone || lane.committed) return;
   lane.gone = std::move(why);
   lane.sink->abandon();
-  if (!failed_ && left() < needed_) failed_ = too_few_left();
+  if (!failed_ && !left().is_enough()) failed_ = too_few_left();
   changed_.notify();
 }
 
@@ -188,6 +188,7 @@ void PutLanes::abandon() {
   if (!failed_) failed_ = why;
   for (auto& lane : lanes_)
     let_go(lane, why);
+  work_.end();
   changed_.notify();
 }
 
@@ -206,7 +207,7 @@ void PutLanes::let_go_of_laggards(std::uint64_t passed_ms) {
   const auto run_ms = core_->context.runtime.steady_ms() - started_ms_;
   const auto grace = static_cast<std::uint64_t>(core_->options.lag_grace.count());
   for (auto& lane : lanes_) {
-    if (!holds_up(lane) || ahead_of(lane) < needed_) continue;
+    if (!holds_up(lane) || !are_enough_ahead_of(lane)) continue;
     lane.held_up_ms += passed_ms;
     if (lane.held_up_ms <= grace + run_ms * lag_share_percent / 100) continue;
     core_->counters.sinks_let_go += 1;
@@ -219,15 +220,17 @@ bool PutLanes::holds_up(const Lane& lane) const {
   return ending_ ? lane.backlog > 0 : lane.backlog >= core_->options.window_chunks;
 }
 
-std::size_t PutLanes::ahead_of(const Lane& lane) const {
-  return static_cast<std::size_t>(std::ranges::count_if(lanes_, [&](const Lane& other) {
+bool PutLanes::are_enough_ahead_of(const Lane& lane) const {
+  const auto is_ahead = [&](const NodeId& node) {
+    const auto& other = *std::ranges::find(lanes_, node, &Lane::node);
     return &other != &lane && !other.gone && !holds_up(other);
-  }));
+  };
+  return targets_.count_for_write(is_ahead).is_enough();
 }
 
-std::size_t PutLanes::left() const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(lanes_, [](const Lane& lane) { return !lane.gone; }));
+Targets::Count PutLanes::left() const {
+  return targets_.count_for_write(
+      [&](const NodeId& node) { return !std::ranges::find(lanes_, node, &Lane::node)->gone; });
 }
 
 /// Nothing is on its way any more; a replica may have refused the commit and still be a lane.
@@ -242,7 +245,7 @@ Error PutLanes::too_few_left() const {
   for (const auto& lane : lanes_) {
     if (lane.gone) failures.push_back({.node = lane.node, .error = lane.gone});
   }
-  return too_few_replicas(*core_, about("put", draft_.part.name), left(), lanes_.size(), failures);
+  return too_few_replicas(*core_, about("put", draft_.part.name), left(), failures);
 }
 
 }  // namespace zerodb

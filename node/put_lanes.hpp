@@ -58,15 +58,16 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
   Lane& lane_of(const NodeId& node);
   bool own_store_hashes() const;
   bool holds_up(const Lane& lane) const;
-  std::size_t ahead_of(const Lane& lane) const;
-  std::size_t left() const;
+  bool are_enough_ahead_of(const Lane& lane) const;
+  Targets::Count left() const;
   bool is_over() const;
   Error too_few_left() const;
 
   CorePtr core_;
   Draft draft_;
-  std::vector<Lane> lanes_;  ///< never changes size once open
-  std::size_t needed_ = 0;   ///< W
+  Mesh::Work work_;  ///< until it is acknowledged, or cannot be any more
+  Targets targets_;
+  std::vector<Lane> lanes_;  ///< one for each target; never changes size once open
   std::vector<std::optional<Leaf>> leaves_;
   std::size_t leaves_known_ = 0;
   std::uint64_t started_ms_;

@@ -35,12 +35,14 @@ Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) 
   auto draft = make_draft(*core, std::move(spec));
   if (!draft) co_return fail("put", std::move(draft.error()));
   draft->manifest.version = core->next_version();
+  const auto begun = core->context.mesh.begin_work();
+  auto targets = core->targets_for(draft->manifest.object);
   auto work = [&] { return seal_inline(*draft, *core->keys, plain.view()); };
   auto sealed = co_await offload(core->context.runtime, work);
   CommitPlan plan{.verb = "put",
                   .name = draft->part.name,
                   .mtime_ms = draft->part.mtime_ms,
-                  .placed = core->placed_for(draft->manifest.object),
+                  .targets = std::move(targets),
                   .commit_at = commit_inline_at(core, std::move(sealed.sealed))};
   auto receipt = co_await commit_on_quorum(core, std::move(sealed.version), std::move(plan));
   if (receipt) core->counters.puts += 1;
@@ -57,6 +59,8 @@ Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version
   core->context.runtime.random(manifest.blob_id.mutable_view());
   core->clock.observe(later_than);
   manifest.version = core->next_version();
+  const auto begun = core->context.mesh.begin_work();
+  auto targets = core->targets_for(manifest.object);
   auto work = [&] {
     manifest.sealed = seal_private_part(*core->keys, manifest, draft.part);
     return std::make_shared<const SignedManifest>(SignedManifest::sign(manifest, *core->keys));
@@ -65,7 +69,7 @@ Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version
   CommitPlan plan{.verb = "delete",
                   .name = std::move(name),
                   .mtime_ms = {},
-                  .placed = core->placed_for(manifest.object),
+                  .targets = std::move(targets),
                   .commit_at = commit_inline_at(core, {})};
   auto receipt = co_await commit_on_quorum(core, std::move(version), std::move(plan));
   if (receipt) core->counters.removes += 1;

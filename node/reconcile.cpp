@@ -8,6 +8,8 @@
 #include <map>
 #include <set>
 
+#include "node/confirm.hpp"
+#include "node/fetch.hpp"
 #include "node/fetch_queue.hpp"
 #include "node/reconcile_round.hpp"
 
@@ -26,14 +28,17 @@ constexpr std::array round_retry_after{Milliseconds(5'000), Milliseconds(20'000)
 constexpr Milliseconds inline_grace{500};
 constexpr Milliseconds blob_grace{3'000};
 
-/// Time for links to come up before a member counts as one that cannot be asked.
-constexpr std::uint64_t settle_grace_ms = 60'000;
+/// How often it is looked whether all members have adopted the roster.
+constexpr Milliseconds adoption_interval{1'000};
 
 /// A broadcast manifest that is later than what is here, verified; nothing if it is not news.
 Result<std::optional<SignedManifest>> check_news(Store& store, const SignedManifest& claimed,
-                                                 std::uint64_t now_ms) {
+                                                 std::uint64_t now_ms,
+                                                 std::uint64_t forget_before) {
   const auto ours = store.latest(claimed->object);
   if (!ours) return fail(ours.error());
+  const bool forgotten = claimed->is_tombstone() && claimed->version.ms() < forget_before;
+  if (!*ours && forgotten) return std::optional<SignedManifest>();
   if (*ours && !claimed.is_later_than(**ours)) return std::optional<SignedManifest>();
   auto verified = SignedManifest::verify(claimed.wire());
   if (!verified) return fail(std::move(verified.error()));
@@ -54,12 +59,16 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
         remember_(std::move(remember)),
         queue_(std::make_shared<FetchQueue>(
             context, FetchQueueOptions{.fetches_max = options.fetches_max,
-                                       .backlog_max = options.backlog_max})) {}
+                                       .backlog_max = options.backlog_max,
+                                       .bytes_per_s_max = options.bytes_per_s_max})) {}
 
   void start();
   void ask_for_round(const NodeId& node);
   void on_roster_change();
   void on_news(const NodeId& from, Bytes manifest);
+  static Task<Result<PeerAnswer>> on_confirm(std::shared_ptr<Impl> self, NodeId from,
+                                             Payload entries);
+  MoveLeft left(const std::vector<PartitionSize>& sizes) const;
   bool is_idle() const;
   void stop();
 
@@ -69,7 +78,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
     bool queued = false;
     bool running = false;
     bool resting = false;   ///< a failed round will be repeated
-    bool done = false;      ///< a round that began under this roster ended without failure
+    bool done = false;      ///< a round that counts for settling ended without failure
     unsigned attempts = 0;  ///< failed in a row
     std::uint64_t ask = 0;  ///< grows with each request for a round, so that old retries lapse
   };
@@ -79,14 +88,14 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   std::optional<NodeId> take_next();
   void pump();
   void try_to_settle();
-  bool may_settle() const;
-  bool is_settled_already() const;
-  void end_round(const NodeId& node, const RosterHash& roster, const Status& status);
+  void begin_to_settle();
+  std::uint64_t counting() const { return all_adopted_ ? adoption_ : 0; }
+  void end_round(const NodeId& node, std::uint64_t counts_for, const Status& status);
   void repeat_later(const NodeId& node, Peer& peer);
   std::vector<NodeId> holders_of(const ObjectId& object, const NodeId& first) const;
 
   static Task<void> run_periodically(std::shared_ptr<Impl> self);
-  static Task<void> settle_after_grace(std::shared_ptr<Impl> self, RosterHash roster);
+  static Task<void> await_adoption(std::shared_ptr<Impl> self, RosterHash roster);
   static Task<void> run_rounds(std::shared_ptr<Impl> self, NodeId first);
   static Task<void> repeat_round(std::shared_ptr<Impl> self, NodeId node, std::uint64_t ask,
                                  Milliseconds after);
@@ -100,8 +109,10 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   std::deque<NodeId> waiting_;  ///< for their round
   std::size_t rounds_running_ = 0;
   std::size_t news_open_ = 0;
-  std::uint64_t roster_since_ms_ = 0;  ///< steady
-  RosterHash settled_roster_;          ///< this node is settled under it; zero: under none
+  std::uint64_t adoption_ = 0;  ///< grows with each roster that all have adopted; see counting()
+  bool all_adopted_ = false;    ///< the roster that stands
+  std::shared_ptr<TakeOver> take_over_ = std::make_shared<TakeOver>();
+  Complaints complaints_;
   bool stopped_ = false;
 };
 
@@ -132,59 +143,49 @@ void Reconcile::Impl::on_roster_change() {
 
 void Reconcile::Impl::begin_roster() {
   const auto& mesh = context_.mesh;
-  roster_since_ms_ = context_.runtime.steady_ms();
   std::erase_if(peers_, [&](const auto& peer) { return !mesh.roster().find(peer.first); });
   std::erase_if(waiting_, [&](const NodeId& node) { return !peers_.contains(node); });
-  for (auto& [node, peer] : peers_)
-    peer.done = false;
   for (const auto& member : mesh.roster().members) {
     if (member.node != mesh.self()) peers_.try_emplace(member.node);
   }
+  all_adopted_ = false;
+  *take_over_ = {};
+  if (mesh.is_settled()) return;
+  if (peers_.empty()) {
+    begin_to_settle();
+  } else {
+    spawn(context_.runtime, await_adoption(shared_from_this(), mesh.signed_roster().hash()));
+  }
+}
+
+/// Only rounds that begin when nobody goes by an older roster any more count for settling: what was
+/// written under one by then is where such a round finds it.
+Task<void> Reconcile::Impl::await_adoption(std::shared_ptr<Impl> self, RosterHash roster) {
+  const auto& mesh = self->context_.mesh;
+  while (!mesh.is_adopted_by_all()) {
+    co_await self->context_.runtime.sleep(adoption_interval);
+    if (self->stopped_ || mesh.signed_roster().hash() != roster) co_return;
+  }
+  self->begin_to_settle();
+}
+
+void Reconcile::Impl::begin_to_settle() {
+  all_adopted_ = true;
+  ++adoption_;
+  for (auto& [node, peer] : peers_)
+    peer.done = false;
+  ask_all();
   try_to_settle();
-  spawn(context_.runtime, settle_after_grace(shared_from_this(), mesh.signed_roster().hash()));
 }
 
-/// Links that are slow to come up and rounds that fail hold settling up only for so long.
-Task<void> Reconcile::Impl::settle_after_grace(std::shared_ptr<Impl> self, RosterHash roster) {
-  co_await self->context_.runtime.sleep(Milliseconds(settle_grace_ms));
-  if (!self->stopped_ && self->context_.mesh.signed_roster().hash() == roster) {
-    self->try_to_settle();
-  }
-}
-
+/// Every other member was asked for all that it has: what was acknowledged before is here.
 void Reconcile::Impl::try_to_settle() {
-  const auto roster = context_.mesh.signed_roster().hash();
-  if (settled_roster_ == roster || !may_settle()) return;
-  const auto settled = context_.mesh.settle(roster);
+  const bool asked_all = std::ranges::all_of(peers_, [](auto& peer) { return peer.second.done; });
+  if (!all_adopted_ || !asked_all || context_.mesh.is_settled()) return;
+  const auto settled = context_.mesh.settle(context_.mesh.signed_roster().hash());
   if (!settled) return;
-  settled_roster_ = roster;
+  *take_over_ = {};
   remember_(*settled);
-}
-
-/// Whether all that was acknowledged in partitions placed here must be here by now: it is on W
-/// nodes each, so that W - 1 of the others need not be heard if they cannot be.
-bool Reconcile::Impl::may_settle() const {
-  if (is_settled_already()) return true;
-  std::size_t missing = 0;
-  for (const auto& [node, peer] : peers_) {
-    if (peer.queued || peer.running || peer.resting) return false;
-    missing += peer.done ? 0 : 1;
-  }
-  if (missing == 0) return true;
-  const auto since_ms = context_.runtime.steady_ms() - roster_since_ms_;
-  return since_ms >= settle_grace_ms && missing < peers_.size() &&
-         missing < write_quorum(context_.mesh.placement().replicas());
-}
-
-/// Whether nothing placed here has to be taken over.
-bool Reconcile::Impl::is_settled_already() const {
-  for (std::size_t i = 0; i < partition_count; ++i) {
-    const auto partition = static_cast<Partition>(i);
-    if (context_.mesh.is_placed_here(partition) && !context_.mesh.is_settled(partition)) {
-      return false;
-    }
-  }
-  return true;
 }
 
 // ---------------------------------------------------------------------------------------- rounds
@@ -228,14 +229,15 @@ void Reconcile::Impl::pump() {
 /// Goes on with whoever waits in a loop: a round may end at once, and begins within pump().
 Task<void> Reconcile::Impl::run_rounds(std::shared_ptr<Impl> self, NodeId first) {
   for (auto node = std::optional(first); node; node = self->take_next()) {
-    const auto roster = self->context_.mesh.signed_roster().hash();
-    const auto status = co_await run_round(self->context_, self->queue_, *node);
-    if (!self->stopped_) self->end_round(*node, roster, status);
+    const auto counts_for = self->counting();
+    const auto status = co_await run_round(self->context_, self->queue_, *node, self->take_over_);
+    if (!self->stopped_) self->end_round(*node, counts_for, status);
   }
   --self->rounds_running_;
 }
 
-void Reconcile::Impl::end_round(const NodeId& node, const RosterHash& roster,
+/// `counts_for` is what counting() was when the round began.
+void Reconcile::Impl::end_round(const NodeId& node, std::uint64_t counts_for,
                                 const Status& status) {
   const auto found = peers_.find(node);
   if (found == peers_.end()) return;  // it left meanwhile
@@ -243,11 +245,14 @@ void Reconcile::Impl::end_round(const NodeId& node, const RosterHash& roster,
   peer.running = false;
   if (!status) {
     spdlog::debug("reconcile with {}: {}", context_.mesh.describe(node), status.error().what);
+    if (status.error().code == Errc::invalid) {
+      complaints_.about(node, "a listing that cannot be right", status.error().what);
+    }
     repeat_later(node, peer);
     return;
   }
   peer.attempts = 0;
-  peer.done = peer.done || roster == context_.mesh.signed_roster().hash();
+  peer.done = peer.done || (counts_for != 0 && counts_for == counting());
   try_to_settle();
 }
 
@@ -259,7 +264,6 @@ void Reconcile::Impl::repeat_later(const NodeId& node, Peer& peer) {
     spdlog::warn("reconcile with {} failed {} times; the next try is in {} s",
                  context_.mesh.describe(node), round_retry_after.size() + 1,
                  options_.interval.count() / 1000);
-    try_to_settle();
     return;
   }
   peer.resting = true;
@@ -281,7 +285,6 @@ Task<void> Reconcile::Impl::run_periodically(std::shared_ptr<Impl> self) {
     co_await self->context_.runtime.sleep(self->options_.interval);
     if (self->stopped_) co_return;
     self->ask_all();
-    self->try_to_settle();
   }
 }
 
@@ -303,8 +306,9 @@ Task<void> Reconcile::Impl::take_news(std::shared_ptr<Impl> self, NodeId from,
                                       SignedManifest claimed) {
   auto& context = self->context_;
   const auto now = context.runtime.now_ms();
-  auto news = co_await offload(context.runtime, [&context, &claimed, now] {
-    return check_news(context.store, claimed, now);
+  const auto forget_before = forget_before_ms(context);
+  auto news = co_await offload(context.runtime, [&context, &claimed, now, forget_before] {
+    return check_news(context.store, claimed, now, forget_before);
   });
   if (!news) spdlog::warn("news from {}: {}", context.mesh.describe(from), news.error().what);
   if (news && *news) {
@@ -318,14 +322,42 @@ Task<void> Reconcile::Impl::take_news(std::shared_ptr<Impl> self, NodeId from,
   --self->news_open_;
 }
 
-/// `first`, then whoever else should hold the object.
+/// `first`, then whoever else may hold the object.
 std::vector<NodeId> Reconcile::Impl::holders_of(const ObjectId& object, const NodeId& first) const {
   std::vector<NodeId> holders{first};
-  const auto partition = partition_of(object.hashed_key);
-  for (const auto& node : context_.mesh.placement().nodes_for(partition)) {
+  const auto targets = context_.mesh.targets(partition_of(object.hashed_key));
+  for (const auto& node : targets.nodes()) {
     if (node != first && node != context_.mesh.self()) holders.push_back(node);
   }
   return holders;
+}
+
+// ------------------------------------------------------------------------------ being asked, told
+
+/// Whoever asks is about to drop what it asks about, or wants to know that a deletion is complete.
+Task<Result<PeerAnswer>> Reconcile::Impl::on_confirm(std::shared_ptr<Impl> self, NodeId from,
+                                                     Payload entries) {
+  auto& context = self->context_;
+  auto confirmation = co_await offload(context.runtime, [&context, &entries] {
+    return confirm_entries(context.store, entries.view());
+  });
+  if (!confirmation) co_return fail(std::move(confirmation.error()));
+  const auto tally = std::make_shared<FetchTally>(context.runtime);
+  for (const auto& entry : confirmation->lacking) {
+    const bool here = context.mesh.is_placed_here(partition_of(entry.object.hashed_key));
+    if (here && !self->stopped_) self->queue_->want_latest(entry, from, tally);
+  }
+  co_return PeerAnswer{peer::Ok{}, Payload::take(std::move(confirmation->payload))};
+}
+
+MoveLeft Reconcile::Impl::left(const std::vector<PartitionSize>& sizes) const {
+  MoveLeft left{.partitions = 0, .bytes = 0, .bytes_per_s = queue_->bytes_per_s()};
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (take_over_->bytes_there[i] <= sizes[i].bytes) continue;
+    ++left.partitions;
+    left.bytes += take_over_->bytes_there[i] - sizes[i].bytes;
+  }
+  return left;
 }
 
 // ---------------------------------------------------------------------------------------- facade
@@ -348,6 +380,12 @@ void Reconcile::on_roster_change() {
 }
 void Reconcile::on_news(NodeId from, Bytes manifest) {
   impl_->on_news(from, std::move(manifest));
+}
+Task<Result<PeerAnswer>> Reconcile::on_confirm(NodeId from, Payload entries) {
+  return Impl::on_confirm(impl_, from, std::move(entries));
+}
+MoveLeft Reconcile::left(const std::vector<PartitionSize>& sizes) const {
+  return impl_->left(sizes);
 }
 bool Reconcile::is_idle() const {
   return impl_->is_idle();

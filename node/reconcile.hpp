@@ -14,6 +14,14 @@ struct ReconcileOptions {
   Milliseconds interval{600'000};
   std::size_t fetches_max = 8;        ///< objects being fetched at once
   std::size_t backlog_max = 100'000;  ///< objects waiting; beyond, the next round finds them
+  std::uint64_t bytes_per_s_max = 0;  ///< of what is fetched, on average; 0: no limit
+};
+
+/// What this node still has to take over under the roster that stands, as far as known.
+struct MoveLeft {
+  std::uint64_t partitions = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t bytes_per_s = 0;  ///< fetched, lately
 };
 
 class Reconcile {
@@ -23,12 +31,16 @@ class Reconcile {
             std::function<void(const SignedRoster&)> remember);
   ~Reconcile();
 
-  void start();                      ///< the periodic rounds
-  void on_link_up(NodeId node);      ///< one round with that node
-  void on_roster_change();           ///< one round with every node that is up
+  void start();                  ///< the periodic rounds
+  void on_link_up(NodeId node);  ///< one round with that node
+  void on_roster_change();       ///< one round with every node that is up
   /// A broadcast `store` or `delete`, not yet verified. Ignored if not placed here or not news.
   void on_news(NodeId from, Bytes manifest);
-  bool is_idle() const;              ///< nothing under way or waiting
+  /// Says what is held of a page of entries, and fetches from `from` what should be.
+  Task<Result<PeerAnswer>> on_confirm(NodeId from, Payload entries);
+  /// Against what is kept here of each partition.
+  MoveLeft left(const std::vector<PartitionSize>& sizes) const;
+  bool is_idle() const;  ///< nothing under way or waiting
   void stop();
 
  private:

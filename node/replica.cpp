@@ -246,7 +246,7 @@ Task<Result<PeerAnswer>> Replica::put_abort(NodeId from, peer::PutAbort request)
 Task<Result<PeerAnswer>> Replica::get_manifest(NodeId, peer::GetManifest request) {
   auto& context = impl_->context();
   // Asked before the store is: what arrives meanwhile can only make the answer better.
-  const bool settled = context.mesh.is_settled(partition_of(request.hashed_key));
+  const bool settled = context.mesh.is_whole();
   co_return co_await offload(context.runtime, [&context, &request, settled] {
     return replica_work::read_manifest(context.store, request, settled);
   });
@@ -267,10 +267,13 @@ Task<Result<PeerAnswer>> Replica::get_leaves(NodeId, peer::GetLeaves request) {
   });
 }
 
-Task<Result<PeerAnswer>> Replica::get_digests(NodeId) {
+Task<Result<PeerAnswer>> Replica::get_digests(NodeId, peer::GetDigests request) {
   auto& context = impl_->context();
-  co_return co_await offload(context.runtime, [&context]() -> Result<PeerAnswer> {
-    return ok(Payload::take(encode_digests(context.store.digests())));
+  const bool with_sizes = request.with_sizes;
+  co_return co_await offload(context.runtime, [&context, with_sizes]() -> Result<PeerAnswer> {
+    auto digests = context.store.digests();
+    return ok(Payload::take(with_sizes ? encode_sized_digests(digests, context.store.sizes())
+                                       : encode_digests(digests)));
   });
 }
 

@@ -145,12 +145,15 @@ void apply_config(const Config& config, DaemonSpec& spec) {
   spec.node.replica.transfer_credit_bytes = config.transfer_credit_bytes;
   spec.node.reconcile.interval = std::chrono::seconds(config.reconcile_interval_s);
   spec.node.superseded_keep = std::chrono::seconds(config.superseded_keep_s);
+  spec.node.reconcile.bytes_per_s_max = config.move_rate_max;
 }
 
 /// `folder` outlives the daemon.
 void connect_files(const DataFolder& folder, SharedPassphrase passphrase, DaemonSpec& spec) {
   spec.membership_files = {
       .save_roster = [&folder](const SignedRoster& r) { return folder.save_roster(r); },
+      .save_older_rosters =
+          [&folder](const std::vector<SignedRoster>& r) { return folder.save_older_rosters(r); },
       .save_records = [&folder](const std::vector<Bytes>& r) { return folder.save_records(r); },
       .save_invites = [&folder](ByteView i) { return folder.save_invites(i); }};
   spec.node_files = {.save_settled_roster =
@@ -182,6 +185,7 @@ Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
   DaemonSpec spec{.keys = std::move(*keys),
                   .roster = std::move(*roster),
                   .settled_roster = folder.load_settled_roster(mesh),
+                  .older_rosters = folder.load_older_rosters(mesh),
                   .mesh_key = std::move(*mesh_key),
                   .owner = std::move(owner->keys),
                   .membership = {folder.load_records(), folder.load_invites()}};

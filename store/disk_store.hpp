@@ -3,6 +3,7 @@
 // place. Thread-safe: a check and the write that follows from it hold the object's mutex, of which
 // there are many; nothing else is held across a write, so that writers share fsyncs.
 
+#include <atomic>
 #include <set>
 #include <variant>
 
@@ -29,8 +30,10 @@ class DiskStore final : public Store {
                                         std::size_t count) override;
   std::vector<PartitionDigest> digests() override;
   Result<EntryPage> entries(const EntryQuery& query) override;
+  std::vector<PartitionSize> sizes() override;
   StoreStats stats() override;
   Result<SweepReport> sweep(std::uint64_t superseded_before_ms) override;
+  Result<SweepReport> drop(std::span<const Entry> latest) override;
 
  private:
   static constexpr std::size_t stripes = 256;
@@ -66,6 +69,10 @@ class DiskStore final : public Store {
   struct SweepPlan;
   Result<SweepPlan> plan_sweep(const std::vector<Index::Superseded>& batch) const;
   Result<SweepReport> sweep_batch(const std::vector<Index::Superseded>& batch);
+  Result<std::optional<Counted>> plan_drop(const Entry& latest, SweepPlan& plan) const;
+  Result<SweepReport> drop_batch(std::span<const Entry> latest);
+  Status carry_out(const SweepPlan& plan, const std::vector<Counted>& gone);
+  Status reclaim_if_worth_it();
 
   const FolderLock lock_;  ///< first, so that it goes last
   const std::filesystem::path folder_;
@@ -73,6 +80,7 @@ class DiskStore final : public Store {
   Blobs blobs_;
   std::unique_ptr<Index> index_;
   Tally tally_;
+  std::atomic<std::uint64_t> inline_bytes_dropped_ = 0;  ///< since their space was reclaimed
   std::array<std::mutex, stripes> mutexes_;
 };
 

@@ -260,6 +260,13 @@ Result<EntryPage> Index::entries(const EntryQuery& query) const {
     }
     auto entry = index_key::decode(view_of(at->key()));
     if (!entry) return fail(std::move(entry.error()));
+    if (query.tombstones_before_ms) {
+      const auto head = index_key::decode_head(view_of(at->value()));
+      if (!head) return fail(head.error());
+      const bool wanted =
+          head->kind == ObjectKind::tombstone && entry->version.ms() < *query.tombstones_before_ms;
+      if (!wanted) continue;
+    }
     page.entries.push_back(*entry);
   }
   if (!at->status().ok()) return index_failure("list entries", at->status());
@@ -317,13 +324,44 @@ Status Index::remove(const std::vector<Removal>& removals) {
   rocksdb::WriteBatch batch;
   for (const auto& removal : removals) {
     batch.Delete(impl_->by_version, removal.key);
-    batch.Delete(impl_->by_supersession, removal.line);
+    if (!removal.line.empty()) batch.Delete(impl_->by_supersession, removal.line);
     if (removal.inline_value) {
       batch.Delete(impl_->by_blob, index_key::of_blob(*removal.inline_value));
     }
   }
   const auto status = impl_->write(batch);
-  if (!status.ok()) return index_failure("drop superseded versions", status);
+  if (!status.ok()) return index_failure("drop versions", status);
+  return {};
+}
+
+Result<std::pair<std::uint64_t, std::uint64_t>> Index::superseded_size() const {
+  const Iterator at(impl_->db->NewIterator(across_objects(nullptr), impl_->by_supersession));
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+  for (at->SeekToFirst(); at->Valid(); at->Next()) {
+    const auto key = index_key::superseded_key(view_of(at->key()));
+    if (!key) return fail(key.error());
+    std::string value;
+    const auto status = impl_->db->Get(rocksdb::ReadOptions(), impl_->by_version, *key, &value);
+    if (status.IsNotFound()) continue;  // the line outlived its version
+    if (!status.ok()) return index_failure("read a superseded version", status);
+    const auto head = index_key::decode_head(value);
+    if (!head) return fail(head.error());
+    ++count;
+    bytes += head->sealed_bytes;
+  }
+  if (!at->status().ok()) return index_failure("list superseded versions", at->status());
+  return std::pair(count, bytes);
+}
+
+Status Index::reclaim() {
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
+  options.blob_garbage_collection_age_cutoff = 1.0;
+  const auto status = impl_->db->CompactRange(options, impl_->by_blob, nullptr, nullptr);
+  if (!status.ok()) return index_failure("give the space of dropped objects back", status);
   return {};
 }
 

@@ -46,6 +46,8 @@ class Index {
   };
   /// Oldest first.
   Result<std::vector<Superseded>> superseded_before(std::uint64_t ms, std::size_t limit) const;
+  /// How many there are, and their sealed bytes.
+  Result<std::pair<std::uint64_t, std::uint64_t>> superseded_size() const;
 
   /// A kept version, latest first in lists.
   struct Holder {
@@ -55,12 +57,15 @@ class Index {
   Result<std::vector<Holder>> versions(const ObjectId& object) const;
 
   struct Removal {
-    std::string line;
+    std::string line;  ///< empty: none
     std::string key;
     std::optional<ChunkBinding> inline_value;  ///< goes too
   };
   /// One batch, durable on return.
   Status remove(const std::vector<Removal>& removals);
+
+  /// Gives the disk space of removed inline values back. Takes long; others go on meanwhile.
+  Status reclaim();
 
  private:
   struct Impl;

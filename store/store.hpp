@@ -48,6 +48,15 @@ struct EntryQuery {
   std::optional<OwnerId> owner;   ///< only this owner's
   std::optional<ObjectId> after;  ///< strictly after this object
   std::size_t limit = 1000;
+  std::optional<std::uint64_t> tombstones_before_ms;  ///< only tombstones older than that (UTC)
+};
+
+/// What is kept of one partition, by its latest versions.
+struct PartitionSize {
+  std::uint64_t objects = 0;
+  std::uint64_t tombstones = 0;
+  std::uint64_t bytes = 0;  ///< sealed
+  bool is_empty() const { return objects == 0 && tombstones == 0; }
 };
 
 /// The running digest of a partition: the sum, modulo 2^128, of a hash of each latest entry. Equal
@@ -60,8 +69,10 @@ struct StoreStats {
   std::uint64_t blob_bytes = 0;  ///< sealed bytes of the objects counted
   std::uint64_t free_bytes = 0;  ///< of the file system
   std::uint64_t total_bytes = 0;
-  std::uint64_t uploads = 0;  ///< under way
-  bool suspect = false;       ///< an fsync failed: nothing more is accepted until a restart
+  std::uint64_t uploads = 0;     ///< under way
+  std::uint64_t superseded = 0;  ///< older versions, until they are swept
+  std::uint64_t superseded_bytes = 0;
+  bool suspect = false;  ///< an fsync failed: nothing more is accepted until a restart
 };
 
 struct SweepReport {
@@ -139,11 +150,17 @@ class Store {
   /// One digest per partition, in order.
   virtual std::vector<PartitionDigest> digests() = 0;
   virtual Result<EntryPage> entries(const EntryQuery& query) = 0;
+  /// In order of partition.
+  virtual std::vector<PartitionSize> sizes() = 0;
 
   virtual StoreStats stats() = 0;
 
   /// Drops versions that were superseded before `superseded_before_ms` (UTC).
   virtual Result<SweepReport> sweep(std::uint64_t superseded_before_ms) = 0;
+
+  /// Drops objects with all their versions, each if the version named is still its latest. Durable
+  /// on return.
+  virtual Result<SweepReport> drop(std::span<const Entry> latest) = 0;
 };
 
 struct StoreOptions {

@@ -44,18 +44,40 @@ Sum128 digest_of(const Entry& entry) {
   return Sum128::from(hash);
 }
 
+/// The mutex is held, here and below.
+void Tally::count_in(const Counted& latest, const Sum128& digest) {
+  const auto partition = partition_of(latest.entry.object.hashed_key);
+  sums_[partition] += digest;
+  auto& size = sizes_[partition];
+  ++(latest.tombstone ? size.tombstones : size.objects);
+  size.bytes += latest.sealed_bytes;
+}
+
+void Tally::count_out(const Counted& before, const Sum128& digest) {
+  const auto partition = partition_of(before.entry.object.hashed_key);
+  sums_[partition] -= digest;
+  auto& size = sizes_[partition];
+  --(before.tombstone ? size.tombstones : size.objects);
+  size.bytes -= before.sealed_bytes;
+}
+
 void Tally::replace(const Counted* before, const Counted& latest) {
-  const auto sum = digest_of(latest.entry);
+  const auto digest = digest_of(latest.entry);
+  const auto digest_before = before != nullptr ? digest_of(before->entry) : Sum128{};
   const std::lock_guard guard(mutex_);
-  auto& total = sums_[partition_of(latest.entry.object.hashed_key)];
-  if (before != nullptr) {
-    total -= digest_of(before->entry);
-    --(before->tombstone ? counts_.tombstones : counts_.objects);
-    counts_.blob_bytes -= before->sealed_bytes;
-  }
-  total += sum;
-  ++(latest.tombstone ? counts_.tombstones : counts_.objects);
-  counts_.blob_bytes += latest.sealed_bytes;
+  if (before != nullptr) count_out(*before, digest_before);
+  count_in(latest, digest);
+}
+
+void Tally::remove(const Counted& latest) {
+  const auto digest = digest_of(latest.entry);
+  const std::lock_guard guard(mutex_);
+  count_out(latest, digest);
+}
+
+std::vector<PartitionSize> Tally::sizes() const {
+  const std::lock_guard guard(mutex_);
+  return sizes_;
 }
 
 std::vector<PartitionDigest> Tally::digests() const {
@@ -69,7 +91,13 @@ std::vector<PartitionDigest> Tally::digests() const {
 
 Tally::Counts Tally::counts() const {
   const std::lock_guard guard(mutex_);
-  return counts_;
+  Counts counts;
+  for (const auto& size : sizes_) {
+    counts.objects += size.objects;
+    counts.tombstones += size.tombstones;
+    counts.blob_bytes += size.bytes;
+  }
+  return counts;
 }
 
 }  // namespace zerodb

@@ -39,19 +39,25 @@ class Tally {
     std::uint64_t blob_bytes = 0;
   };
 
-  Tally() : sums_(partition_count) {}
+  Tally() : sums_(partition_count), sizes_(partition_count) {}
 
   void add(const Counted& latest) { replace(nullptr, latest); }
   /// `latest` stands where `before` stood (nothing if null).
   void replace(const Counted* before, const Counted& latest);
+  /// `latest` stands no more, and nothing else does.
+  void remove(const Counted& latest);
 
   std::vector<PartitionDigest> digests() const;
+  std::vector<PartitionSize> sizes() const;
   Counts counts() const;
 
  private:
   mutable std::mutex mutex_;
+  void count_in(const Counted& latest, const Sum128& digest);
+  void count_out(const Counted& before, const Sum128& digest);
+
   std::vector<Sum128> sums_;
-  Counts counts_;
+  std::vector<PartitionSize> sizes_;
 };
 
 }  // namespace zerodb

@@ -22,6 +22,17 @@ ordered_json to_json(const Member& member) {
   return one;
 }
 
+ordered_json to_json(const client::Status::Move& move) {
+  ordered_json one{{"waits_for", move.waits_for},
+                   {"take_over_partitions", move.take_over_partitions},
+                   {"take_over_bytes", move.take_over_bytes},
+                   {"hand_over_partitions", move.hand_over_partitions},
+                   {"hand_over_bytes", move.hand_over_bytes},
+                   {"bytes_per_s", move.bytes_per_s}};
+  if (move.eta_s) one["eta_s"] = *move.eta_s;
+  return one;
+}
+
 ordered_json to_json(const client::Status::Reply& status) {
   ordered_json document{{"program_version", status.program_version},
                         {"mesh", status.mesh},
@@ -37,7 +48,10 @@ ordered_json to_json(const client::Status::Reply& status) {
                         {"total_bytes", status.total_bytes},
                         {"uploads", status.uploads},
                         {"uptime_s", status.uptime_s},
-                        {"disk_suspect", status.disk_suspect}};
+                        {"disk_suspect", status.disk_suspect},
+                        {"superseded", status.superseded},
+                        {"superseded_bytes", status.superseded_bytes},
+                        {"move", to_json(status.move)}};
   document["members"] = ordered_json::array();
   for (const auto& member : status.members)
     document["members"].push_back(to_json(member));
@@ -55,6 +69,27 @@ void print_line(const char* name, const std::string& value) {
   fmt::print("{:<10} {}\n", name, value);
 }
 
+/// What a change of the roster leaves to be moved, on this node and elsewhere.
+void print_move(const client::Status::Move& move) {
+  if (move.take_over_partitions > 0) {
+    auto text =
+        fmt::format("{} in {} partitions to fetch, {}/s", format_bytes(move.take_over_bytes),
+                    move.take_over_partitions, format_bytes(move.bytes_per_s));
+    if (move.eta_s) text += ", done in about " + format_seconds(*move.eta_s);
+    print_line("take over", text);
+  }
+  if (move.hand_over_partitions > 0) {
+    print_line("hand over",
+               fmt::format("{} in {} partitions, until others confirm that they hold it",
+                           format_bytes(move.hand_over_bytes), move.hand_over_partitions));
+  }
+  if (move.waits_for.empty()) return;
+  std::string names;
+  for (const auto& name : move.waits_for)
+    names += (names.empty() ? "" : ", ") + printable(name);
+  print_line("move", "not over: waits for " + names);
+}
+
 void print_node(const client::Status::Reply& status) {
   print_line("version", status.program_version);
   print_line("mesh", status.mesh + (status.mesh_key ? " (this node can invite)" : ""));
@@ -65,6 +100,11 @@ void print_node(const client::Status::Reply& status) {
                                   format_bytes(status.blob_bytes), status.tombstones));
   print_line("disk", fmt::format("{} free of {}", format_bytes(status.free_bytes),
                                  format_bytes(status.total_bytes)));
+  if (status.superseded > 0) {
+    print_line("to sweep", fmt::format("{} older versions, {}", status.superseded,
+                                       format_bytes(status.superseded_bytes)));
+  }
+  print_move(status.move);
   if (status.uploads > 0) print_line("uploads", std::to_string(status.uploads));
   print_line("running", format_seconds(status.uptime_s));
 }

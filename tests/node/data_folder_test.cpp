@@ -192,7 +192,8 @@ TEST_CASE("data_folder: a damaged roster is damage; damaged records are only lef
   REQUIRE(folder);
   auto bytes = SignedRoster::sign(roster_of(2, 1), mesh_key()).wire();
   bytes[bytes.size() / 2] ^= 1;
-  for (const auto* name : {"roster", "settled.roster", "records"}) {
+  fs::create_directory(folder->store());
+  for (const auto* name : {"roster", "store/settled.roster", "older.rosters", "records"}) {
     REQUIRE(write_secret_file(dir / "data" / name, bytes));
   }
   const auto roster = folder->load_roster();
@@ -200,5 +201,27 @@ TEST_CASE("data_folder: a damaged roster is damage; damaged records are only lef
   CHECK(roster.error().code == Errc::corrupt);
   CHECK_THAT(roster.error().what, Contains((dir / "data" / "roster").string()));
   CHECK_FALSE(folder->load_settled_roster(MeshId{}));
+  CHECK(folder->load_older_rosters(MeshId{}).empty());
   CHECK(folder->load_records().empty());
+}
+
+TEST_CASE("data_folder: rosters in force are kept; the settled one is lost with the store",
+          "[node]") {
+  const TempDir dir;
+  make(dir / "data");
+  const auto folder = DataFolder::open(dir / "data");
+  REQUIRE(folder);
+  const auto mesh = mesh_id(mesh_key());
+  CHECK(folder->load_older_rosters(mesh).empty());
+  const std::vector rosters{SignedRoster::sign(roster_of(2, 1), mesh_key()),
+                            SignedRoster::sign(roster_of(3, 2), mesh_key())};
+  REQUIRE(folder->save_older_rosters(rosters));
+  REQUIRE(folder->save_settled_roster(rosters[0]));
+  const auto loaded = folder->load_older_rosters(mesh);
+  REQUIRE(loaded.size() == 2);
+  CHECK(loaded[1].hash() == rosters[1].hash());
+  CHECK(folder->load_older_rosters(mesh_id(mesh_key(201))).empty());
+  fs::remove_all(folder->store());
+  CHECK_FALSE(folder->load_settled_roster(mesh));
+  CHECK(folder->load_older_rosters(mesh).size() == 2);
 }

@@ -26,7 +26,8 @@ struct Scene {
     std::vector<NodeId> nodes;
     for (const auto holder : holders)
       nodes.push_back(mesh[holder].id());
-    return mesh.run(fetch_version(mesh[0].context(), manifest, std::move(nodes)));
+    auto fetched = mesh.run(fetch_version(mesh[0].context(), manifest, std::move(nodes)));
+    return fetched ? Status() : fail(std::move(fetched.error()));
   }
   Status fetch(const SealedObject& object, std::vector<std::size_t> holders) {
     return fetch(object.manifest, std::move(holders));
@@ -289,19 +290,21 @@ TEST_CASE("fetch: a holder's manifest is not believed unseen", "[sim]") {
       std::get<peer::GetManifest::Reply>(answer->message).manifest = wire;
     });
   };
-  const auto fetch = [&] {
-    return scene.mesh.run(fetch_latest(scene.mesh[0].context(), object.id(), scene.mesh[1].id()));
+  const auto fetch = [&]() -> Status {
+    auto fetched =
+        scene.mesh.run(fetch_latest(scene.mesh[0].context(), object.id(), scene.mesh[1].id()));
+    return fetched ? Status() : fail(std::move(fetched.error()));
   };
   SECTION("a forged one") {
     auto wire = object.manifest.wire();
     wire.back() ^= 1;
     answer_with(wire);
-    check_fails(fetch(), Errc::corrupt);
+    check_fails(fetch(), Errc::denied);
   }
   SECTION("another object's") {
     const auto other = seal_object(scene.owner, {.name = "other", .version = scene.now()});
     answer_with(other.manifest.wire());
-    check_fails(fetch(), Errc::invalid);
+    check_fails(fetch(), Errc::denied);
   }
   SECTION("one of the future") {
     const auto future = Version::at(scene.mesh[0].runtime.now_ms() + 3'600'000);

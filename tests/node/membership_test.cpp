@@ -20,11 +20,14 @@ namespace {
 struct Disk {
   std::optional<SignedRoster> roster;
   MembershipState state;
+  std::vector<SignedRoster> older;
   bool is_full = false;
 
   MembershipFiles files() {
     return {
         .save_roster = [this](const SignedRoster& r) { return keep([&] { roster = r; }); },
+        .save_older_rosters =
+            [this](const std::vector<SignedRoster>& r) { return keep([&] { older = r; }); },
         .save_records =
             [this](const std::vector<Bytes>& r) { return keep([&] { state.records = r; }); },
         .save_invites = [this](ByteView i) { return keep([&] { state.invites = to_bytes(i); }); }};

@@ -36,14 +36,7 @@ struct Scene {
     return latest && *latest && (*latest)->hash() == manifest.hash();
   }
   bool has(std::size_t node, const SealedObject& object) { return has(node, object.manifest); }
-  bool is_all_settled(std::size_t node) {
-    for (std::size_t i = 0; i < partition_count; ++i) {
-      const auto partition = static_cast<Partition>(i);
-      if (!mesh[node].mesh.is_placed_here(partition)) continue;
-      if (!mesh[node].mesh.is_settled(partition)) return false;
-    }
-    return true;
-  }
+  bool is_all_settled(std::size_t node) { return mesh[node].mesh.is_settled(); }
   /// Cuts the node off until its links have noticed.
   void isolate(std::size_t node) {
     mesh.down(node);
@@ -396,7 +389,7 @@ TEST_CASE("reconcile: a node that joins takes over its partitions, then is settl
   }
   scene.mesh.join();
   CHECK_FALSE(scene.is_all_settled(3));
-  CHECK_FALSE(scene.mesh[3].remembered);
+  CHECK((*scene.mesh[3].remembered)->version == 1);
   const bool settled = scene.mesh.world().run_until(
       [&] {
         if (!scene.is_all_settled(3)) return false;
@@ -410,11 +403,10 @@ TEST_CASE("reconcile: a node that joins takes over its partitions, then is settl
   CHECK(settled);
   REQUIRE(scene.mesh[3].remembered);
   CHECK((*scene.mesh[3].remembered)->version == 2);
-  for (std::size_t node = 0; node < 3; ++node)
-    CHECK(scene.is_all_settled(node));
+  CHECK(scene.mesh.run_until_moved(std::chrono::minutes(1)));
 }
 
-TEST_CASE("reconcile: a joining node waits for a member that may come back, but not for ever",
+TEST_CASE("reconcile: a joining node waits for a member that is away until it is back or removed",
           "[sim]") {
   Scene scene(3);
   scene.isolate(2);
@@ -422,22 +414,17 @@ TEST_CASE("reconcile: a joining node waits for a member that may come back, but 
   for (const std::size_t node : {0U, 1U})
     keep_in(scene.mesh[node].store, object);
   scene.mesh.join();
-  scene.mesh.world().run_for(std::chrono::seconds(30));
-  CHECK_FALSE(scene.is_all_settled(3));
-  CHECK(scene.mesh.world().run_until([&] { return scene.is_all_settled(3); },
-                                     std::chrono::seconds(60)));
-}
-
-TEST_CASE("reconcile: with too many members away a joining node does not settle", "[sim]") {
-  Scene scene(3);
-  scene.isolate(1);
-  scene.isolate(2);
-  scene.mesh.join();
   scene.mesh.world().run_for(std::chrono::minutes(5));
   CHECK_FALSE(scene.is_all_settled(3));
-  scene.bring_back(1);
+  const bool comes_back = scene.mesh.world().chance(500);
+  INFO("it comes back: " << comes_back);
+  if (comes_back) {
+    scene.bring_back(2);
+  } else {
+    scene.mesh.remove(2);
+  }
   CHECK(scene.mesh.world().run_until([&] { return scene.is_all_settled(3); },
-                                     std::chrono::minutes(11)));
+                                     std::chrono::seconds(60)));
 }
 
 TEST_CASE("reconcile: members that join in a row all get what the first one has", "[sim]") {

@@ -512,7 +512,7 @@ TEST_CASE("replica: leaves come in runs, clipped to the end", "[node]") {
 TEST_CASE("replica: one digest per partition, which an object changes", "[node]") {
   Scene scene;
   const auto ask = [&] {
-    const auto answer = scene.mesh.run(scene.replica().get_digests(alice_node));
+    const auto answer = scene.mesh.run(scene.replica().get_digests(alice_node, {}));
     REQUIRE(answer);
     const auto digests = decode_digests(answer->payload.view());
     REQUIRE(digests);

@@ -219,6 +219,10 @@ Result<EntryPage> MemoryStore::entries(const EntryQuery& query) {
       return page;
     }
     const auto& latest = at->second.rbegin()->second.manifest;
+    const bool wanted =
+        !query.tombstones_before_ms ||
+        (latest->is_tombstone() && latest->version.ms() < *query.tombstones_before_ms);
+    if (!wanted) continue;
     page.entries.push_back({object, latest->version, latest.hash()});
   }
   return page;
@@ -247,6 +251,36 @@ Result<SweepReport> MemoryStore::sweep(std::uint64_t superseded_before_ms) {
       versions.erase(versions.begin());
       ++report.versions;
     }
+  }
+  return report;
+}
+
+std::vector<PartitionSize> MemoryStore::sizes() {
+  const std::lock_guard lock(mutex_);
+  std::vector<PartitionSize> sizes(partition_count);
+  for (const auto& [place, versions] : objects_) {
+    auto& size = sizes[place.first];
+    const auto& latest = versions.rbegin()->second;
+    ++(latest.blob ? size.objects : size.tombstones);
+    if (!latest.blob) continue;
+    for (const auto& [index, chunk] : latest.blob->chunks)
+      size.bytes += chunk.size();
+  }
+  return sizes;
+}
+
+Result<SweepReport> MemoryStore::drop(std::span<const Entry> latest) {
+  const std::lock_guard lock(mutex_);
+  if (auto writable = check_writable(); !writable) return fail(writable.error());
+  SweepReport report;
+  for (const auto& entry : latest) {
+    const auto found = objects_.find(place_of(entry.object));
+    if (found == objects_.end()) continue;
+    const auto& standing = found->second.rbegin()->second.manifest;
+    if (standing->version != entry.version || standing.hash() != entry.hash) continue;
+    count_in(digests_[partition_of(entry.object.hashed_key)], standing, false);
+    report.versions += found->second.size();
+    objects_.erase(found);
   }
   return report;
 }

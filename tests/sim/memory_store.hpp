@@ -25,6 +25,8 @@ class MemoryStore : public Store {
   Result<EntryPage> entries(const EntryQuery& query) override;
   StoreStats stats() override;
   Result<SweepReport> sweep(std::uint64_t superseded_before_ms) override;
+  std::vector<PartitionSize> sizes() override;
+  Result<SweepReport> drop(std::span<const Entry> latest) override;
 
   /// Every later write fails with `error`; nothing: writes work again.
   void fail_writes(std::optional<Error> error);

@@ -14,16 +14,15 @@ SimMesh::SimMesh(std::size_t nodes, SimMeshOptions options)
     keys.push_back(NodeKeys::generate());
     add_member(keys.back(), i < options_.zones.size() ? options_.zones[i] : "");
   }
-  roster_.version = 1;
-  const auto founding = sign_roster();
+  change_roster([](Roster&) {});
   for (auto& one : keys)
-    add_node(std::move(one), founding);
+    add_node(std::move(one), rosters_.front());
   if (!run_until_linked()) throw std::runtime_error("simulation: the links do not come up");
 }
 
 SimMesh::~SimMesh() {
   for (auto& node : nodes_)
-    node.reconcile->stop();
+    node.stop();
   world_.drop_everything();
 }
 
@@ -36,13 +35,30 @@ void SimMesh::add_member(const NodeKeys& keys, const std::string& zone) {
   roster_.members.push_back(std::move(member));
 }
 
-SignedRoster SimMesh::sign_roster() {
-  return SignedRoster::sign(roster_, mesh_key_);
+void SimMesh::change_roster(const std::function<void(Roster&)>& change) {
+  change(roster_);
+  ++roster_.version;
+  rosters_.push_back(SignedRoster::sign(roster_, mesh_key_));
+  for (auto& node : nodes_) {
+    if (!network_.is_down(node.id())) spread_to(node);
+  }
+}
+
+void SimMesh::spread_to(SimNode& node) {
+  node.mesh.learn_older(rosters_);
+  node.mesh.adopt(rosters_.back());
+}
+
+void SimMesh::remove(std::size_t index) {
+  const auto id = nodes_[index].id();
+  change_roster([&](Roster& roster) {
+    std::erase_if(roster.members, [&](const RosterMember& member) { return member.node == id; });
+  });
 }
 
 SimNode& SimMesh::add_node(NodeKeys keys, std::optional<SignedRoster> settled) {
-  auto& node = nodes_.emplace_back(network_, std::move(keys), sign_roster(), std::move(settled),
-                                   options_.node);
+  auto& node = nodes_.emplace_back(network_, std::move(keys), rosters_.back(), std::move(settled),
+                                   options_.node, rosters_);
   const auto skew = world_.random_between(0, 2 * options_.clock_skew_max_ms);
   node.runtime.set_clock_skew(static_cast<std::int64_t>(skew) -
                               static_cast<std::int64_t>(options_.clock_skew_max_ms));
@@ -56,17 +72,13 @@ SimNode* SimMesh::find(const NodeId& id) {
 
 SimNode& SimMesh::join(const std::string& zone) {
   auto keys = NodeKeys::generate();
-  add_member(keys, zone);
-  ++roster_.version;
-  for (auto& node : nodes_) {
-    if (!network_.is_down(node.id())) node.mesh.adopt(sign_roster());
-  }
-  return add_node(std::move(keys), std::nullopt);
+  change_roster([&](Roster&) { add_member(keys, zone); });
+  return add_node(std::move(keys), rosters_[rosters_.size() - 2]);
 }
 
 void SimMesh::up(std::size_t index) {
   network_.up(nodes_[index].id());
-  nodes_[index].mesh.adopt(sign_roster());
+  spread_to(nodes_[index]);
 }
 
 bool SimMesh::run_until_linked(Milliseconds limit) {
@@ -97,6 +109,15 @@ bool SimMesh::run_until_quiet(Milliseconds limit) {
     if (stayed_idle) return true;
   }
   return false;
+}
+
+bool SimMesh::run_until_moved(Milliseconds limit) {
+  const auto moved = [this] {
+    return std::ranges::all_of(nodes_, [this](SimNode& node) {
+      return roster_.find(node.id()) == nullptr || node.mesh.is_clean_everywhere();
+    });
+  };
+  return world_.run_until(moved, limit);
 }
 
 }  // namespace zerodb::sim

@@ -28,6 +28,12 @@ class SimMesh {
 
   /// A new member joins: it and all who are up adopt the new roster.
   SimNode& join(const std::string& zone = {});
+  /// Changes the roster; all who are up adopt it, those who are no members any more as well.
+  void change_roster(const std::function<void(Roster&)>& change);
+  void remove(std::size_t index);
+  Roster roster() const { return roster_; }
+  /// Runs until all nodes that are members are settled and clean under the roster that stands.
+  bool run_until_moved(Milliseconds limit = std::chrono::minutes(30));
 
   void down(std::size_t index) { network_.down(nodes_[index].id()); }
   /// Comes back, and learns the roster that stands.
@@ -47,7 +53,7 @@ class SimMesh {
 
  private:
   void add_member(const NodeKeys& keys, const std::string& zone);
-  SignedRoster sign_roster();
+  void spread_to(SimNode& node);
   SimNode& add_node(NodeKeys keys, std::optional<SignedRoster> settled);
 
   World world_;
@@ -55,6 +61,7 @@ class SimMesh {
   SimNetwork network_;
   SigningKey mesh_key_;
   Roster roster_;
+  std::vector<SignedRoster> rosters_;  ///< all that ever stood
   std::deque<SimNode> nodes_;
 };
 

@@ -64,6 +64,18 @@ std::size_t SimNetwork::sent(std::string_view name) const {
   return found == sent_.end() ? 0 : found->second;
 }
 
+std::uint64_t SimNetwork::bytes(std::string_view name) const {
+  const auto found = bytes_.find(name);
+  return found == bytes_.end() ? 0 : found->second;
+}
+
+std::uint64_t SimNetwork::bytes() const {
+  std::uint64_t total = 0;
+  for (const auto& [name, bytes] : bytes_)
+    total += bytes;
+  return total;
+}
+
 std::uint64_t SimNetwork::delay_us(std::size_t bytes) {
   return world_.random_between(options_.delay_min_us, options_.delay_max_us) +
          bytes * options_.us_per_mib / (1 << 20);
@@ -129,6 +141,7 @@ void SimLinks::send(NodeId to, const peer::Request& request, Payload payload,
                     const std::shared_ptr<Pending>& pending) {
   network_.count(name_of(request));
   auto header = codec::encode(pending->id, request);
+  network_.count_bytes(name_of(request), header.size() + payload.size());
   if (network_.world_.chance(network_.options_.drop_per_mille)) return;
   const auto delay = network_.delay_us(header.size() + payload.size());
   network_.world_.after_us(delay, [this, to, header, payload, pending] {
@@ -155,6 +168,7 @@ void SimLinks::reply(const NodeId& to, const codec::Decoded<peer::Request>& requ
   auto header = answer ? codec::encode(request.id, answer->message)
                        : codec::encode(request.id, answer.error());
   auto payload = answer ? answer->payload : Payload();
+  network_.count_bytes(name_of(request.message), header.size() + payload.size());
   if (network_.world_.chance(network_.options_.drop_per_mille)) return;
   const auto delay = network_.delay_us(header.size() + payload.size());
   network_.world_.after_us(delay, [this, to, header, payload, pending] {

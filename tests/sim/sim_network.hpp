@@ -42,6 +42,10 @@ class SimNetwork {
   /// How many requests and broadcasts of this name were sent so far, e.g. "get_entries".
   std::size_t sent(std::string_view name) const;
 
+  /// Bytes of requests and replies so far: of this name, or of all.
+  std::uint64_t bytes(std::string_view name) const;
+  std::uint64_t bytes() const;
+
   /// Sees every answer before it goes back and may change it: how a test makes a node lie.
   std::function<void(const NodeId& replier, const peer::Request&, Result<PeerAnswer>&)> on_answer;
 
@@ -54,6 +58,7 @@ class SimNetwork {
   bool passes(const NodeId& from, const NodeId& to) const;
   std::uint64_t delay_us(std::size_t bytes);
   void count(std::string_view name) { ++sent_[std::string(name)]; }
+  void count_bytes(std::string_view name, std::size_t bytes) { bytes_[std::string(name)] += bytes; }
   /// Lets every pair of links notice what changed.
   void review_links();
 
@@ -63,6 +68,7 @@ class SimNetwork {
   std::set<std::pair<NodeId, NodeId>> cuts_;  ///< the lower id first
   std::set<NodeId> down_;
   std::map<std::string, std::size_t, std::less<>> sent_;
+  std::map<std::string, std::uint64_t, std::less<>> bytes_;
 };
 
 class SimLinks : public Links {

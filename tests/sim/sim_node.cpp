@@ -20,10 +20,11 @@ Task<Result<PeerAnswer>> done() {
 }  // namespace
 
 SimNode::SimNode(SimNetwork& network, NodeKeys node_keys, SignedRoster roster,
-                 std::optional<SignedRoster> settled, SimNodeOptions options)
+                 std::optional<SignedRoster> settled, SimNodeOptions options,
+                 std::vector<SignedRoster> older)
     : keys(std::move(node_keys)),
       runtime(network.world()),
-      mesh(keys.curve.public_key, std::move(roster), settled),
+      mesh(keys.curve.public_key, std::move(roster), settled, std::move(older)),
       links(network, keys.curve.public_key, *this),
       remembered(std::move(settled)),
       options_(options) {
@@ -33,15 +34,66 @@ SimNode::SimNode(SimNetwork& network, NodeKeys node_keys, SignedRoster roster,
   });
   restart();
   apply_roster();
+  spawn(runtime, greet(*this));
+}
+
+void SimNode::stop() {
+  if (reconcile) reconcile->stop();
+  if (hand_over) hand_over->stop();
+  if (tombstones) tombstones->stop();
 }
 
 void SimNode::restart() {
-  if (reconcile) reconcile->stop();
+  stop();
   if (replica) old_replicas_.push_back(std::move(replica));
   replica = std::make_unique<Replica>(context(), options_.replica);
   reconcile = std::make_unique<Reconcile>(
       context(), options_.reconcile, [this](const SignedRoster& roster) { remembered = roster; });
+  hand_over = std::make_unique<HandOver>(context(), options_.hand_over);
+  tombstones = std::make_unique<TombstoneSweep>(context(), options_.tombstones);
   reconcile->start();
+  hand_over->start();
+  tombstones->start();
+}
+
+void SimNode::lose_disk() {
+  store.wipe();
+  remembered.reset();
+  mesh.lose_store();
+  restart();
+}
+
+/// As long as the simulation runs.
+Task<void> SimNode::greet(SimNode& self) {
+  while (true) {
+    co_await self.runtime.sleep(self.options_.greeting_interval);
+    for (const auto& member : self.mesh.roster().members) {
+      if (!self.links.state(member.node).up) continue;
+      const auto progress = self.mesh.own_progress();
+      peer::Hello hello{.record = {},
+                        .roster_version = self.mesh.roster().version,
+                        .roster_hash = to_bytes(progress.roster.view()),
+                        .records_digest = {},
+                        .working_version = progress.working_version,
+                        .settled_version = progress.settled_version,
+                        .clean_version = progress.clean_version};
+      const auto to = member.node;
+      spawn(self.runtime, send_hello(self, to, std::move(hello)));
+    }
+  }
+}
+
+Task<void> SimNode::send_hello(SimNode& self, NodeId to, peer::Hello hello) {
+  std::ignore = co_await call(self.links, to, std::move(hello), Payload(), Milliseconds(4'000));
+}
+
+/// Each greets the others, so that replies need not tell anything.
+Task<Result<PeerAnswer>> SimNode::on_hello(NodeId from, peer::Hello request) {
+  mesh.hear(from, {.roster = RosterHash::from(request.roster_hash).value(),
+                   .working_version = request.working_version,
+                   .settled_version = request.settled_version,
+                   .clean_version = request.clean_version});
+  co_return PeerAnswer{peer::Hello::Reply{}, Payload()};
 }
 
 void SimNode::drop_idle_transfers() {
@@ -72,7 +124,7 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
                                              Payload payload) {
   const auto from = caller.key;
   auto handle = Overloaded{
-      [](peer::Hello&) { return refuse(); },
+      [&](peer::Hello& r) { return on_hello(from, std::move(r)); },
       [](peer::GetRoster&) { return refuse(); },
       [](peer::Join&) { return refuse(); },
       [&](peer::PutInline& r) { return replica->put_inline(from, std::move(r), payload); },
@@ -83,8 +135,9 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
       [&](peer::GetManifest& r) { return replica->get_manifest(from, std::move(r)); },
       [&](peer::GetChunk& r) { return replica->get_chunk(from, std::move(r)); },
       [&](peer::GetLeaves& r) { return replica->get_leaves(from, std::move(r)); },
-      [&](peer::GetDigests&) { return replica->get_digests(from); },
+      [&](peer::GetDigests& r) { return replica->get_digests(from, r); },
       [&](peer::GetEntries& r) { return replica->get_entries(from, std::move(r)); },
+      [&](peer::Confirm&) { return reconcile->on_confirm(from, payload); },
       [&](peer::Have& r) {
         if (on_have) on_have(from, r);
         return done();
