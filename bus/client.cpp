@@ -115,6 +115,10 @@ Result<client::Status::Reply> Client::status() {
   return impl_->ask(client::Status{});
 }
 
+Result<client::Scrub::Reply> Client::scrub(bool start, bool wait) {
+  return impl_->ask(client::Scrub{.start = start, .wait = wait});
+}
+
 Result<std::string> Client::invite(client::Invite request) {
   return impl_->ask_text(request);
 }
@@ -129,6 +133,22 @@ Result<std::string> Client::owner_export() {
 
 Result<std::string> Client::owner_import(const std::string& recovery_text, bool replace) {
   return impl_->ask_text(client::OwnerImport{.text = recovery_text, .replace = replace});
+}
+
+Result<client::NodeChanged> Client::node_set(client::NodeSet request) {
+  return impl_->ask(std::move(request));
+}
+
+Result<client::NodeChanged> Client::node_remove(client::NodeRemove request) {
+  return impl_->ask(std::move(request));
+}
+
+Result<std::string> Client::mesh_export() {
+  return impl_->ask_text(client::MeshExport{});
+}
+
+Result<std::string> Client::mesh_import(const std::string& recovery_text) {
+  return impl_->ask_text(client::MeshImport{.text = recovery_text});
 }
 
 }  // namespace zerodb

@@ -65,10 +65,17 @@ class Client {
                                    std::uint32_t limit = 500);
   Result<client::Stored> remove(const std::string& key);
   Result<client::Status::Reply> status();
+  Result<client::Scrub::Reply> scrub(bool start, bool wait);
   Result<std::string> invite(client::Invite request);
   Result<std::string> owner_id();
   Result<std::string> owner_export();
   Result<std::string> owner_import(const std::string& recovery_text, bool replace);
+
+  /// Administration of the mesh: see PROTOCOL.md. `denied` on a node without the mesh key.
+  Result<client::NodeChanged> node_set(client::NodeSet request);
+  Result<client::NodeChanged> node_remove(client::NodeRemove request);
+  Result<std::string> mesh_export();
+  Result<std::string> mesh_import(const std::string& recovery_text);
 
  private:
   class Impl;

@@ -185,13 +185,22 @@ struct Status {
     std::uint32_t weight = 0;
     bool blind = false;
     bool here = false;                   ///< the node that answers
-    bool up = false;
-    std::optional<std::uint64_t> heard_ms_ago;
+    bool up = false;                     ///< alive or suspect
+    std::string health;                  ///< "alive", "suspect" or "down"
+    std::optional<std::uint64_t> since_ms_ago;   ///< it has been so for that long, if known
+    std::optional<std::uint64_t> heard_ms_ago;   ///< its last answer; absent: never
+    bool draining = false;
+    bool drained = false;                ///< and holds nothing any more that the others need
+    bool administers = false;            ///< holds the mesh key, as far as known
+    bool refuses = false;                ///< it turned this node away: was this one removed?
     ZERODB_FIELDS(field("id", self.id); field("node_name", self.node_name);
                   field("zone", self.zone); field("endpoint", self.endpoint);
                   field("weight", self.weight); field("blind", self.blind);
                   field("here", self.here); field("up", self.up);
-                  field("heard_ms_ago", self.heard_ms_ago);)
+                  field("health", self.health); field("since_ms_ago", self.since_ms_ago);
+                  field("heard_ms_ago", self.heard_ms_ago); field("draining", self.draining);
+                  field("drained", self.drained); field("administers", self.administers);
+                  field("refuses", self.refuses);)
   };
   /// What a change of the roster leaves to be moved to and from the node that answers.
   struct Move {
@@ -215,7 +224,8 @@ struct Status {
     std::string mesh;                    ///< hexadecimal
     std::string owner;                   ///< hexadecimal, empty on a blind node
     std::uint64_t roster_version = 0;
-    bool mesh_key = false;               ///< this node can invite
+    bool mesh_key = false;               ///< this node can invite and administer
+    bool removed = false;                ///< this node is a member no more
     std::uint32_t replicas = 0;          ///< R
     std::uint32_t write_quorum = 0;      ///< W
     std::uint64_t objects = 0;           ///< kept on this node
@@ -228,20 +238,67 @@ struct Status {
     bool disk_suspect = false;
     std::uint64_t superseded = 0;        ///< older versions that wait for being swept
     std::uint64_t superseded_bytes = 0;
+    std::string read_only;               ///< why this node takes nothing now; empty: it does
+    std::uint64_t damaged = 0;           ///< versions whose bytes here are damaged or missing
+    bool index_rebuilt = false;          ///< at this start: it was lost or damaged
+    bool index_damaged = false;          ///< the next start makes it anew
+    std::uint64_t quarantine_files = 0;
+    std::uint64_t quarantine_bytes = 0;
+    std::uint64_t chunks_damaged = 0;    ///< met by reads through this node
+    std::uint64_t chunks_hedged = 0;     ///< asked of a second node, as the first one lagged
     Move move;
     std::vector<Member> members;
     ZERODB_FIELDS(field("program_version", self.program_version); field("mesh", self.mesh);
                   field("owner", self.owner); field("roster_version", self.roster_version);
-                  field("mesh_key", self.mesh_key); field("replicas", self.replicas);
+                  field("mesh_key", self.mesh_key); field("removed", self.removed);
+                  field("replicas", self.replicas);
                   field("write_quorum", self.write_quorum); field("objects", self.objects);
                   field("tombstones", self.tombstones); field("blob_bytes", self.blob_bytes);
                   field("free_bytes", self.free_bytes); field("total_bytes", self.total_bytes);
                   field("uploads", self.uploads); field("uptime_s", self.uptime_s);
                   field("disk_suspect", self.disk_suspect); field("superseded", self.superseded);
-                  field("superseded_bytes", self.superseded_bytes); field("move", self.move);
+                  field("superseded_bytes", self.superseded_bytes);
+                  field("read_only", self.read_only); field("damaged", self.damaged);
+                  field("index_rebuilt", self.index_rebuilt);
+                  field("index_damaged", self.index_damaged);
+                  field("quarantine_files", self.quarantine_files);
+                  field("quarantine_bytes", self.quarantine_bytes);
+                  field("chunks_damaged", self.chunks_damaged);
+                  field("chunks_hedged", self.chunks_hedged); field("move", self.move);
                   field("members", self.members);)
   };
   ZERODB_FIELDS()
+};
+
+/// How the node verifies its own disk. With `start`, a walk over all of it begins, at full speed.
+/// With `wait`, the answer comes when something has changed, at the latest after a second.
+struct Scrub {
+  static constexpr std::string_view name = "scrub";
+  bool start = false;
+  bool wait = false;
+  struct Reply {
+    static constexpr std::string_view name = "scrub.ok";
+    bool walking = false;
+    bool repairing = false;
+    std::uint32_t done_per_mille = 0;    ///< of the walk under way
+    std::uint64_t versions = 0;          ///< verified by the walk under way, or by the last one
+    std::uint64_t bytes = 0;
+    std::uint64_t found = 0;             ///< of them damaged or missing
+    std::uint64_t repaired = 0;          ///< since that walk began
+    std::uint64_t orphans = 0;           ///< files that nothing refers to, put aside
+    std::uint64_t damaged = 0;           ///< not repaired yet
+    std::uint64_t started_ms = 0;        ///< UTC; 0: never
+    std::uint64_t finished_ms = 0;       ///< UTC, of the last walk that ended; 0: never
+    std::string trouble;                 ///< why a repair failed
+    ZERODB_FIELDS(field("walking", self.walking); field("repairing", self.repairing);
+                  field("done_per_mille", self.done_per_mille);
+                  field("versions", self.versions); field("bytes", self.bytes);
+                  field("found", self.found); field("repaired", self.repaired);
+                  field("orphans", self.orphans); field("damaged", self.damaged);
+                  field("started_ms", self.started_ms); field("finished_ms", self.finished_ms);
+                  field("trouble", self.trouble);)
+  };
+  ZERODB_FIELDS(field("start", self.start); field("wait", self.wait);)
 };
 
 struct Text {
@@ -278,10 +335,57 @@ struct OwnerImport {
   ZERODB_FIELDS(field("text", self.text); field("replace", self.replace);)
 };
 
+/// What an administrator changed.
+struct NodeChanged {
+  static constexpr std::string_view name = "node_changed";
+  std::string node;                      ///< its id, hexadecimal
+  std::string node_name;
+  std::uint64_t roster_version = 0;
+  bool changed = false;                  ///< false: it was so already
+  std::string note;                      ///< for people: what follows from it; may be empty
+  ZERODB_FIELDS(field("node", self.node); field("node_name", self.node_name);
+                field("roster_version", self.roster_version); field("changed", self.changed);
+                field("note", self.note);)
+};
+
+/// Changes what the roster says of a member; what is absent stays as it is.
+struct NodeSet {
+  static constexpr std::string_view name = "node_set";
+  std::string node;                      ///< a member's name, or the beginning of its id
+  std::optional<std::string> zone;
+  std::optional<std::uint32_t> weight;
+  std::optional<bool> draining;
+  using Reply = NodeChanged;
+  ZERODB_FIELDS(field("node", self.node); field("zone", self.zone); field("weight", self.weight);
+                field("draining", self.draining);)
+};
+
+struct NodeRemove {
+  static constexpr std::string_view name = "node_remove";
+  std::string node;
+  bool force = false;                    ///< even if it is not drained
+  using Reply = NodeChanged;
+  ZERODB_FIELDS(field("node", self.node); field("force", self.force);)
+};
+
+struct MeshExport {
+  static constexpr std::string_view name = "mesh_export";
+  using Reply = Text;                    ///< recovery text
+  ZERODB_FIELDS()
+};
+
+struct MeshImport {
+  static constexpr std::string_view name = "mesh_import";
+  std::string text;                      ///< recovery text
+  using Reply = Text;                    ///< the mesh's id, hexadecimal
+  ZERODB_FIELDS(field("text", self.text);)
+};
+
 using Request = std::variant<Put, PutData, PutEnd, PutAbort, Get, GetData, GetEnd, Stat, List,
-                             Delete, Status, Invite, OwnerShow, OwnerExport, OwnerImport>;
+                             Delete, Status, Scrub, Invite, OwnerShow, OwnerExport, OwnerImport,
+                             NodeSet, NodeRemove, MeshExport, MeshImport>;
 using Reply = std::variant<Ok, ObjectInfo, Stored, Upload, GetData::Reply, List::Reply,
-                           Status::Reply, Text>;
+                           Status::Reply, Scrub::Reply, Text, NodeChanged>;
 
 }  // namespace client
 

@@ -15,7 +15,7 @@ namespace zerodb {
 
 struct BusContextOptions {
   int io_threads = 1;       ///< one connection lives on one of them
-  int max_sockets = 16384;  ///< three lanes and a subscription for each other member
+  int max_sockets = 16384;  ///< three lanes, a watch and a subscription for each other member
 };
 
 class BusContext {

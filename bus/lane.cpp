@@ -20,9 +20,15 @@ Result<std::shared_ptr<Lane>> Lane::open(asio::io_context& io, BusContext& conte
   auto ready = set_limits(socket, {.send_messages_max = options.messages_max,
                                    .receive_messages_max = options.messages_max});
   if (ready) ready = use_curve(socket, keys, options.server);
-  if (ready) ready = connect_to(socket, options.endpoint);
   if (!ready) return fail(std::move(ready.error()));
-  return std::make_shared<Lane>(io, std::move(*opened), options.number);
+  auto lane = std::make_shared<Lane>(io, std::move(*opened), options.number);
+  if (options.watched) {
+    auto watch = HandshakeWatch::start(context.zmq(), socket);
+    if (!watch) return fail(std::move(watch.error()));
+    lane->watch_.emplace(std::move(*watch));
+  }
+  if (ready = connect_to(socket, options.endpoint); !ready) return fail(std::move(ready.error()));
+  return lane;
 }
 
 Lane::Lane(asio::io_context& io, std::shared_ptr<Socket> socket, LaneNumber number)
@@ -56,7 +62,18 @@ void Lane::drop(std::uint64_t id) {
   std::erase_if(parked_, [id](const Parked& message) { return message.id == id; });
 }
 
+bool Lane::is_refused() {
+  bool refused = false;
+  while (watch_) {
+    const auto happened = watch_->next();
+    if (!happened) break;
+    refused = refused || *happened == Handshake::refused;
+  }
+  return refused;
+}
+
 void Lane::close() {
+  watch_.reset();
   socket_->close();
   parked_.clear();
 }

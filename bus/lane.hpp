@@ -4,6 +4,7 @@
 
 #include <deque>
 
+#include "bus/handshake.hpp"
 #include "bus/request_table.hpp"
 #include "bus/socket.hpp"
 #include "store/keys.hpp"
@@ -15,6 +16,7 @@ struct LaneOptions {
   std::string endpoint;
   LaneNumber number = 0;
   int messages_max = 0;  ///< that libzmq queues before we do
+  bool watched = false;  ///< so that is_refused() can tell
 };
 
 class Lane : public std::enable_shared_from_this<Lane> {
@@ -34,6 +36,9 @@ class Lane : public std::enable_shared_from_this<Lane> {
   /// Requests sent and not over.
   std::size_t in_flight() const { return in_flight_; }
 
+  /// Whether the peer turned this node's key away since the last time this was asked.
+  bool is_refused();
+
   asio::awaitable<std::optional<Inbound>> receive() { return socket_->receive(); }
   void close();
 
@@ -46,6 +51,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
 
   asio::io_context& io_;
   std::shared_ptr<Socket> socket_;
+  std::optional<HandshakeWatch> watch_;  ///< goes before the socket
   LaneNumber number_;
   std::deque<Parked> parked_;  ///< bounded by the peer's ByteBudget
   bool flushing_ = false;

@@ -42,9 +42,18 @@ struct PeerAddress {
   std::string broadcast_endpoint;  ///< of its publisher
 };
 
+enum class Health : std::uint8_t {
+  down,     ///< it does not answer
+  suspect,  ///< the last ping is answered late or never; requests still go to it
+  alive,
+};
+
 struct LinkState {
-  bool up = false;                              ///< an answer came within the last few pings
-  std::optional<std::uint64_t> heard_ms_ago;    ///< nothing: never
+  bool up = false;                            ///< alive or suspect
+  std::optional<std::uint64_t> heard_ms_ago;  ///< its last answer; nothing: never
+  Health health = Health::down;
+  std::optional<std::uint64_t> since_ms_ago;  ///< how long it has been so; nothing: not known
+  bool refuses = false;                       ///< it turns this node's key away
 };
 
 /// The node's side of the bus.
@@ -99,8 +108,8 @@ template <class Request>
 Task<Result<Answer<typename Request::Reply>>> call(Links& links, NodeId to, Request request,
                                                    Payload payload, Milliseconds timeout) {
   using Reply = typename Request::Reply;
-  auto answer = co_await links.call(to, peer::Request(std::move(request)), std::move(payload),
-                                    timeout);
+  auto answer =
+      co_await links.call(to, peer::Request(std::move(request)), std::move(payload), timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   auto* message = std::get_if<Reply>(&answer->message);
   if (message == nullptr) {

@@ -20,6 +20,13 @@ constexpr Milliseconds redial_first{1000};
 constexpr Milliseconds redial_max{16000};
 constexpr Milliseconds grace{50};
 
+/// A member refuses one that it has not heard of yet, too, so the first time means nothing.
+constexpr unsigned refusals_meant = 2;
+
+Milliseconds since(std::chrono::steady_clock::time_point moment) {
+  return std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - moment);
+}
+
 template <class T>
 bool holds_chunk(const T&) {
   return std::is_same_v<T, peer::PutChunk> || std::is_same_v<T, peer::GetChunk>;
@@ -43,9 +50,18 @@ PeerLink::PeerLink(const LinkContext& context, const Member& member)
       timer_(context.io) {}
 
 LinkState PeerLink::state() const {
-  LinkState state{.up = up_, .heard_ms_ago = {}};
+  LinkState state{.up = up_, .refuses = refusals_ >= refusals_meant};
+  if (up_) state.health = is_late() ? Health::suspect : Health::alive;
   if (heard_at_) state.heard_ms_ago = static_cast<std::uint64_t>(since_heard().count());
+  const auto silent_since = heard_at_.value_or(started_at_);
+  const auto changed_at = state.health == Health::alive ? alive_since_ : silent_since;
+  state.since_ms_ago = static_cast<std::uint64_t>(since(changed_at).count());
   return state;
+}
+
+/// Whether the answer to the last ping should be here by now.
+bool PeerLink::is_late() const {
+  return since_heard() > context_.options.ping_interval * 3 / 2;
 }
 
 void PeerLink::start() {
@@ -118,7 +134,9 @@ Task<void> PeerLink::dial(std::shared_ptr<PeerLink> self, Milliseconds patience)
   if (self->closed_ || answered) co_return;
   const auto waited = std::chrono::duration_cast<Milliseconds>(Clock::now() - self->dialled_at_);
   if (!self->nudged_) co_await pause(self, patience - waited);
-  if (!self->closed_) self->redial();
+  if (self->closed_) co_return;
+  self->note_refusal();
+  self->redial();
 }
 
 /// True if the member answered; it is up then.
@@ -141,10 +159,20 @@ Task<void> PeerLink::pause(std::shared_ptr<PeerLink> self, Milliseconds duration
   co_await self->timer_.async_wait(asio::redirect_error(asio::use_awaitable, ended));
 }
 
+void PeerLink::note_refusal() {
+  refusals_ = control_ && control_->is_refused() ? refusals_ + 1 : 0;
+  if (refusals_ != refusals_meant) return;
+  context_.events.complain(
+      member_.node, "refusal",
+      "it does not know this node's key: was this node removed from the mesh?");
+}
+
 void PeerLink::go_up() {
   up_ = true;
+  refusals_ = 0;
+  alive_since_ = Clock::now();
   for (unsigned i = 0; i < context_.options.data_lanes; ++i) {
-    if (auto lane = open_lane(data_messages_max)) data_.push_back(std::move(*lane));
+    if (auto lane = open_lane(data_messages_max, false)) data_.push_back(std::move(*lane));
   }
   if (!member_.address->broadcast_endpoint.empty()) {
     auto opened = Subscription::open(context_.io, context_.context, *context_.keys, member_);
@@ -190,16 +218,17 @@ void PeerLink::redial() {
   nudged_ = false;
   if (control_) control_->close();
   control_.reset();
-  if (auto lane = open_lane(control_messages_max)) control_ = std::move(*lane);
+  if (auto lane = open_lane(control_messages_max, true)) control_ = std::move(*lane);
 }
 
 // ----------------------------------------------------------------------------------- requests
 
-Result<std::shared_ptr<Lane>> PeerLink::open_lane(int messages_max) {
+Result<std::shared_ptr<Lane>> PeerLink::open_lane(int messages_max, bool watched) {
   const LaneOptions options{.server = member_.node,
                             .endpoint = member_.address->endpoint,
                             .number = ++last_lane_,
-                            .messages_max = messages_max};
+                            .messages_max = messages_max,
+                            .watched = watched};
   auto lane = Lane::open(context_.io, context_.context, *context_.keys, options);
   if (!lane) {
     context_.events.complain(member_.node, "no lane", lane.error().what);
@@ -252,6 +281,7 @@ Task<void> PeerLink::read(std::shared_ptr<PeerLink> self, std::shared_ptr<Lane> 
 }
 
 void PeerLink::on_reply(const Lane& lane, const Inbound& inbound) {
+  if (up_ && is_late()) alive_since_ = Clock::now();
   heard_at_ = Clock::now();
   if (inbound.frames.size() != 2) {
     context_.events.complain(member_.node, "malformed reply", "not two frames");
@@ -273,8 +303,7 @@ void PeerLink::on_reply(const Lane& lane, const Inbound& inbound) {
 }
 
 Milliseconds PeerLink::since_heard() const {
-  const auto since = heard_at_.value_or(dialled_at_);
-  return std::chrono::duration_cast<Milliseconds>(Clock::now() - since);
+  return since(heard_at_.value_or(dialled_at_));
 }
 
 Error PeerLink::down_error() const {

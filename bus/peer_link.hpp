@@ -71,14 +71,16 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   static Task<Result<PeerAnswer>> ask(std::shared_ptr<PeerLink> self, std::shared_ptr<Lane> lane,
                                       peer::Request request, Payload payload, Milliseconds timeout);
 
-  Result<std::shared_ptr<Lane>> open_lane(int messages_max);
+  Result<std::shared_ptr<Lane>> open_lane(int messages_max, bool watched);
   std::shared_ptr<Lane> lane_for(const peer::Request& request) const;
   bool admit(std::array<Payload, 2>& frames) const;
   void on_reply(const Lane& lane, const Inbound& inbound);
   void redial();
   void go_up();
   void go_down();
+  void note_refusal();
   Milliseconds since_heard() const;
+  bool is_late() const;
   Error down_error() const;
 
   LinkContext context_;
@@ -94,6 +96,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   LaneNumber last_lane_ = 0;
   Clock::time_point dialled_at_;
   std::optional<Clock::time_point> heard_at_;
+  Clock::time_point alive_since_;
+  Clock::time_point started_at_ = Clock::now();
+  unsigned refusals_ = 0;  ///< in a row
   bool up_ = false;
   bool started_ = false;
   bool nudged_ = false;

@@ -30,6 +30,7 @@ struct Hello {
   std::uint64_t working_version = 0;  ///< the oldest roster a request of its own still goes by
   std::uint64_t settled_version = 0;  ///< under it the sender last held all that is placed on it
   std::uint64_t clean_version = 0;    ///< under it the sender last held nothing else
+  bool administers = false;  ///< the sender holds the mesh key
   struct Reply {
     static constexpr std::string_view name = "hello.ok";
     Bytes record;
@@ -39,20 +40,23 @@ struct Hello {
     std::uint64_t working_version = 0;
     std::uint64_t settled_version = 0;
     std::uint64_t clean_version = 0;
+    bool administers = false;
     std::uint64_t time_ms = 0;  ///< the replier's clock, UTC
     ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
                   field("roster_hash", self.roster_hash);
                   field("records_digest", self.records_digest);
                   field("working_version", self.working_version);
                   field("settled_version", self.settled_version);
-                  field("clean_version", self.clean_version); field("time_ms", self.time_ms);)
+                  field("clean_version", self.clean_version);
+                  field("administers", self.administers); field("time_ms", self.time_ms);)
   };
   ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
                 field("roster_hash", self.roster_hash);
                 field("records_digest", self.records_digest);
                 field("working_version", self.working_version);
                 field("settled_version", self.settled_version);
-                field("clean_version", self.clean_version);)
+                field("clean_version", self.clean_version);
+                field("administers", self.administers);)
 };
 
 /// The signed roster, those in force beside it, and every node record the replier knows.
@@ -67,6 +71,14 @@ struct GetRoster {
                   field("older", self.older);)
   };
   ZERODB_FIELDS()
+};
+
+/// To a member that the roster leaves out: from now on nobody speaks to it any more.
+struct NewRoster {
+  static constexpr std::string_view name = "new_roster";
+  Bytes roster;
+  using Reply = Ok;
+  ZERODB_FIELDS(field("roster", self.roster);)
 };
 
 /// The only request an invite's key may make.
@@ -239,8 +251,8 @@ struct Have {
 };
 
 using Request =
-    std::variant<Hello, GetRoster, Join, PutInline, PutOpen, PutChunk, PutCommit, PutAbort,
-                 GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries, Confirm, Have>;
+    std::variant<Hello, GetRoster, NewRoster, Join, PutInline, PutOpen, PutChunk, PutCommit,
+                 PutAbort, GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries, Confirm, Have>;
 using Reply = std::variant<Ok, Hello::Reply, GetRoster::Reply, Committed, Credit,
                            GetManifest::Reply, GetEntries::Reply>;
 

@@ -62,7 +62,22 @@ Task<Status> BlobFetch::check_space() {
 
 // --------------------------------------------------------------------------------------- leaves
 
+/// The table in the own, damaged file, if that is whole.
+Task<bool> BlobFetch::take_own_leaves() {
+  auto own = co_await offload(context_.runtime, [this] {
+    return context_.store.read_leaves(manifest_, 0, manifest().chunk_count);
+  });
+  if (!own || own->size() != manifest().chunk_count) co_return false;
+  leaves_ = std::move(*own);
+  const auto root = co_await offload(context_.runtime, [this] { return root_over(leaves_); });
+  co_return root == manifest().root;
+}
+
 Task<Status> BlobFetch::fetch_leaves() {
+  if (use_own_) {
+    const bool taken = co_await take_own_leaves();
+    if (taken) co_return Status();
+  }
   Error last{Errc::not_found, "fetch: no node to fetch from"};
   for (std::size_t i = 0; i < holders_.size(); ++i) {
     auto leaves = co_await leaves_from(holders_[i].node);
@@ -135,7 +150,19 @@ Task<void> BlobFetch::work(std::shared_ptr<BlobFetch> self) {
   }
 }
 
+Task<bool> BlobFetch::take_own_chunk(std::uint64_t index) {
+  co_return co_await offload(context_.runtime, [this, index] {
+    const auto own = context_.store.read_chunk(manifest_, index);
+    if (!own || leaf_of(own->view()) != leaves_[index]) return false;
+    return upload_->write(index, own->view()).has_value();
+  });
+}
+
 Task<Status> BlobFetch::fetch_chunk(std::uint64_t index) {
+  if (use_own_) {
+    const bool taken = co_await take_own_chunk(index);
+    if (taken) co_return Status();
+  }
   Error last{Errc::not_found, "fetch: no node to fetch from"};
   // Those that failed are asked, too, when all others have: their damage may be elsewhere.
   for (const bool only_good : {true, false}) {

@@ -15,6 +15,9 @@ class BlobFetch : public std::enable_shared_from_this<BlobFetch> {
   /// `manifest` is verified and describes a version with chunks.
   BlobFetch(NodeContext context, SignedManifest manifest, const std::vector<NodeId>& holders);
 
+  /// What is whole of the version's bytes here need not be fetched. Before run().
+  void use_own_chunks() { use_own_ = true; }
+
   /// Fetches, checks and commits. `corrupt` if no honest holder has it all.
   Task<Status> run();
 
@@ -33,6 +36,8 @@ class BlobFetch : public std::enable_shared_from_this<BlobFetch> {
   const Manifest& manifest() const { return manifest_.manifest(); }
   Task<Status> check_space();
   Task<Status> fetch_leaves();
+  Task<bool> take_own_leaves();
+  Task<bool> take_own_chunk(std::uint64_t index);
   Task<Result<std::vector<Leaf>>> leaves_from(NodeId node);
   Task<Status> fetch_chunks();
   static Task<void> work(std::shared_ptr<BlobFetch> self);
@@ -45,10 +50,11 @@ class BlobFetch : public std::enable_shared_from_this<BlobFetch> {
   std::vector<Holder> holders_;
   std::vector<Leaf> leaves_;
   std::unique_ptr<Upload> upload_;
+  bool use_own_ = false;
   std::uint64_t next_index_ = 0;
   unsigned workers_ = 0;
   std::uint64_t chunks_open_ = 0;  ///< begun, with no outcome yet
-  Status outcome_;  ///< the first failure
+  Status outcome_;                 ///< the first failure
   Event worker_ended_;
 };
 

@@ -118,7 +118,7 @@ Task<Listed> list_here(StatePtr state, std::vector<Partition> partitions) {
 }
 
 Task<Listed> list_there(StatePtr state, NodeId node, std::vector<Partition> partitions) {
-  EntryListing listing(state->context.links, node, std::move(partitions), state->keys->id());
+  EntryListing listing(state->context, node, std::move(partitions), state->keys->id());
   std::vector<Entry> news;
   while (!listing.is_done()) {
     auto page = co_await listing.next();

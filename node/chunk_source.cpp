@@ -17,7 +17,8 @@ ChunkSource::ChunkSource(CorePtr core, Located located, PrivatePart part)
       part_(std::move(part)),
       inline_sealed_(std::move(located.sealed)),
       holders_(std::move(located.holders)) {
-  for (const auto& node : core_->targets_for(manifest().object).nodes()) {
+  const auto targets = core_->targets_for(manifest().object);
+  for (const auto& node : targets.nodes()) {
     if (std::ranges::find(holders_, node) == holders_.end()) others_.push_back(node);
   }
 }
@@ -56,9 +57,11 @@ Task<Result<Payload>> ChunkSource::read_there(NodeId node, std::uint64_t index) 
                          .hashed_key = about.object.hashed_key,
                          .blob_id = about.blob_id,
                          .index = index};
+  const auto asked_ms = core_->context.runtime.steady_ms();
   auto answer = co_await call(core_->context.links, node, std::move(request), Payload{},
                               core_->options.chunk_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
+  note_time(node, core_->context.runtime.steady_ms() - asked_ms);
   const auto sealed = std::move(answer->payload);
   auto work = [&] { return open(index, sealed.view()); };
   co_return co_await offload(core_->context.runtime, work);
@@ -70,13 +73,35 @@ Task<Result<Payload>> ChunkSource::read_at(Self self, NodeId node, std::uint64_t
   auto plain = co_await std::move(call);
   if (!plain) {
     self->bad_.insert(node);
-    if (plain.error().code == Errc::corrupt) self->core_->counters.chunks_damaged += 1;
+    const auto code = plain.error().code;
+    if (code == Errc::corrupt) self->core_->counters.chunks_damaged += 1;
+    const auto& tell = self->core_->options.on_damage;
+    const bool damage = code == Errc::corrupt || code == Errc::not_found;
+    if (here && damage && tell) tell(self->manifest().binding());
   }
   co_return plain;
 }
 
-/// This node first; then those known to hold it, in turn by chunk, so that they share the work;
-/// then the others. Who is down or has failed before comes last.
+void ChunkSource::note_time(const NodeId& node, std::uint64_t took_ms) {
+  constexpr std::uint64_t weight = 4;  // of what was known before, against one
+  const auto [known, is_first] = took_ms_.try_emplace(node, took_ms);
+  if (!is_first) known->second = (known->second * weight + took_ms) / (weight + 1);
+}
+
+/// Whether its chunks come about as fast as the nearest node's, as far as that is known.
+bool ChunkSource::is_near(const NodeId& node) const {
+  constexpr std::uint64_t jitter_ms = 20;
+  const auto known = took_ms_.find(node);
+  if (known == took_ms_.end()) return true;
+  auto nearest = known->second;
+  for (const auto& [other, took_ms] : took_ms_)
+    nearest = std::min(nearest, took_ms);
+  return known->second <= 2 * nearest + jitter_ms;
+}
+
+/// This node first; then those known to hold it, in turn by chunk, so that they share the work, but
+/// those that turned out to be far only after the near ones; then the others. Who is down or has
+/// failed before comes last.
 std::vector<NodeId> ChunkSource::candidates(std::uint64_t index) const {
   auto nodes = holders_;
   const auto remote =
@@ -85,6 +110,7 @@ std::vector<NodeId> ChunkSource::candidates(std::uint64_t index) const {
     std::rotate(remote,
                 remote + static_cast<std::ptrdiff_t>(index % static_cast<std::size_t>(count)),
                 nodes.end());
+    std::stable_partition(remote, nodes.end(), [&](const NodeId& node) { return is_near(node); });
   }
   nodes.insert(nodes.end(), others_.begin(), others_.end());
   std::ranges::stable_partition(
@@ -97,6 +123,8 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
     auto plain = co_await self->open_inline();
     if (plain) co_return plain;
     self->core_->counters.chunks_damaged += 1;
+    const auto& tell = self->core_->options.on_damage;
+    if (tell) tell(self->manifest().binding());  // perhaps of another node: it is looked at here
   }
   auto nodes = self->candidates(index);
   FanOut<Result<Payload>> round(self->core_->context.runtime);
@@ -118,7 +146,7 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
     if (!waiting) {
       auto error = self->explain(errors);
       if (error.code == Errc::corrupt) co_return fail(std::move(error));
-      const auto fate = co_await look_again(self);
+      const auto fate = co_await look_again(self, nodes);
       if (fate == Fate::moved) {
         nodes = self->candidates(index);
         errors.clear();
@@ -133,8 +161,8 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
 }
 
 /// What became of the version being read: nodes that held it drop it once others hold it after a
-/// change of placement. Moved: there are holders that were not known before.
-Task<ChunkSource::Fate> ChunkSource::look_again(Self self) {
+/// change of placement. Moved: there are holders that were not among those `asked`.
+Task<ChunkSource::Fate> ChunkSource::look_again(Self self, std::vector<NodeId> asked) {
   auto located = co_await locate(self->core_, "get", self->part_.name);
   if (!located || !*located || (*located)->version->hash() != self->version_->hash()) {
     co_return Fate::replaced;
@@ -145,9 +173,9 @@ Task<ChunkSource::Fate> ChunkSource::look_again(Self self) {
   };
   auto fate = Fate::lost;
   for (const auto& node : (*located)->holders) {
-    if (is_known(node)) continue;
-    self->others_.push_back(node);
-    fate = Fate::moved;
+    if (!is_known(node)) self->others_.push_back(node);
+    // Another chunk's read may have found it first.
+    if (std::ranges::find(asked, node) == asked.end()) fate = Fate::moved;
   }
   co_return fate;
 }

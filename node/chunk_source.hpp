@@ -26,9 +26,11 @@ class ChunkSource {
   Task<Result<Payload>> read_there(NodeId node, std::uint64_t index);
   Task<Result<Payload>> open_inline();
   Result<Payload> open(std::uint64_t index, ByteView sealed) const;
+  void note_time(const NodeId& node, std::uint64_t took_ms);
+  bool is_near(const NodeId& node) const;
   std::vector<NodeId> candidates(std::uint64_t index) const;
   enum class Fate { replaced, moved, lost };
-  static Task<Fate> look_again(Self self);
+  static Task<Fate> look_again(Self self, std::vector<NodeId> asked);
   Error lost() const;
   Error explain(const std::vector<std::pair<NodeId, Error>>& errors) const;
 
@@ -36,9 +38,10 @@ class ChunkSource {
   SignedPtr version_;
   PrivatePart part_;
   Payload inline_sealed_;
-  std::vector<NodeId> holders_;  ///< known to have the version
-  std::vector<NodeId> others_;   ///< may have it, and were not asked or not known to
-  std::set<NodeId> bad_;         ///< failed before: asked last
+  std::vector<NodeId> holders_;              ///< known to have the version
+  std::vector<NodeId> others_;               ///< may have it, and were not asked or not known to
+  std::map<NodeId, std::uint64_t> took_ms_;  ///< a chunk's round trip, smoothed; measured so far
+  std::set<NodeId> bad_;                     ///< failed before: asked last
 };
 
 }  // namespace zerodb

@@ -23,6 +23,8 @@ struct Config {
   std::uint32_t reconcile_interval_s = 600;
   std::uint32_t superseded_keep_s = 600;
   std::uint64_t move_rate_max = 0;  ///< bytes a second; 0: no limit
+  std::uint32_t scrub_days = 14;
+  std::uint64_t scrub_bytes_per_s = 1ULL << 20;
   std::uint64_t reserve_bytes = 64ULL << 20;
   std::uint64_t transfer_credit_bytes = 8ULL << 20;
   std::string log_level = "info";

@@ -12,6 +12,8 @@ Result<Held> look_up(Store& store, const Entry& entry) {
   const auto ours = store.latest(entry.object);
   if (!ours) return fail(ours.error());
   if (!*ours) return Held::nothing;
+  // Whoever asks may drop the version next: it must be whole here.
+  if (store.is_damaged((**ours)->binding())) return Held::older;
   const auto standing = std::pair((**ours)->version, (**ours).hash());
   return standing >= std::pair(entry.version, entry.hash) ? Held::held : Held::older;
 }

@@ -157,7 +157,14 @@ void RealDaemon::close() {
 Result<std::unique_ptr<Daemon>> Daemon::start(DaemonSpec spec) {
   auto bus = BusContext::open({.io_threads = spec.io_threads});
   if (!bus) return fail(std::move(bus.error()));
-  auto store = open_store({.folder = spec.store_folder, .reserve_bytes = spec.reserve_bytes});
+  const auto on_index_lost = [&spec] {
+    spec.settled_roster.reset();
+    return spec.forget_settled ? spec.forget_settled() : Status();
+  };
+  auto store = open_store({.folder = spec.store_folder,
+                           .reserve_bytes = spec.reserve_bytes,
+                           .now_ms = {},
+                           .on_index_lost = on_index_lost});
   if (!store) return fail(std::move(store.error()));
   auto daemon = std::make_unique<RealDaemon>(std::move(spec), std::move(*bus), std::move(*store));
   if (auto opened = daemon->open(); !opened) return fail(std::move(opened.error()));

@@ -25,6 +25,7 @@ struct DaemonSpec {
   NodeFiles node_files;
 
   std::filesystem::path store_folder;
+  std::function<Status()> forget_settled;  ///< durably: the store lost what it held
   std::uint64_t reserve_bytes = 64 << 20;
   std::filesystem::path client_socket;
   ZmqLinksOptions links;

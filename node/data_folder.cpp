@@ -203,6 +203,28 @@ Status DataFolder::save_settled_roster(const SignedRoster& roster) const {
   return write_secret_file(settled_roster(), roster.wire(), {.replace = true});
 }
 
+Status DataFolder::forget_settled_roster() const {
+  for (const auto& folder : {path_, store()}) {
+    std::error_code error;
+    if (!fs::remove(folder / "settled.roster", error) && !error) continue;
+    if (error) {
+      return fail(Errc::io,
+                  "cannot remove " + (folder / "settled.roster").string() + ": " + error.message());
+    }
+    if (auto synced = sync_folder(folder); !synced) return synced;
+  }
+  return {};
+}
+
+void DataFolder::save_scrub(const std::string& state) const {
+  static_cast<void>(write_secret_file(store() / "scrub", as_bytes(state), {.replace = true}));
+}
+
+std::string DataFolder::load_scrub() const {
+  const auto state = read_secret_file(store() / "scrub", file_bytes_max);
+  return state ? std::string(as_text(*state)) : std::string();
+}
+
 std::optional<SignedRoster> DataFolder::load_settled_roster(const MeshId& mesh) const {
   auto wire = read_secret_file(settled_roster(), file_bytes_max);
   if (!wire) return std::nullopt;

@@ -4,7 +4,7 @@
 //   format           "zerodb 1"; written last when the folder is made
 //   config.toml      settings, for people
 //   node.key         this node's identity
-//   mesh.key         where the mesh was founded: who may belong to it
+//   mesh.key         where the mesh was founded or its key imported: who may belong to it
 //   owner.key        on a gateway: whose objects it seals and opens
 //   roster           the signed roster that stands
 //   older.rosters    those in force beside it
@@ -57,6 +57,13 @@ class DataFolder {
   /// Nothing when there is none, or none that can be believed: then the store fills up again, and
   /// that it has nothing of an object means nothing until it has.
   std::optional<SignedRoster> load_settled_roster(const MeshId& mesh) const;
+
+  /// Durably: this node does not hold any more what it held.
+  Status forget_settled_roster() const;
+
+  /// Where the scrub stands. Best effort: what is lost is only walked over again.
+  void save_scrub(const std::string& state) const;
+  std::string load_scrub() const;
 
   Status save_records(const std::vector<Bytes>& records) const;
   /// Empty when they are missing or damaged: the other nodes know them, too.

@@ -24,12 +24,19 @@ Task<Result<SizedDigests>> ask_sized_digests(Links& links, NodeId node) {
   co_return decode_sized_digests(answer->payload.view());
 }
 
-EntryListing::EntryListing(Links& links, NodeId node, std::vector<Partition> partitions,
+EntryListing::EntryListing(NodeContext context, NodeId node, std::vector<Partition> partitions,
                            std::optional<OwnerId> owner)
-    : links_(links),
+    : context_(context),
       node_(node),
       partitions_(partitions.begin(), partitions.end()),
       owner_(owner) {}
+
+/// What is here of `partitions`, as far as the listing may leave it out.
+Task<Result<Bytes>> EntryListing::known(std::vector<std::uint32_t> partitions) {
+  if (owner_) co_return Bytes{};
+  co_return co_await offload(context_.runtime,
+                             [&] { return digest_parts(context_.store, partitions); });
+}
 
 Task<Result<std::vector<Entry>>> EntryListing::next() {
   const auto count = std::min(partitions_.size(), partitions_per_request_max);
@@ -37,8 +44,11 @@ Task<Result<std::vector<Entry>>> EntryListing::next() {
   request.partitions.assign(partitions_.begin(),
                             partitions_.begin() + static_cast<std::ptrdiff_t>(count));
   request.owner = owner_;
+  auto here = co_await known(request.partitions);
+  if (!here) co_return fail(std::move(here.error()));
   if (after_) request.after = encode_position(*after_);
-  auto answer = co_await call(links_, node_, std::move(request), Payload(), listing_timeout);
+  auto answer = co_await call(context_.links, node_, std::move(request),
+                              Payload::take(std::move(*here)), listing_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   auto entries = decode_entries(answer->payload.view());
   if (!entries) co_return fail(std::move(entries.error()));
@@ -52,8 +62,7 @@ Task<Result<std::vector<Entry>>> EntryListing::next() {
 Status EntryListing::check(const std::vector<Entry>& entries) const {
   for (const auto& entry : entries) {
     const bool asked_for =
-        std::ranges::binary_search(partitions_, partition_of(entry.object.hashed_key)) &&
-        (!owner_ || entry.object.owner == *owner_);
+        std::ranges::binary_search(partitions_, partition_of(entry.object.hashed_key));
     if (!asked_for) {
       return fail(Errc::invalid, "node " + node_.short_hex() + ": lists what was not asked for");
     }

@@ -3,8 +3,8 @@
 // page by page. What it answers is checked for form and range, not believed. One thread: the
 // node's executor.
 
-#include "bus/links.hpp"
-#include "node/entry_codec.hpp"
+#include "node/node_context.hpp"
+#include "node/partition_parts.hpp"
 
 namespace zerodb {
 
@@ -13,13 +13,14 @@ inline constexpr Milliseconds listing_timeout{15'000};
 Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node);
 Task<Result<SizedDigests>> ask_sized_digests(Links& links, NodeId node);
 
-/// `EntryListing listing(links, node, partitions, owner);
+/// `EntryListing listing(context, node, partitions);
 ///  while (!listing.is_done()) { auto page = co_await listing.next(); ... }`
 class EntryListing {
  public:
-  /// `partitions` ascending. Those of all owners if `owner` is empty.
-  EntryListing(Links& links, NodeId node, std::vector<Partition> partitions,
-               std::optional<OwnerId> owner);
+  /// `partitions` ascending. Of one owner all entries are listed; without an owner, those of the
+  /// parts that differ from what is here.
+  EntryListing(NodeContext context, NodeId node, std::vector<Partition> partitions,
+               std::optional<OwnerId> owner = {});
 
   bool is_done() const { return partitions_.empty(); }
 
@@ -28,14 +29,15 @@ class EntryListing {
   Task<Result<std::vector<Entry>>> next();
 
  private:
+  Task<Result<Bytes>> known(std::vector<std::uint32_t> partitions);
   Status go_on_from(const peer::GetEntries::Reply& reply);
   Status check(const std::vector<Entry>& entries) const;
 
-  Links& links_;
+  NodeContext context_;
   NodeId node_;
   std::vector<std::uint32_t> partitions_;  ///< still to be listed
   std::optional<OwnerId> owner_;
-  std::optional<ObjectId> after_;  ///< within the first partition
+  std::optional<ObjectId> after_;          ///< within the first partition
 };
 
 }  // namespace zerodb

@@ -136,6 +136,17 @@ Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest ma
   co_return size;
 }
 
+Task<Status> refetch_version(NodeContext context, SignedManifest manifest,
+                             std::vector<NodeId> holders) {
+  if (manifest->is_tombstone()) co_return fail(Errc::invalid, "a tombstone has no bytes");
+  if (manifest->is_inline()) {
+    co_return co_await fetch_inline(context, std::move(manifest), std::move(holders));
+  }
+  auto fetch = std::make_shared<BlobFetch>(context, std::move(manifest), holders);
+  fetch->use_own_chunks();
+  co_return co_await fetch->run();
+}
+
 Task<Result<std::uint64_t>> fetch_latest(NodeContext context, ObjectId object, NodeId holder) {
   peer::GetManifest request{
       .owner = object.owner, .hashed_key = object.hashed_key, .with_inline = true};

@@ -13,6 +13,11 @@ namespace zerodb {
 Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest manifest,
                                           std::vector<NodeId> holders);
 
+/// Fetches the bytes of a version that is here, but damaged, and commits them in place of what is
+/// here, of which the whole chunks are used.
+Task<Status> refetch_version(NodeContext context, SignedManifest manifest,
+                             std::vector<NodeId> holders);
+
 /// Asks `holder` for the latest version of `object` and fetches it if it is later than what is
 /// here. That `holder` has it no more is no failure; `denied` if what it answers is no manifest of
 /// the object that an owner signed.

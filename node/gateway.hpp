@@ -66,6 +66,7 @@ struct GatewayOptions {
   std::size_t read_ahead_chunks = 8;
   Milliseconds lag_grace{3'000};     ///< a lagging replica may hold a put up this long
   std::size_t chunks_kept_max = 64;  ///< opened ahead of being asked for, by all reads
+  std::function<void(const ChunkBinding&)> on_damage{};  ///< bytes on the own disk are not right
 };
 
 /// What happened since the start, for status and logs.

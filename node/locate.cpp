@@ -200,7 +200,7 @@ Task<Result<SignedPtr>> Search::check(Bytes wire) {
 bool Search::has_quorum() const {
   const auto says = [&](const NodeId& node) {
     const auto* seen = find(node);
-    return seen != nullptr && (seen->version || seen->settled);
+    return seen != nullptr && seen->settled;
   };
   return targets_.count_for_read(says).is_enough();
 }

@@ -4,15 +4,15 @@
 
 #include <spdlog/spdlog.h>
 
-#include "node/invites.hpp"
 #include "node/records.hpp"
-#include "node/ticket.hpp"
+#include "node/roster_admin.hpp"
 
 namespace zerodb {
 
 namespace {
 
 constexpr Milliseconds pull_timeout{5'000};
+constexpr Milliseconds greeting_timeout{2'000};
 constexpr std::uint64_t pause_ms = 1'000;
 constexpr std::uint64_t pause_of_same_claim_ms = 10'000;
 constexpr std::size_t pulls_max = 4;
@@ -29,6 +29,7 @@ struct Claim {
 template <class Greeting>
 MemberProgress progress_of(const Greeting& greeting) {
   return {.roster = RosterHash::from(greeting.roster_hash).value_or(RosterHash{}),
+          .roster_version = greeting.roster_version,
           .working_version = greeting.working_version,
           .settled_version = greeting.settled_version,
           .clean_version = greeting.clean_version};
@@ -44,16 +45,13 @@ struct Fruitless {
 
 class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
  public:
-  Impl(NodeContext context, const NodeKeys& keys, std::optional<SigningKey> mesh_key,
-       MembershipFiles files)
-      : context_(context), keys_(keys), mesh_key_(std::move(mesh_key)), files_(std::move(files)) {}
+  Impl(NodeContext context, const NodeKeys& keys, MembershipFiles files)
+      : context_(context), keys_(keys), files_(std::move(files)) {}
 
-  void load(const MembershipState& state);
-  void watch();
+  void start(std::optional<SigningKey> mesh_key, const MembershipState& state);
 
-  bool holds_mesh_key() const { return mesh_key_.has_value(); }
+  RosterAdmin& admin() { return *admin_; }
   void observe(std::function<void()> observer) { observers_.push_back(std::move(observer)); }
-  std::set<NodeId> invites() const { return invites_.keys(); }
   std::vector<Member> members() const;
   std::optional<PeerAddress> address_of(const NodeId& node) const;
   Status set_own_address(const std::string& endpoint, const std::string& broadcast_endpoint);
@@ -62,6 +60,8 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   void on_hello_answered(const NodeId& from, const peer::Hello::Reply& reply);
   Result<PeerAnswer> on_hello(const NodeId& from, const peer::Hello& request);
   PeerAnswer roster_answer() const;
+  bool take_roster(const NodeId& from, ByteView wire);
+  void on_farewell(const NodeId& from, ByteView wire);
 
   Result<std::string> invite(const client::Invite& request, const OwnerKeys* owner);
   Result<PeerAnswer> on_join(const NodeId& invite, const peer::Join& request);
@@ -74,6 +74,8 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   void save_records() const;
 
   // Greetings
+  void greet_all();
+  static Task<void> greet(std::shared_ptr<Impl> impl, NodeId node);
   Status learn_from(const NodeId& from, ByteView record);
   void defend_own_record();
   void check_clock(const NodeId& from, std::uint64_t time_ms);
@@ -83,26 +85,16 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   void consider_pull(const NodeId& from, Claim claim);
   static Task<void> pull(std::shared_ptr<Impl> impl, NodeId from, Claim claim);
   bool take(const NodeId& from, const peer::GetRoster::Reply& reply);
-  bool take_roster(const NodeId& from, ByteView wire);
   void take_older(const NodeId& from, const std::vector<Bytes>& wires);
   Status keep_roster(const SignedRoster& next) const;
   void keep_older();
 
-  // Joining
-  Status check_may_invite(const client::Invite& request, const OwnerKeys* owner) const;
-  Status keep_invite(const NodeId& key, std::uint64_t expires_ms);
-  void expire_later(std::uint64_t expires_ms);
-  static Task<void> expire(std::weak_ptr<Impl> weak, Runtime& runtime, Milliseconds wait);
-  Result<SignedRoster> roster_with(const peer::Join& request) const;
-  Status admit(const NodeId& invite, const peer::Join& request);
-
   NodeContext context_;
   const NodeKeys& keys_;
-  std::optional<SigningKey> mesh_key_;
   MembershipFiles files_;
-  NodeRecord own_;  ///< what this node says of itself; version 0 until it knows
+  std::shared_ptr<RosterAdmin> admin_;  ///< shared with requests under way
+  NodeRecord own_;                      ///< what this node says of itself; version 0 until it knows
   Records records_;
-  Invites invites_;
   std::set<NodeId> pulling_;
   std::map<NodeId, Fruitless> fruitless_;
   std::set<NodeId> wrong_clocks_;
@@ -112,35 +104,40 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
 
 // ------------------------------------------------------------------------- what is known and kept
 
-void Membership::Impl::load(const MembershipState& state) {
+/// What needs the shared pointer to this, so not in the constructor.
+void Membership::Impl::start(std::optional<SigningKey> mesh_key, const MembershipState& state) {
+  const auto to_this = [weak = weak_from_this()](auto action) {
+    return [weak, action] {
+      if (const auto impl = weak.lock()) action(*impl);
+    };
+  };
+  admin_ = std::make_shared<RosterAdmin>(
+      context_, std::move(mesh_key),
+      RosterAdminFiles{
+          .save_roster = [weak = weak_from_this()](const SignedRoster& next) -> Status {
+            const auto impl = weak.lock();
+            return impl ? impl->keep_roster(next) : fail(Errc::busy, "this node is being stopped");
+          },
+          .save_invites = files_.save_invites,
+          .save_mesh_key = files_.save_mesh_key},
+      RosterAdminEvents{.invites_changed = to_this([](Impl& i) { i.changed(); }),
+                        .roster_made = to_this([](Impl& i) { i.greet_all(); })});
+  admin_->load(state.invites);
   for (const auto& wire : state.records) {
     if (auto learnt = records_.learn(wire, roster()); !learnt) {
       spdlog::warn("membership: a kept record is left out: {}", learnt.error().what);
     }
   }
-  if (state.invites.empty()) return;
-  auto invites = Invites::decode(state.invites);
-  if (!invites) {
-    spdlog::warn("membership: the kept invites cannot be read: {}", invites.error().what);
-    return;
-  }
-  invites_ = std::move(*invites);
-  invites_.drop_expired(now_ms());
-}
-
-/// What needs the shared pointer to this, so not in the constructor.
-void Membership::Impl::watch() {
   context_.mesh.on_change([weak = weak_from_this()] {
     const auto impl = weak.lock();
     if (!impl) return;
-    if (impl->records_.drop_strangers(impl->roster())) impl->save_records();
+    // Its own word stays: a roster that leaves this node out may be overtaken by one that does not.
+    if (impl->records_.drop_strangers(impl->roster(), impl->self())) impl->save_records();
     impl->changed();
   });
   context_.mesh.on_progress([weak = weak_from_this()] {
     if (const auto impl = weak.lock()) impl->keep_older();
   });
-  for (const auto expires_ms : invites_.expiries())
-    expire_later(expires_ms);
 }
 
 void Membership::Impl::changed() const {
@@ -198,7 +195,22 @@ peer::Hello Membership::Impl::hello() const {
           .records_digest = records_.digest(),
           .working_version = progress.working_version,
           .settled_version = progress.settled_version,
-          .clean_version = progress.clean_version};
+          .clean_version = progress.clean_version,
+          .administers = admin_->holds_mesh_key()};
+}
+
+/// Beside the pings, so that news need not wait for the next one.
+void Membership::Impl::greet_all() {
+  for (const auto& member : roster().members) {
+    if (!context_.links.state(member.node).up) continue;
+    spawn(context_.runtime, greet(shared_from_this(), member.node));
+  }
+}
+
+Task<void> Membership::Impl::greet(std::shared_ptr<Impl> impl, NodeId node) {
+  auto hello = impl->hello();
+  auto answer = co_await call(impl->context_.links, node, std::move(hello), {}, greeting_timeout);
+  if (answer) impl->on_hello_answered(node, answer->message);
 }
 
 Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::Hello& request) {
@@ -206,6 +218,7 @@ Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::He
     return fail(std::move(learnt.error()));
   }
   context_.mesh.hear(from, progress_of(request));
+  admin_->hear(from, request.administers);
   consider_pull(from, {request.roster_version, request.roster_hash, request.records_digest});
   auto own = hello();
   peer::Hello::Reply reply{.record = std::move(own.record),
@@ -215,6 +228,7 @@ Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::He
                            .working_version = own.working_version,
                            .settled_version = own.settled_version,
                            .clean_version = own.clean_version,
+                           .administers = own.administers,
                            .time_ms = now_ms()};
   return PeerAnswer{.message = std::move(reply), .payload = {}};
 }
@@ -227,6 +241,7 @@ void Membership::Impl::on_hello_answered(const NodeId& from, const peer::Hello::
   }
   check_clock(from, reply.time_ms);
   context_.mesh.hear(from, progress_of(reply));
+  admin_->hear(from, reply.administers);
   consider_pull(from, {reply.roster_version, reply.roster_hash, reply.records_digest});
 }
 
@@ -325,18 +340,13 @@ bool Membership::Impl::take_roster(const NodeId& from, ByteView wire) {
                  context_.mesh.describe(from), later.error().what);
     return false;
   }
-  if (!stands_over(*later, context_.mesh.signed_roster())) return false;
-  if (auto saved = keep_roster(*later); !saved) {
-    spdlog::error("membership: the new roster cannot be kept, so the old one stands: {}",
-                  saved.error().what);
-    return false;
-  }
-  if ((*later)->find(self()) == nullptr) {
-    spdlog::error("membership: this node is no longer a member of the mesh");
-  }
-  spdlog::info("membership: roster {} with {} members stands", (*later)->version,
-               (*later)->members.size());
-  return context_.mesh.adopt(std::move(*later));
+  return admin_->take(std::move(*later));
+}
+
+/// Rosters that this node is in are asked for, together with what else belongs to them.
+void Membership::Impl::on_farewell(const NodeId& from, ByteView wire) {
+  const auto sent = SignedRoster::verify(wire, roster().mesh);
+  if (!sent || (*sent)->find(self()) == nullptr) take_roster(from, wire);
 }
 
 void Membership::Impl::take_older(const NodeId& from, const std::vector<Bytes>& wires) {
@@ -384,120 +394,16 @@ PeerAnswer Membership::Impl::roster_answer() const {
   return {.message = std::move(reply), .payload = {}};
 }
 
-// --------------------------------------------------------------------------------------- joining
-
-Status Membership::Impl::check_may_invite(const client::Invite& request,
-                                          const OwnerKeys* owner) const {
-  if (!mesh_key_) {
-    return fail(Errc::denied,
-                "this node does not hold the mesh key and cannot invite: run "
-                "zdb invite on " +
-                    roster().members.front().name + ", the founding node");
-  }
-  if (request.share_owner && owner == nullptr) {
-    return fail(Errc::denied, "this node holds no owner's key that a ticket could share");
-  }
-  if (request.expires_s < 1 || request.expires_s > invite_expires_s_max) {
-    return fail(Errc::invalid, "an invite must expire after 1 second to 30 days");
-  }
-  if (own_.sequence == 0) return fail(Errc::busy, "this node is starting: try again");
-  return {};
-}
-
 Result<std::string> Membership::Impl::invite(const client::Invite& request,
                                              const OwnerKeys* owner) {
-  if (auto may = check_may_invite(request, owner); !may) return fail(std::move(may.error()));
-  auto pair = CurvePair::generate();
-  Ticket ticket{.mesh = roster().mesh,
-                .endpoint = own_.endpoint,
-                .server = self(),
-                .invite = std::move(pair.secret),
-                .expires_ms = now_ms() + request.expires_s * 1000,
-                .owner = {}};
-  if (request.share_owner) ticket.owner = owner->seed();
-  if (auto kept = keep_invite(pair.public_key, ticket.expires_ms); !kept) {
-    return fail(std::move(kept.error()));
-  }
-  return ticket_text(ticket);
-}
-
-Status Membership::Impl::keep_invite(const NodeId& key, std::uint64_t expires_ms) {
-  auto invites = invites_;
-  invites.drop_expired(now_ms());
-  if (auto added = invites.add(key, expires_ms); !added) return added;
-  if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;
-  invites_ = std::move(invites);
-  expire_later(expires_ms);
-  changed();
-  return {};
-}
-
-void Membership::Impl::expire_later(std::uint64_t expires_ms) {
-  const auto now = now_ms();
-  const Milliseconds wait{expires_ms > now ? expires_ms - now : 0};
-  spawn(context_.runtime, expire(weak_from_this(), context_.runtime, wait));
-}
-
-Task<void> Membership::Impl::expire(std::weak_ptr<Impl> weak, Runtime& runtime, Milliseconds wait) {
-  co_await runtime.sleep(wait);
-  const auto impl = weak.lock();
-  // A clock that was set back meanwhile leaves the invite to the next change.
-  if (impl && impl->invites_.drop_expired(impl->now_ms())) impl->changed();
-}
-
-/// The next roster, with the joining node in it. Nothing has changed yet.
-Result<SignedRoster> Membership::Impl::roster_with(const peer::Join& request) const {
-  if (roster().find_name(request.node_name) != nullptr) {
-    return fail(Errc::invalid, "the mesh has a node named '" + printable(request.node_name) +
-                                   "' already: choose another with --name");
-  }
-  if (roster().members.size() >= members_max) {
-    return fail(Errc::invalid,
-                "the mesh has " + std::to_string(members_max) + " members, and takes no more");
-  }
-  auto next = roster();
-  next.version += 1;
-  next.members.push_back({.node = request.node,
-                          .sign_key = request.sign_key,
-                          .name = request.node_name,
-                          .zone = request.zone,
-                          .weight = request.weight,
-                          .blind = request.blind});
-  // Read back as the others will read it, so that nothing is signed that they would refuse.
-  return SignedRoster::verify(SignedRoster::sign(next, *mesh_key_).wire(), next.mesh);
+  std::optional<std::string> endpoint;
+  if (own_.sequence != 0) endpoint = own_.endpoint;
+  return admin_->invite(request, owner, endpoint);
 }
 
 Result<PeerAnswer> Membership::Impl::on_join(const NodeId& invite, const peer::Join& request) {
-  if (!mesh_key_) return fail(Errc::denied, "this node does not hold the mesh key");
-  if (auto may = invites_.check(invite, request.node, now_ms()); !may) {
-    return fail(std::move(may.error()));
-  }
-  const auto* member = roster().find(request.node);
-  if (member != nullptr && member->sign_key != request.sign_key) {
-    return fail(Errc::denied, "a member with this node's id has another signing key");
-  }
-  if (member == nullptr) {
-    if (auto admitted = admit(invite, request); !admitted) {
-      return fail(std::move(admitted.error()));
-    }
-  }
+  if (auto joined = admin_->join(invite, request); !joined) return fail(std::move(joined.error()));
   return roster_answer();
-}
-
-/// The invite is used up on disk before the roster that it let the node into, so that no crash
-/// makes it good for two.
-Status Membership::Impl::admit(const NodeId& invite, const peer::Join& request) {
-  auto next = roster_with(request);
-  if (!next) return fail(std::move(next.error()));
-  auto invites = invites_;
-  invites.mark_used(invite, request.node);
-  if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;
-  invites_ = std::move(invites);
-  if (auto saved = keep_roster(*next); !saved) return saved;
-  spdlog::info("membership: {} ({}) joined; roster {} with {} members stands", request.node_name,
-               request.node.short_hex(), (*next)->version, (*next)->members.size());
-  context_.mesh.adopt(std::move(*next));
-  return {};
 }
 
 // ------------------------------------------------------------------------------------ the outside
@@ -505,9 +411,8 @@ Status Membership::Impl::admit(const NodeId& invite, const peer::Join& request) 
 Membership::Membership(NodeContext context, const NodeKeys& keys,
                        std::optional<SigningKey> mesh_key, MembershipState state,
                        MembershipFiles files)
-    : impl_(std::make_shared<Impl>(context, keys, std::move(mesh_key), std::move(files))) {
-  impl_->load(state);
-  impl_->watch();
+    : impl_(std::make_shared<Impl>(context, keys, std::move(files))) {
+  impl_->start(std::move(mesh_key), state);
 }
 
 Membership::~Membership() = default;
@@ -526,7 +431,7 @@ std::vector<Member> Membership::members() const {
 }
 
 std::set<NodeId> Membership::invites() const {
-  return impl_->invites();
+  return impl_->admin().invites();
 }
 
 std::optional<PeerAddress> Membership::address_of(const NodeId& node) const {
@@ -534,7 +439,7 @@ std::optional<PeerAddress> Membership::address_of(const NodeId& node) const {
 }
 
 bool Membership::holds_mesh_key() const {
-  return impl_->holds_mesh_key();
+  return impl_->admin().holds_mesh_key();
 }
 
 peer::Hello Membership::hello() const {
@@ -551,6 +456,31 @@ Task<Result<PeerAnswer>> Membership::on_hello(NodeId from, peer::Hello request) 
 
 Task<Result<PeerAnswer>> Membership::on_get_roster(NodeId) {
   co_return impl_->roster_answer();
+}
+
+Task<Result<PeerAnswer>> Membership::on_new_roster(NodeId from, peer::NewRoster news) {
+  impl_->on_farewell(from, news.roster);
+  co_return PeerAnswer{.message = peer::Ok{}, .payload = {}};
+}
+
+bool Membership::administers(const NodeId& node) const {
+  return impl_->admin().administers(node);
+}
+
+Task<Result<client::NodeChanged>> Membership::node_set(client::NodeSet request) {
+  return impl_->admin().set(std::move(request));
+}
+
+Task<Result<client::NodeChanged>> Membership::node_remove(client::NodeRemove request) {
+  return impl_->admin().remove(std::move(request));
+}
+
+Result<std::string> Membership::mesh_export() const {
+  return impl_->admin().export_key();
+}
+
+Result<std::string> Membership::mesh_import(std::string_view text) {
+  return impl_->admin().import_key(text);
 }
 
 Result<std::string> Membership::invite(const client::Invite& request, const OwnerKeys* owner) {

@@ -55,7 +55,10 @@ void Mesh::Work::end() {
 
 Mesh::Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled,
            std::vector<SignedRoster> older)
-    : self_(self), roster_(std::move(roster)), placement_(roster_.roster()) {
+    : self_(self),
+      roster_(std::move(roster)),
+      placement_(roster_.roster()),
+      working_version_(roster_->version) {
   if (settled) settled_version_ = settled_version_under(roster_, *settled);
   learn_older(std::move(older));
 }
@@ -68,6 +71,7 @@ bool Mesh::adopt(SignedRoster roster) {
   clean_version_ = 0;
   std::erase_if(progress_, [&](const auto& known) { return !roster_->find(known.first); });
   std::erase_if(work_->counts, [](const auto& counted) { return counted.second == 0; });
+  raise_working_version();
   drop_settled_rosters();
   for (const auto& observer : observers_)
     observer();
@@ -109,19 +113,35 @@ std::vector<SignedRoster> Mesh::older_rosters() const {
 }
 
 Targets Mesh::targets(Partition partition) const {
-  Targets targets(placement_.nodes_for(partition));
-  for (const auto& older : older_) {
-    targets.add(members_among(older.placement.nodes_for(partition), roster()),
-                older.placement.replicas());
+  if (older_.empty()) return Targets(placement_.nodes_for(partition));
+  Targets targets;
+  if (is_worked_under(roster_->version)) targets = Targets(placement_.nodes_for(partition));
+  for (auto older = older_.rbegin(); older != older_.rend(); ++older) {
+    if (!is_worked_under(older->roster->version)) continue;
+    targets.add(members_among(older->placement.nodes_for(partition), roster()),
+                older->placement.replicas());
   }
-  return targets;
+  // All who held it are no members any more.
+  return targets.nodes().empty() ? Targets(placement_.nodes_for(partition)) : targets;
+}
+
+/// Members that know of the roster can be reached by each other, and take part in it.
+void Mesh::raise_working_version() {
+  const bool all_adopted = std::ranges::all_of(roster_->members, [&](const RosterMember& member) {
+    if (member.node == self_) return true;
+    const auto known = progress_.find(member.node);
+    return known != progress_.end() && (known->second.roster == roster_.hash() ||
+                                        known->second.roster_version > roster_->version);
+  });
+  if (all_adopted) working_version_ = roster_->version;
 }
 
 // -------------------------------------------------------------------------------------- progress
 
 MemberProgress Mesh::own_progress() const {
   MemberProgress progress{.roster = roster_.hash(),
-                          .working_version = roster_->version,
+                          .roster_version = roster_->version,
+                          .working_version = working_version_,
                           .settled_version = settled_version_,
                           .clean_version = clean_version_};
   for (const auto& [version, count] : work_->counts) {
@@ -135,6 +155,7 @@ void Mesh::hear(const NodeId& node, const MemberProgress& progress) {
   auto& known = progress_[node];
   if (known == progress) return;
   known = progress;
+  raise_working_version();
   drop_settled_rosters();
   progressed();
 }
@@ -223,6 +244,15 @@ std::optional<SignedRoster> Mesh::settle(const RosterHash& roster) {
 void Mesh::set_clean(bool clean) {
   const auto version = clean ? roster_->version : 0;
   if (std::exchange(clean_version_, version) != version) progressed();
+}
+
+bool Mesh::is_drained(const NodeId& node) const {
+  const auto* member = roster_->find(node);
+  if (member == nullptr || !member->draining) return false;
+  if (node == self_) return is_clean();
+  const auto heard = progress_.find(node);
+  return heard != progress_.end() && heard->second.roster == roster_.hash() &&
+         heard->second.clean_version == roster_->version;
 }
 
 std::string Mesh::describe(const NodeId& node) const {

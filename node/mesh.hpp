@@ -22,7 +22,8 @@ inline constexpr std::size_t rosters_in_force_max = 16;
 
 /// What a member says of itself with every greeting.
 struct MemberProgress {
-  RosterHash roster;                  ///< the one that stands there
+  RosterHash roster;  ///< the one that stands there
+  std::uint64_t roster_version = 0;
   std::uint64_t working_version = 0;  ///< the oldest roster a request of its own still goes by
   std::uint64_t settled_version = 0;  ///< under it the member last held all that is placed on it
   std::uint64_t clean_version = 0;    ///< under it the member last held nothing else; 0: unknown
@@ -57,8 +58,10 @@ class Mesh {
 
   // ------------------------------------------------------------------------ placements in force
 
-  /// To whom requests about a partition go: the placement that stands, and those in force beside
-  /// it, without nodes that are no members any more.
+  /// To whom requests about a partition go: the placement that this node works under, and those in
+  /// force beside it, without nodes that are no members any more. A new roster is not worked under
+  /// before every member is known to have adopted it: one that was added and does not run yet, or
+  /// is down, would be needed for writes and cannot take any.
   Targets targets(Partition partition) const;
 
   /// Rosters in force beside the one that stands, oldest first: for disk, and for other members.
@@ -84,7 +87,7 @@ class Mesh {
     std::shared_ptr<WorkList> list_;  ///< requests may end behind the node that began them
     std::uint64_t version_ = 0;
   };
-  Work begin_work() const { return {work_, roster_->version}; }
+  Work begin_work() const { return {work_, working_version_}; }
 
   // -------------------------------------------------------------------------------- progress
 
@@ -123,6 +126,9 @@ class Mesh {
   void set_clean(bool clean);
   bool is_clean() const { return clean_version_ == roster_->version; }
 
+  /// Whether `node` drains and holds nothing any more that others should have from it.
+  bool is_drained(const NodeId& node) const;
+
   /// "node2 (1a2b3c4d)" for messages and logs.
   std::string describe(const NodeId& node) const;
 
@@ -133,6 +139,8 @@ class Mesh {
   };
 
   void keep_older(SignedRoster roster, Placement placement);
+  void raise_working_version();
+  bool is_worked_under(std::uint64_t version) const { return version <= working_version_; }
   std::uint64_t settled_version_of(const NodeId& node) const;
   void drop_settled_rosters();
   void progressed();
@@ -144,6 +152,7 @@ class Mesh {
   Placement placement_;
   std::vector<Older> older_;  ///< in force beside it, oldest first
   std::map<NodeId, MemberProgress> progress_;
+  std::uint64_t working_version_ = 0;  ///< the latest roster in force that requests go by
   std::uint64_t settled_version_ = 0;  ///< of this node; 0: none
   std::uint64_t clean_version_ = 0;
   std::shared_ptr<WorkList> work_ = std::make_shared<WorkList>();

@@ -1,5 +1,7 @@
 #include "node/node.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include "store/recovery.hpp"
 #include "store/version.hpp"
 
@@ -8,16 +10,34 @@ namespace zerodb {
 namespace {
 
 constexpr Milliseconds housekeeping_interval{10'000};
+constexpr Milliseconds health_interval{500};
 constexpr Milliseconds answer_timeout{2'000};
+constexpr Milliseconds disk_look_interval{1'000};
 
 Result<ClientAnswer> text_answer(std::string text) {
   return ClientAnswer{client::Text{std::move(text)}, {}};
+}
+
+Result<ClientAnswer> text_answer(Result<std::string> text) {
+  if (!text) return fail(std::move(text.error()));
+  return text_answer(std::move(*text));
+}
+
+Result<ClientAnswer> changed_answer(Result<client::NodeChanged> changed) {
+  if (!changed) return fail(std::move(changed.error()));
+  return ClientAnswer{std::move(*changed), {}};
 }
 
 tl::unexpected<Error> no_owner() {
   return fail(Errc::denied,
               "this node holds no owner's key; ask one of the owner's gateways, or give it the key "
               "with: zdb owner import");
+}
+
+ReplicaOptions with_damage_told(ReplicaOptions options,
+                                std::function<void(const ChunkBinding&)> tell) {
+  options.on_damage = std::move(tell);
+  return options;
 }
 
 /// One request between members, by the part it is for.
@@ -35,6 +55,9 @@ struct PeerDispatch {
     return membership.on_hello(caller.key, std::move(request));
   }
   Reply operator()(peer::GetRoster&) { return membership.on_get_roster(caller.key); }
+  Reply operator()(peer::NewRoster& news) {
+    return membership.on_new_roster(caller.key, std::move(news));
+  }
   Reply operator()(peer::Join& request) {
     return membership.on_join(caller.key, std::move(request));
   }
@@ -54,7 +77,7 @@ struct PeerDispatch {
   Reply operator()(peer::GetLeaves& request) { return replica.get_leaves(caller.key, request); }
   Reply operator()(peer::GetDigests& request) { return replica.get_digests(caller.key, request); }
   Reply operator()(peer::GetEntries& request) {
-    return replica.get_entries(caller.key, std::move(request));
+    return replica.get_entries(caller.key, std::move(request), std::move(payload));
   }
   Reply operator()(peer::Confirm&) { return reconcile.on_confirm(caller.key, std::move(payload)); }
   Reply operator()(peer::Have& request) { return take_answer(gateway, caller.key, request); }
@@ -73,7 +96,8 @@ Node::Node(NodeContext context, Membership& membership, std::optional<OwnerKeys>
       membership_(membership),
       options_(std::move(options)),
       files_(std::move(files)),
-      replica_(context, options_.replica),
+      replica_(context, with_damage_told(options_.replica,
+                                         [this](const ChunkBinding& b) { scrubber_->suspect(b); })),
       reconcile_(context, options_.reconcile,
                  [this](const SignedRoster& roster) {
                    // A roster that is not kept is only taken over again after a restart.
@@ -82,7 +106,10 @@ Node::Node(NodeContext context, Membership& membership, std::optional<OwnerKeys>
       hand_over_(context, options_.hand_over),
       tombstones_(context, options_.tombstones),
       clients_(
-          context, [this] { return gateway_; }, options_.clients) {
+          context, [this] { return gateway_; }, options_.clients),
+      scrubber_(std::make_shared<Scrubber>(context, options_.scrub, std::move(files_.scrub))),
+      health_(context) {
+  options_.gateway.on_damage = [this](const ChunkBinding& blob) { scrubber_->suspect(blob); };
   if (owner) set_owner(std::move(*owner));
 }
 
@@ -109,7 +136,10 @@ void Node::start() {
   reconcile_.start();
   hand_over_.start();
   tombstones_.start();
+  scrubber_->start();
   spawn(context_.runtime, housekeeping());
+  spawn(context_.runtime, watch_health());
+  spawn(context_.runtime, watch_disk());
 }
 
 void Node::stop() {
@@ -117,6 +147,7 @@ void Node::stop() {
   reconcile_.stop();
   hand_over_.stop();
   tombstones_.stop();
+  scrubber_->stop();
   clients_.drop_all();
 }
 
@@ -143,6 +174,40 @@ Task<void> Node::housekeeping() {
     static_cast<void>(co_await offload(context_.runtime,
                                        [this, before] { return context_.store.sweep(before); }));
   }
+}
+
+Task<void> Node::watch_health() {
+  while (running_) {
+    co_await context_.runtime.sleep(health_interval);
+    health_.look();
+  }
+}
+
+/// Says so as soon as this node can take nothing any more, and when it can again.
+Task<void> Node::watch_disk() {
+  std::string said;
+  auto stats = co_await offload(context_.runtime, [this] { return context_.store.stats(); });
+  say_what_was_recovered(stats);
+  while (running_) {
+    if (said.empty() != stats.read_only.empty()) {
+      if (stats.read_only.empty())
+        spdlog::info("this node takes writes again");
+      else
+        spdlog::critical("this node is READ-ONLY: {}", stats.read_only);
+      said = stats.read_only;
+    }
+    co_await context_.runtime.sleep(disk_look_interval);
+    stats = co_await offload(context_.runtime, [this] { return context_.store.stats(); });
+  }
+}
+
+void Node::say_what_was_recovered(const StoreStats& stats) {
+  if (!stats.index_rebuilt) return;
+  spdlog::critical(
+      "the index of this node's store was lost or damaged; it was made anew with {} objects and {} "
+      "tombstones, the rest comes from other nodes; all is verified now",
+      stats.objects, stats.tombstones);
+  scrubber_->begin_now();
 }
 
 // ------------------------------------------------------------------------------- other members
@@ -190,21 +255,40 @@ void Node::on_peer_time(std::uint64_t their_ms) {
 }
 
 void Node::on_link_up(NodeId node) {
+  health_.look_at(node);
   reconcile_.on_link_up(node);
+  scrubber_->repair_soon();
 }
 
-void Node::on_link_down(NodeId) {}
+void Node::on_link_down(NodeId node) {
+  health_.look_at(node);
+}
 
 // ------------------------------------------------------------------------------------- clients
 
 Task<Result<ClientAnswer>> Node::on_client_request(ClientId client, client::Request request,
                                                    Payload payload) {
   if (std::holds_alternative<client::Status>(request)) co_return co_await status();
+  if (const auto* asked = std::get_if<client::Scrub>(&request)) co_return co_await scrub(*asked);
   if (const auto* asked = std::get_if<client::Invite>(&request)) co_return invite(*asked);
   if (std::holds_alternative<client::OwnerShow>(request)) co_return owner_id();
   if (std::holds_alternative<client::OwnerExport>(request)) co_return owner_export();
   if (const auto* asked = std::get_if<client::OwnerImport>(&request)) {
     co_return owner_import(*asked);
+  }
+  if (auto* asked = std::get_if<client::NodeSet>(&request)) {
+    auto changed = co_await membership_.node_set(std::move(*asked));
+    co_return changed_answer(std::move(changed));
+  }
+  if (auto* asked = std::get_if<client::NodeRemove>(&request)) {
+    auto changed = co_await membership_.node_remove(std::move(*asked));
+    co_return changed_answer(std::move(changed));
+  }
+  if (std::holds_alternative<client::MeshExport>(request)) {
+    co_return text_answer(membership_.mesh_export());
+  }
+  if (const auto* asked = std::get_if<client::MeshImport>(&request)) {
+    co_return text_answer(membership_.mesh_import(asked->text));
   }
   co_return co_await clients_.handle(client, std::move(request), std::move(payload));
 }
@@ -241,6 +325,7 @@ Task<Result<ClientAnswer>> Node::status() {
   if (gateway_) reply.owner = gateway_->keys().id().hex();
   reply.roster_version = mesh.roster().version;
   reply.mesh_key = membership_.holds_mesh_key();
+  reply.removed = mesh.roster().find(mesh.self()) == nullptr;
   reply.replicas = mesh.placement().replicas();
   reply.write_quorum = write_quorum(reply.replicas);
   reply.objects = stats.objects;
@@ -250,26 +335,77 @@ Task<Result<ClientAnswer>> Node::status() {
   reply.total_bytes = stats.total_bytes;
   reply.uploads = stats.uploads;
   reply.uptime_s = (context_.runtime.steady_ms() - started_ms_) / 1000;
-  reply.disk_suspect = stats.suspect;
   reply.superseded = stats.superseded;
   reply.superseded_bytes = stats.superseded_bytes;
+  add_health(stats, reply);
   reply.move = move_left(sizes);
-  for (const auto& member : mesh.roster().members) {
-    const bool here = member.node == mesh.self();
-    const auto link =
-        here ? LinkState{.up = true, .heard_ms_ago = 0} : context_.links.state(member.node);
-    const auto address = membership_.address_of(member.node);
-    reply.members.push_back({.id = member.node.hex(),
-                             .node_name = member.name,
-                             .zone = member.zone,
-                             .endpoint = address ? address->endpoint : "",
-                             .weight = member.weight,
-                             .blind = member.blind,
-                             .here = here,
-                             .up = link.up,
-                             .heard_ms_ago = link.heard_ms_ago});
-  }
+  for (const auto& member : mesh.roster().members)
+    reply.members.push_back(status_of(member));
   co_return ClientAnswer{std::move(reply), {}};
+}
+
+client::Status::Member Node::status_of(const RosterMember& member) const {
+  const bool here = member.node == context_.mesh.self();
+  const auto uptime_ms = context_.runtime.steady_ms() - started_ms_;
+  const auto link = here ? LinkState{.up = true,
+                                     .heard_ms_ago = 0,
+                                     .health = Health::alive,
+                                     .since_ms_ago = uptime_ms}
+                         : context_.links.state(member.node);
+  const auto address = membership_.address_of(member.node);
+  return {.id = member.node.hex(),
+          .node_name = member.name,
+          .zone = member.zone,
+          .endpoint = address ? address->endpoint : "",
+          .weight = member.weight,
+          .blind = member.blind,
+          .here = here,
+          .up = link.up,
+          .health = std::string(to_string(link.health)),
+          .since_ms_ago = link.since_ms_ago,
+          .heard_ms_ago = link.heard_ms_ago,
+          .draining = member.draining,
+          .drained = context_.mesh.is_drained(member.node),
+          .administers = membership_.administers(member.node),
+          .refuses = link.refuses};
+}
+
+void Node::add_health(const StoreStats& stats, client::Status::Reply& reply) const {
+  reply.disk_suspect = stats.suspect;
+  reply.read_only = stats.read_only;
+  reply.damaged = stats.damaged;
+  reply.index_rebuilt = stats.index_rebuilt;
+  reply.index_damaged = stats.index_damaged;
+  reply.quarantine_files = stats.quarantine_files;
+  reply.quarantine_bytes = stats.quarantine_bytes;
+  if (!gateway_) return;
+  reply.chunks_damaged = gateway_->counters().chunks_damaged;
+  reply.chunks_hedged = gateway_->counters().chunks_hedged;
+}
+
+Task<Result<ClientAnswer>> Node::scrub(client::Scrub request) {
+  const auto scrubber = scrubber_;
+  if (request.start) scrubber->begin_now();
+  const auto before = scrubber->status();
+  if (request.wait && (before.walking || before.repairing)) {
+    co_await Scrubber::wait(scrubber, Milliseconds(1'000));
+  }
+  const auto stats = co_await offload(context_.runtime, [this] { return context_.store.stats(); });
+  const auto now = scrubber->status();
+  const auto& counts = now.state.counts;
+  co_return ClientAnswer{client::Scrub::Reply{.walking = now.walking,
+                                              .repairing = now.repairing,
+                                              .done_per_mille = now.done_per_mille,
+                                              .versions = counts.versions,
+                                              .bytes = counts.bytes,
+                                              .found = counts.damaged,
+                                              .repaired = now.state.repaired,
+                                              .orphans = counts.orphans,
+                                              .damaged = stats.damaged,
+                                              .started_ms = now.state.started_ms,
+                                              .finished_ms = now.state.finished_ms,
+                                              .trouble = now.trouble},
+                         {}};
 }
 
 Result<ClientAnswer> Node::invite(const client::Invite& request) {

@@ -11,10 +11,12 @@
 #include "node/client_service.hpp"
 #include "node/gateway.hpp"
 #include "node/hand_over.hpp"
+#include "node/health.hpp"
 #include "node/membership.hpp"
 #include "node/node_context.hpp"
 #include "node/reconcile.hpp"
 #include "node/replica.hpp"
+#include "node/scrubber.hpp"
 #include "node/tombstone_sweep.hpp"
 
 namespace zerodb {
@@ -26,6 +28,7 @@ struct NodeOptions {
   TombstoneSweepOptions tombstones;
   GatewayOptions gateway;
   ClientServiceOptions clients;
+  ScrubOptions scrub;
   Milliseconds superseded_keep{600'000};  ///< versions that were overwritten stay this long
 };
 
@@ -37,6 +40,7 @@ struct NodeFiles {
   /// Opens where an owner's names are kept; in memory if there is no such function.
   std::function<Result<std::unique_ptr<NameStore>>(const OwnerId&, const Secret<32>& key)>
       open_names;
+  ScrubFiles scrub{};
 };
 
 class Node final : public LinkHandler, public ClientHandler {
@@ -70,10 +74,16 @@ class Node final : public LinkHandler, public ClientHandler {
   void set_owner(OwnerKeys keys);
   void subscribe();
   Task<void> housekeeping();
+  Task<void> watch_health();
+  Task<void> watch_disk();
+  void say_what_was_recovered(const StoreStats& stats);
   Task<void> answer_who_has(NodeId asker, broadcast::Get question);
 
   Task<Result<ClientAnswer>> status();
+  void add_health(const StoreStats& stats, client::Status::Reply& reply) const;
   client::Status::Move move_left(const std::vector<PartitionSize>& sizes) const;
+  client::Status::Member status_of(const RosterMember& member) const;
+  Task<Result<ClientAnswer>> scrub(client::Scrub request);
   Result<ClientAnswer> invite(const client::Invite& request);
   Result<ClientAnswer> owner_id() const;
   Result<ClientAnswer> owner_export() const;
@@ -89,6 +99,8 @@ class Node final : public LinkHandler, public ClientHandler {
   TombstoneSweep tombstones_;
   std::shared_ptr<Gateway> gateway_;  // shared with requests under way, which outlive an import
   ClientService clients_;
+  std::shared_ptr<Scrubber> scrubber_;  // shared with its walk, which may outlive a stop
+  HealthLog health_;
   std::uint64_t started_ms_ = 0;
   bool running_ = false;
 };

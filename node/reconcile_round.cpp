@@ -59,7 +59,7 @@ Task<Status> run_round(NodeContext context, std::shared_ptr<FetchQueue> queue, N
   auto differing = co_await find_differences(context, node, std::move(take_over));
   if (!differing) co_return fail(std::move(differing.error()));
   const auto tally = std::make_shared<FetchTally>(context.runtime);
-  EntryListing listing(context.links, node, std::move(*differing), std::nullopt);
+  EntryListing listing(context, node, std::move(*differing));
   while (!listing.is_done()) {
     auto entries = co_await listing.next();
     if (!entries) co_return fail(std::move(entries.error()));

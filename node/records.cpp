@@ -22,9 +22,13 @@ void Records::put(SignedRecord record) {
   update_digest();
 }
 
-bool Records::drop_strangers(const Roster& roster) {
-  return std::erase_if(records_,
-                       [&](const auto& entry) { return roster.find(entry.first) == nullptr; }) > 0;
+bool Records::drop_strangers(const Roster& roster, const NodeId& self) {
+  const auto is_stranger = [&](const auto& entry) {
+    return entry.first != self && roster.find(entry.first) == nullptr;
+  };
+  if (std::erase_if(records_, is_stranger) == 0) return false;
+  update_digest();
+  return true;
 }
 
 const SignedRecord* Records::find(const NodeId& node) const {

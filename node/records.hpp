@@ -17,8 +17,8 @@ class Records {
   /// be believed.
   Result<bool> learn(ByteView wire, const Roster& roster);
   void put(SignedRecord record);
-  /// Forgets those who are no members. True if there were any.
-  bool drop_strangers(const Roster& roster);
+  /// Forgets those who are no members, but for `self`. True if there were any.
+  bool drop_strangers(const Roster& roster, const NodeId& self);
 
   const SignedRecord* find(const NodeId& node) const;
   std::vector<Bytes> wires() const;  ///< in order of node id

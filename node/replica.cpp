@@ -5,6 +5,7 @@
 
 #include "node/commit_queue.hpp"
 #include "node/entry_codec.hpp"
+#include "node/partition_parts.hpp"
 #include "node/recent_versions.hpp"
 #include "node/replica_work.hpp"
 
@@ -66,6 +67,12 @@ class Replica::Impl {
         commits_(context.runtime, context.store) {}
 
   NodeContext& context() { return context_; }
+  void note_damage(const peer::GetChunk& asked, const Result<PeerAnswer>& answer) const {
+    if (answer || !options_.on_damage) return;
+    if (answer.error().code != Errc::not_found && answer.error().code != Errc::corrupt) return;
+    options_.on_damage({.object = {.owner = asked.owner, .hashed_key = asked.hashed_key},
+                        .blob_id = asked.blob_id});
+  }
   const RecentVersions& taken() const { return taken_; }
   std::uint64_t now_ms() { return context_.runtime.now_ms(); }
 
@@ -254,9 +261,11 @@ Task<Result<PeerAnswer>> Replica::get_manifest(NodeId, peer::GetManifest request
 
 Task<Result<PeerAnswer>> Replica::get_chunk(NodeId, peer::GetChunk request) {
   auto& context = impl_->context();
-  co_return co_await offload(context.runtime, [&context, &request] {
+  auto answer = co_await offload(context.runtime, [&context, &request] {
     return replica_work::read_chunk(context.store, request);
   });
+  impl_->note_damage(request, answer);
+  co_return answer;
 }
 
 Task<Result<PeerAnswer>> Replica::get_leaves(NodeId, peer::GetLeaves request) {
@@ -277,9 +286,14 @@ Task<Result<PeerAnswer>> Replica::get_digests(NodeId, peer::GetDigests request) 
   });
 }
 
-Task<Result<PeerAnswer>> Replica::get_entries(NodeId, peer::GetEntries request) {
+Task<Result<PeerAnswer>> Replica::get_entries(NodeId, peer::GetEntries request, Payload payload) {
   if (auto right = check_partitions(request.partitions); !right) {
     co_return fail(std::move(right.error()));
+  }
+  if (!payload.empty() && payload.size() != request.partitions.size() * parts_bytes) {
+    co_return fail(Errc::invalid, "get_entries: a payload of " + std::to_string(payload.size()) +
+                                      " bytes, expected none or " + std::to_string(parts_bytes) +
+                                      " for each partition");
   }
   std::optional<ObjectId> after;
   if (request.after) {
@@ -288,8 +302,8 @@ Task<Result<PeerAnswer>> Replica::get_entries(NodeId, peer::GetEntries request) 
     after = *position;
   }
   auto& context = impl_->context();
-  co_return co_await offload(context.runtime, [&context, &request, &after] {
-    return replica_work::read_entries(context.store, request, after);
+  co_return co_await offload(context.runtime, [&context, &request, &payload, &after] {
+    return replica_work::read_entries(context.store, request, payload.view(), after);
   });
 }
 

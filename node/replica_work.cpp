@@ -1,6 +1,6 @@
 #include "node/replica_work.hpp"
 
-#include "node/entry_codec.hpp"
+#include "node/partition_parts.hpp"
 
 namespace zerodb::replica_work {
 
@@ -124,21 +124,23 @@ Result<PeerAnswer> read_leaves(Store& store, const peer::GetLeaves& request) {
   return PeerAnswer{peer::Ok{}, Payload::take(std::move(out))};
 }
 
-Result<PeerAnswer> read_entries(Store& store, const peer::GetEntries& request,
+Result<PeerAnswer> read_entries(Store& store, const peer::GetEntries& request, ByteView known,
                                 std::optional<ObjectId> after) {
   constexpr std::size_t page_max = entries_payload_bytes_max / entry_bytes;
   peer::GetEntries::Reply reply;
   Bytes out;
-  for (const auto partition : request.partitions) {
-    const auto room = page_max - out.size() / entry_bytes;
-    if (room == 0) {
+  for (std::size_t i = 0; i < request.partitions.size(); ++i) {
+    const auto partition = request.partitions[i];
+    const EntryQuery query{.partition = static_cast<Partition>(partition),
+                           .owner = request.owner,
+                           .after = std::exchange(after, std::nullopt),
+                           .limit = page_max - out.size() / entry_bytes};
+    if (query.limit == 0) {
       reply.next_partition = partition;
       break;
     }
-    auto page = store.entries({.partition = static_cast<Partition>(partition),
-                               .owner = request.owner,
-                               .after = std::exchange(after, std::nullopt),
-                               .limit = room});
+    const auto parts = known.empty() ? known : known.subspan(i * parts_bytes, parts_bytes);
+    auto page = parts.empty() ? store.entries(query) : page_of_differing_parts(store, query, parts);
     if (!page) return fail(std::move(page.error()));
     for (const auto& entry : page->entries)
       append_entry(out, entry);

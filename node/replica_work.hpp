@@ -21,8 +21,9 @@ Result<PeerAnswer> read_manifest(Store& store, const peer::GetManifest& request,
 Result<PeerAnswer> read_chunk(Store& store, const peer::GetChunk& request);
 Result<PeerAnswer> read_leaves(Store& store, const peer::GetLeaves& request);
 
-/// One page: what fits of the partitions asked for, from `after` on, and where to go on.
-Result<PeerAnswer> read_entries(Store& store, const peer::GetEntries& request,
+/// One page: what fits of the partitions asked for, from `after` on, and where to go on. With
+/// `known`, only of the parts that differ from it; see partition_parts.hpp.
+Result<PeerAnswer> read_entries(Store& store, const peer::GetEntries& request, ByteView known,
                                 std::optional<ObjectId> after);
 
 }  // namespace zerodb::replica_work

@@ -72,6 +72,10 @@ Status check_roster(const Roster& roster) {
     return fail(Errc::invalid, std::to_string(roster.members.size()) + " members, 1 to " +
                                    std::to_string(members_max) + " allowed");
   }
+  if (roster.changes.size() > changes_kept) {
+    return fail(Errc::invalid, std::to_string(roster.changes.size()) + " changes, at most " +
+                                   std::to_string(changes_kept) + " allowed");
+  }
   std::set<NodeId> ids;
   std::set<std::string_view> names;
   for (const auto& member : roster.members) {

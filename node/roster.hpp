@@ -19,6 +19,14 @@ struct RosterHashTag {
 };
 using RosterHash = Id<RosterHashTag, 32>;
 
+struct ChangeIdTag {
+  static constexpr std::string_view name = "change id";
+};
+using ChangeId = Id<ChangeIdTag, 32>;
+
+/// Changes that a roster carries; the latest ones.
+inline constexpr std::size_t changes_kept = 16;
+
 /// One member, as the mesh key signed it.
 struct RosterMember {
   NodeId node;
@@ -41,10 +49,34 @@ struct RosterMember {
   }
 };
 
+/// What an administrator did to one member. Rosters carry their latest changes, so that what was
+/// done to a roster that did not stand can be done again to the one that does (roster_change.hpp).
+struct RosterChange {
+  ChangeId id;
+  NodeId node;
+  std::optional<RosterMember> added;
+  bool removed = false;
+  std::optional<bool> draining;
+  std::optional<std::string> zone;
+  std::optional<std::uint32_t> weight;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field("id", self.id);
+    field("node", self.node);
+    field("added", self.added);
+    field("removed", self.removed);
+    field("draining", self.draining);
+    field("zone", self.zone);
+    field("weight", self.weight);
+  }
+};
+
 struct Roster {
   MeshId mesh;
   std::uint64_t version = 0;  ///< grows by one a change; see stands_over()
   std::vector<RosterMember> members;
+  std::vector<RosterChange> changes = {};  ///< the latest, oldest first
 
   const RosterMember* find(const NodeId& node) const;
   const RosterMember* find_name(std::string_view name) const;
@@ -54,6 +86,7 @@ struct Roster {
     field("mesh", self.mesh);
     field("version", self.version);
     field("members", self.members);
+    field("changes", self.changes);
   }
 };
 

@@ -144,6 +144,8 @@ void apply_config(const Config& config, DaemonSpec& spec) {
   spec.links.down_after = Milliseconds(config.down_after_ms);
   spec.node.replica.transfer_credit_bytes = config.transfer_credit_bytes;
   spec.node.reconcile.interval = std::chrono::seconds(config.reconcile_interval_s);
+  spec.node.scrub.period = std::chrono::hours(24) * config.scrub_days;
+  spec.node.scrub.bytes_per_s_least = config.scrub_bytes_per_s;
   spec.node.superseded_keep = std::chrono::seconds(config.superseded_keep_s);
   spec.node.reconcile.bytes_per_s_max = config.move_rate_max;
 }
@@ -155,7 +157,11 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
       .save_older_rosters =
           [&folder](const std::vector<SignedRoster>& r) { return folder.save_older_rosters(r); },
       .save_records = [&folder](const std::vector<Bytes>& r) { return folder.save_records(r); },
-      .save_invites = [&folder](ByteView i) { return folder.save_invites(i); }};
+      .save_invites = [&folder](ByteView i) { return folder.save_invites(i); },
+      .save_mesh_key =
+          [&folder](const Seed& seed) {
+            return SeedFile::save(folder.mesh_key(), seed, std::nullopt, {.replace = true});
+          }};
   spec.node_files = {.save_settled_roster =
                          [&folder](const SignedRoster& r) { return folder.save_settled_roster(r); },
                      .save_owner =
@@ -166,6 +172,9 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
                          [&folder](const OwnerId& owner, const Secret<32>& key) {
                            return open_name_store(folder.catalogue(owner), key);
                          }};
+  spec.node_files.scrub = {.save = [&folder](const std::string& s) { folder.save_scrub(s); },
+                           .saved = folder.load_scrub()};
+  spec.forget_settled = [&folder] { return folder.forget_settled_roster(); };
   spec.store_folder = folder.store();
   spec.client_socket = folder.client_socket();
 }

@@ -14,11 +14,17 @@ bool is_same_set(std::span<const NodeId> one, std::span<const NodeId> other) {
 
 void Targets::add(std::vector<NodeId> nodes, std::uint32_t replicas) {
   const bool is_known =
-      (replicas == replicas_ && is_same_set(standing(), nodes)) ||
+      (replicas == replicas_ && is_same_set(latest(), nodes)) ||
       std::ranges::any_of(older_, [&](const Older& placement) {
         return placement.replicas == replicas && is_same_set(placement.nodes, nodes);
       });
   if (nodes.empty() || is_known) return;
+  if (nodes_.empty()) {
+    latest_ = nodes.size();
+    replicas_ = replicas;
+    nodes_ = std::move(nodes);
+    return;
+  }
   for (const auto& node : nodes) {
     if (std::ranges::find(nodes_, node) == nodes_.end()) nodes_.push_back(node);
   }

@@ -14,24 +14,25 @@ namespace zerodb {
 class Targets {
  public:
   Targets() = default;
-  /// The placement that stands: its R nodes, best first.
-  explicit Targets(std::vector<NodeId> standing)
-      : nodes_(std::move(standing)),
-        standing_(nodes_.size()),
+  /// The latest placement: its R nodes, best first.
+  explicit Targets(std::vector<NodeId> latest)
+      : nodes_(std::move(latest)),
+        latest_(nodes_.size()),
         replicas_(static_cast<std::uint32_t>(nodes_.size())) {}
 
   /// Another placement in force, of `replicas` nodes, of which `nodes` are still members. Left out
-  /// if it has the nodes of one that is known.
+  /// if it has the nodes of one that is known. The first one, if there is none yet.
   void add(std::vector<NodeId> nodes, std::uint32_t replicas);
 
-  /// Of all placements in force, each node once; those of the placement that stands come first.
-  const std::vector<NodeId>& nodes() const { return nodes_; }
-  /// R under the roster that stands.
+  /// Of all placements in force, each node once; those of the latest placement come first.
+  const std::vector<NodeId>& nodes() const& { return nodes_; }
+  void nodes() const&& = delete;  // a loop over it would outlive them
+  /// R in the latest placement.
   std::uint32_t replicas() const { return replicas_; }
   std::size_t placements() const { return 1 + older_.size(); }
-  /// Under the roster that stands.
+  /// In the latest placement.
   bool is_placed(const NodeId& node) const {
-    return std::ranges::find(standing(), node) != standing().end();
+    return std::ranges::find(latest(), node) != latest().end();
   }
 
   /// How many nodes of one placement are as they should be, and how many must be.
@@ -42,8 +43,8 @@ class Targets {
     bool is_enough() const { return good >= needed; }
   };
 
-  /// The first placement in which fewer than W nodes are `good`; if there is none, the standing
-  /// one.
+  /// The first placement in which fewer than W nodes are `good`; if there is none, the
+  /// latest.
   template <class Good>
   Count count_for_write(Good good) const {
     return count(write_quorum, good);
@@ -61,7 +62,7 @@ class Targets {
   };
   using Quorum = std::uint32_t (*)(std::uint32_t replicas);
 
-  std::span<const NodeId> standing() const { return std::span(nodes_).first(standing_); }
+  std::span<const NodeId> latest() const { return std::span(nodes_).first(latest_); }
 
   /// No more than are left are needed: who left can neither take a write nor tell of one.
   template <class Good>
@@ -73,7 +74,7 @@ class Targets {
 
   template <class Good>
   Count count(Quorum quorum, Good good) const {
-    const auto here = count_in(standing(), quorum(replicas_), good);
+    const auto here = count_in(latest(), quorum(replicas_), good);
     if (!here.is_enough()) return here;
     for (const auto& placement : older_) {
       const auto there = count_in(placement.nodes, quorum(placement.replicas), good);
@@ -83,7 +84,7 @@ class Targets {
   }
 
   std::vector<NodeId> nodes_;
-  std::size_t standing_ = 0;  ///< how many of nodes_
+  std::size_t latest_ = 0;  ///< how many of nodes_
   std::uint32_t replicas_ = 0;
   std::vector<Older> older_;
 };

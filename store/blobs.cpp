@@ -180,7 +180,9 @@ Result<blob_format::Footer> read_footer(const File& file) {
   return footer;
 }
 
-Result<BlobFileContent> inspect(const File& file) {
+}  // namespace
+
+Result<BlobFileContent> inspect_blob_file(const File& file) {
   const auto head = read_part(file, 0, blob_format::header_bytes);
   if (!head) return fail(head.error());
   auto header = blob_format::decode_header(*head);
@@ -197,12 +199,10 @@ Result<BlobFileContent> inspect(const File& file) {
       .binding = header->binding, .manifest = std::move(*manifest), .leaves = leaves_from(*table)};
 }
 
-}  // namespace
-
 Result<BlobFileContent> inspect_blob_file(const fs::path& path) {
   const auto file = File::open_for_reading(path);
   if (!file) return fail(file.error());
-  auto content = inspect(*file);
+  auto content = inspect_blob_file(*file);
   if (!content) return fail(path.string(), std::move(content.error()));
   return content;
 }

@@ -33,6 +33,10 @@ class Blobs {
   Status remove(const ChunkBinding& binding);
 
   std::filesystem::path path_of(const ChunkBinding& binding) const;
+  /// Where all of them are.
+  std::filesystem::path folder() const { return state_->folder / "blobs"; }
+  /// The file was moved away.
+  void forget(const std::filesystem::path& path) { open_files_.drop(path); }
 
   Status check_trusted() const { return state_->check_trusted(); }
   Status check_space() const { return state_->check_space(); }
@@ -60,5 +64,6 @@ struct BlobFileContent {
 };
 /// `corrupt` if header, trailer or their agreement is damaged. Chunks are not read.
 Result<BlobFileContent> inspect_blob_file(const std::filesystem::path& path);
+Result<BlobFileContent> inspect_blob_file(const File& file);
 
 }  // namespace zerodb

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "store/blob_format.hpp"
+#include "store/rebuild.hpp"
 #include "store/store_format.hpp"
 
 namespace zerodb {
@@ -47,27 +48,62 @@ DiskStore::DiskStore(const StoreOptions& options, FolderLock lock)
     : lock_(std::move(lock)),
       folder_(options.folder),
       now_ms_(options.now_ms ? options.now_ms : system_now_ms),
-      blobs_(options.folder, options.reserve_bytes) {}
+      blobs_(options.folder, options.reserve_bytes),
+      quarantine_(options.folder / "quarantine", {.keep_free_bytes = options.reserve_bytes}) {}
 
 Result<std::unique_ptr<DiskStore>> DiskStore::open(const StoreOptions& options) {
   if (auto made = make_folders(options.folder); !made) return fail(std::move(made.error()));
   auto lock = FolderLock::take(options.folder / "lock");
   if (!lock) return fail(std::move(lock.error()));
   std::unique_ptr<DiskStore> store(new DiskStore(options, std::move(*lock)));
-  if (auto ready = store->prepare(); !ready) return fail(std::move(ready.error()));
+  if (auto ready = store->prepare(options); !ready) return fail(std::move(ready.error()));
   return store;
 }
 
-Status DiskStore::prepare() {
+Status DiskStore::prepare(const StoreOptions& options) {
   // RocksDB ends the process when the disk is full while it opens.
   if (auto space = blobs_.check_free(index_bytes_least); !space) return space;
+  const bool is_new = is_new_store(folder_);
   if (auto known = check_store_format(folder_); !known) return known;
   if (auto ready = blobs_.prepare(); !ready) return ready;
-  auto index = Index::open(folder_ / "index");
-  if (!index) return fail(std::move(index.error()));
-  index_ = std::move(*index);
-  if (auto synced = sync_folder(folder_); !synced) return synced;
-  return index_->for_each_latest([this](const Counted& latest) { tally_.add(latest); });
+  if (auto ready = quarantine_.prepare(); !ready) return ready;
+  if (!is_new && is_index_missing(folder_)) {
+    if (auto noted = note_index_lost(folder_, now_ms_()); !noted) return noted;
+  }
+  auto opened = open_index(options);
+  if (!opened && opened.error().code == Errc::corrupt && !is_index_lost(folder_)) {
+    index_.reset();
+    if (auto noted = note_index_lost(folder_, now_ms_()); !noted) return noted;
+    opened = open_index(options);
+  }
+  if (!opened) return opened;
+  scrub_.emplace(ScrubParts{
+      .index = *index_,
+      .blobs = blobs_,
+      .quarantine = quarantine_,
+      .marks = marks_,
+      .lock = [this](const ObjectId& object) { return std::unique_lock(mutex_of(object)); },
+      .now_ms = now_ms_,
+      .on_index_damage = [this](const Error& error) { note_index_damage(error); }});
+  return sync_folder(folder_);
+}
+
+/// Opens the index, made anew if it is known to be lost, and sums it up.
+Status DiskStore::open_index(const StoreOptions& options) {
+  auto opened = open_or_recover_index(folder_, now_ms_(), options.on_index_lost);
+  if (!opened) return fail(std::move(opened.error()));
+  index_ = std::move(opened->index);
+  index_rebuilt_ = opened->recovered;
+  tally_.clear();
+  auto summed = index_->for_each_latest([this](const Counted& latest) { tally_.add(latest); });
+  if (summed) summed = marks_.load(*index_);
+  return summed ? end_rebuild(folder_) : summed;
+}
+
+void DiskStore::note_index_damage(const Error&) {
+  if (index_damaged_.exchange(true)) return;
+  // If the note cannot be written, the next walk finds the damage again.
+  static_cast<void>(note_index_lost(folder_, now_ms_()));
 }
 
 // ------------------------------------------------------------------------------------- commits
@@ -81,6 +117,7 @@ Result<DiskStore::Standing> DiskStore::standing_against(const SignedManifest& ma
 
 /// A failed write of the index may or may not have reached the disk: nothing is undone after it.
 Status DiskStore::note_index_write(Status written) {
+  if (!written && written.error().code == Errc::corrupt) note_index_damage(written.error());
   return blobs_.note_sync(std::move(written));
 }
 
@@ -93,13 +130,16 @@ struct DiskStore::Staged {
 
 DiskStore::Staged DiskStore::stage(const SignedManifest& manifest, const Standing& before,
                                    std::optional<ByteView> inline_value) const {
+  // commit_version() takes over only what is not marked, so that every commit has whole bytes.
+  const bool brings_bytes = !manifest->is_tombstone();
   const bool is_new = !before.latest || before.latest->hash() != manifest.hash();
   std::optional<Counted> replaced;
   if (before.latest) replaced = counted(*before.latest);
   Staged staged{.addition = {.manifest = manifest,
                              .inline_value = inline_value,
                              .superseded = std::nullopt,
-                             .superseded_ms = now_ms_()},
+                             .superseded_ms = now_ms_(),
+                             .ends_damage = brings_bytes && marks_.contains(manifest->binding())},
                 .replaced = replaced};
   if (is_new && replaced) staged.addition.superseded = replaced->entry;
   return staged;
@@ -108,6 +148,7 @@ DiskStore::Staged DiskStore::stage(const SignedManifest& manifest, const Standin
 CommitOutcome DiskStore::note_stored(const Staged& staged) {
   const auto& manifest = staged.addition.manifest;
   tally_.replace(staged.replaced ? &*staged.replaced : nullptr, counted(manifest));
+  if (staged.addition.ends_damage) marks_.forget(manifest->binding());
   return {.kind = CommitOutcome::Kind::stored, .standing = manifest};
 }
 
@@ -239,8 +280,20 @@ Result<CommitOutcome> DiskStore::commit_upload(Upload& upload, const SignedManif
   before = standing_against(manifest);
   if (!before) return fail(std::move(before.error()));
   if (before->is_later) return superseded_by(std::move(before->latest));
+  if (auto aside = put_damaged_file_aside(manifest->binding()); !aside) {
+    return fail(std::move(aside.error()));
+  }
   if (auto placed = blobs_.place(*blob); !placed) return fail(std::move(placed.error()));
   return record(manifest, *before, std::nullopt);
+}
+
+/// A damaged file stays in its place, where its whole chunks can be read, until a good one comes.
+Status DiskStore::put_damaged_file_aside(const ChunkBinding& binding) {
+  if (!marks_.contains(binding)) return {};
+  const auto path = blobs_.path_of(binding);
+  auto taken = quarantine_.take(path);
+  if (taken) blobs_.forget(path);
+  return taken;
 }
 
 /// True if the sealed bytes of `kept` are those `manifest` describes, and are here.
@@ -248,7 +301,7 @@ bool DiskStore::holds_blob_of(const SignedManifest& manifest, const SignedManife
   const bool same = kept->kind == manifest->kind && kept->root == manifest->root &&
                     kept->size == manifest->size && kept->chunk_bytes == manifest->chunk_bytes &&
                     kept->chunk_count == manifest->chunk_count;
-  if (!same) return false;
+  if (!same || marks_.contains(manifest->binding())) return false;
   if (manifest->is_inline()) return index_->inline_value(manifest->binding()).has_value();
   return blobs_.holds(manifest->binding());
 }
@@ -314,6 +367,9 @@ StoreStats DiskStore::stats() {
   const auto [superseded, superseded_bytes] =
       index_->superseded_size().value_or(std::pair<std::uint64_t, std::uint64_t>());
   const auto space = disk_space(folder_).value_or(DiskSpace{});
+  const auto quarantine = quarantine_.size();
+  const auto trusted = blobs_.check_trusted();
+  const auto roomy = blobs_.check_space();
   return {.objects = counts.objects,
           .tombstones = counts.tombstones,
           .blob_bytes = counts.blob_bytes,
@@ -322,7 +378,45 @@ StoreStats DiskStore::stats() {
           .uploads = blobs_.uploads(),
           .superseded = superseded,
           .superseded_bytes = superseded_bytes,
-          .suspect = !blobs_.check_trusted()};
+          .suspect = !trusted,
+          .read_only = !trusted ? trusted.error().what
+                       : !roomy ? roomy.error().what
+                                : "",
+          .damaged = marks_.size(),
+          .quarantine_files = quarantine.files,
+          .quarantine_bytes = quarantine.bytes,
+          .index_rebuilt = index_rebuilt_,
+          .index_damaged = index_damaged_};
+}
+
+// --------------------------------------------------------------------------------------- scrub
+
+Result<ScrubStep> DiskStore::scrub(const std::string& position, std::uint64_t bytes_max) {
+  return scrub_->step(position, bytes_max);
+}
+
+Result<bool> DiskStore::check(const SignedManifest& manifest) {
+  return scrub_->check(manifest);
+}
+
+Result<DamagedPage> DiskStore::damaged(const std::optional<ChunkBinding>& after,
+                                       std::size_t limit) {
+  DamagedPage page;
+  std::vector<ChunkBinding> gone;
+  const auto marked = marks_.list(after, limit);
+  for (const auto& binding : marked) {
+    auto latest = index_->latest(binding.object);
+    if (!latest) return fail(std::move(latest.error()));
+    const bool stands =
+        *latest && !(**latest)->is_tombstone() && (**latest)->blob_id == binding.blob_id;
+    if (stands)
+      page.versions.push_back(std::move(**latest));
+    else
+      gone.push_back(binding);
+  }
+  if (limit > 0 && marked.size() == limit) page.next_after = marked.back();
+  if (auto removed = marks_.remove(gone); !removed) return fail(std::move(removed.error()));
+  return page;
 }
 
 // ------------------------------------------------------------------------------------ sweeping

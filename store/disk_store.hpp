@@ -9,6 +9,7 @@
 
 #include "store/blobs.hpp"
 #include "store/index.hpp"
+#include "store/scrub.hpp"
 
 namespace zerodb {
 
@@ -34,6 +35,10 @@ class DiskStore final : public Store {
   StoreStats stats() override;
   Result<SweepReport> sweep(std::uint64_t superseded_before_ms) override;
   Result<SweepReport> drop(std::span<const Entry> latest) override;
+  Result<ScrubStep> scrub(const std::string& position, std::uint64_t bytes_max) override;
+  Result<bool> check(const SignedManifest& manifest) override;
+  bool is_damaged(const ChunkBinding& binding) const override { return marks_.contains(binding); }
+  Result<DamagedPage> damaged(const std::optional<ChunkBinding>& after, std::size_t limit) override;
 
  private:
   static constexpr std::size_t stripes = 256;
@@ -46,7 +51,9 @@ class DiskStore final : public Store {
 
   DiskStore(const StoreOptions& options, FolderLock lock);
 
-  Status prepare();
+  Status prepare(const StoreOptions& options);
+  Status open_index(const StoreOptions& options);
+  void note_index_damage(const Error& error);
   std::size_t stripe_of(const ObjectId& object) const { return IdHash{}(object) % stripes; }
   std::mutex& mutex_of(const ObjectId& object) { return mutexes_[stripe_of(object)]; }
 
@@ -65,6 +72,7 @@ class DiskStore final : public Store {
   Result<CommitOutcome> record(const SignedManifest& manifest, const Standing& before,
                                std::optional<ByteView> inline_value);
   Status note_index_write(Status written);
+  Status put_damaged_file_aside(const ChunkBinding& binding);
 
   struct SweepPlan;
   Result<SweepPlan> plan_sweep(const std::vector<Index::Superseded>& batch) const;
@@ -81,6 +89,11 @@ class DiskStore final : public Store {
   std::unique_ptr<Index> index_;
   Tally tally_;
   std::atomic<std::uint64_t> inline_bytes_dropped_ = 0;  ///< since their space was reclaimed
+  Quarantine quarantine_;
+  DamageMarks marks_;
+  std::optional<Scrub> scrub_;  ///< once there is an index
+  bool index_rebuilt_ = false;
+  std::atomic<bool> index_damaged_ = false;
   std::array<std::mutex, stripes> mutexes_;
 };
 

@@ -104,6 +104,10 @@ Status File::truncate(std::uint64_t size) {
   return {};
 }
 
+void File::drop_cached() const {
+  (void)::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);  // a hint
+}
+
 void File::start_writeback() {
   // A hint: what it fails to begin, sync_data() still does.
   (void)::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);

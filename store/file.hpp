@@ -30,6 +30,8 @@ class File {
   /// Lets the kernel begin to write what is dirty, so that sync_data() has less to wait for. Proves
   /// nothing about durability.
   void start_writeback();
+  /// Lets the kernel forget what it holds of the file: what is read next comes from the disk.
+  void drop_cached() const;
   /// fdatasync. After a failure the kernel calls the lost pages clean: never call it again.
   Status sync_data();
 

@@ -38,8 +38,11 @@ tl::unexpected<Error> index_failure(std::string_view doing, const rocksdb::Statu
   return fail(code_of(status), "index: cannot " + std::string(doing) + ": " + status.ToString());
 }
 
-rocksdb::DBOptions db_options() {
+rocksdb::DBOptions db_options(Index::Mode mode) {
   rocksdb::DBOptions options;
+  options.wal_recovery_mode = mode == Index::Mode::strict
+                                  ? rocksdb::WALRecoveryMode::kAbsoluteConsistency
+                                  : rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.db_write_buffer_size = write_buffers_bytes;
@@ -129,6 +132,7 @@ struct Index::Impl {
   ColumnFamilyHandle* by_version = nullptr;
   ColumnFamilyHandle* by_blob = nullptr;
   ColumnFamilyHandle* by_supersession = nullptr;
+  ColumnFamilyHandle* by_damage = nullptr;
 
   ~Impl() {
     for (auto* family : families)
@@ -162,25 +166,45 @@ struct Index::Impl {
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Index::~Index() = default;
 
-Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder) {
+namespace {
+
+/// Lost files are as bad as damaged ones; a disk that refuses is another matter.
+tl::unexpected<Error> open_failure(const std::filesystem::path& folder,
+                                   const rocksdb::Status& status) {
+  if (status.IsIOError() && status.ToString().find("lock ") != std::string::npos) {
+    return fail(Errc::busy, "another process has " + folder.string() + " open");
+  }
+  auto error = index_failure("open " + folder.string(), status);
+  if (status.IsPathNotFound() || status.IsNotFound()) error.value().code = Errc::corrupt;
+  return error;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, Mode mode) {
   const auto table = table_options(rocksdb::NewLRUCache(cache_bytes));
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
       {rocksdb::kDefaultColumnFamilyName, family_options(table)},
       {"versions", version_options(table)},
       {"inline", inline_options(table)},
-      {"superseded", family_options(table)}};
+      {"superseded", family_options(table)},
+      {"damaged", family_options(table)}};
   auto impl = std::make_unique<Impl>();
   rocksdb::DB* db = nullptr;
-  const auto status =
-      rocksdb::DB::Open(db_options(), folder.string(), families, &impl->families, &db);
+  const bool read_only = mode == Mode::read_only;
+  const std::vector readable(families.begin(), families.begin() + 3);
+  const auto status = read_only ? rocksdb::DB::OpenForReadOnly(db_options(mode), folder.string(),
+                                                               readable, &impl->families, &db)
+                                : rocksdb::DB::Open(db_options(mode), folder.string(), families,
+                                                    &impl->families, &db);
   impl->db.reset(db);
-  if (status.IsIOError() && status.ToString().find("lock ") != std::string::npos) {
-    return fail(Errc::busy, "another process has " + folder.string() + " open");
-  }
-  if (!status.ok()) return index_failure("open " + folder.string(), status);
+  if (!status.ok()) return open_failure(folder, status);
   impl->by_version = impl->families[1];
   impl->by_blob = impl->families[2];
-  impl->by_supersession = impl->families[3];
+  if (!read_only) {
+    impl->by_supersession = impl->families[3];
+    impl->by_damage = impl->families[4];
+  }
   return std::unique_ptr<Index>(new Index(std::move(impl)));
 }
 
@@ -225,6 +249,9 @@ Status Index::add(std::span<const Addition> additions) {
     if (addition.superseded) {
       const auto key = index_key::of_entry(*addition.superseded);
       batch.Put(impl_->by_supersession, index_key::of_superseded(addition.superseded_ms, key), "");
+    }
+    if (addition.ends_damage) {
+      batch.Delete(impl_->by_damage, index_key::of_blob(manifest->binding()));
     }
   }
   const auto status = impl_->write(batch);
@@ -288,6 +315,65 @@ Status Index::for_each_latest(const std::function<void(const Counted&)>& visit) 
   }
   if (!at->status().ok()) return index_failure("scan", at->status());
   return {};
+}
+
+Result<std::vector<Index::Latest>> Index::latest_from(const std::string& from,
+                                                      std::size_t limit) const {
+  auto options = across_objects(nullptr);
+  options.fill_cache = false;
+  const auto at = impl_->iterate(options);
+  std::vector<Latest> found;
+  for (at->Seek(from); at->Valid() && found.size() < limit; skip_to_next_object(*at)) {
+    auto manifest = index_key::decode_manifest(view_of(at->value()));
+    if (!manifest && found.empty()) return fail(std::move(manifest.error()));
+    if (!manifest) return found;
+    found.push_back({.key = at->key().ToString(), .manifest = std::move(*manifest)});
+  }
+  if (!at->status().ok() && found.empty()) return index_failure("walk", at->status());
+  return found;
+}
+
+void Index::salvage(const std::function<bool(const SignedManifest&)>& visit) const {
+  auto options = across_objects(nullptr);
+  options.fill_cache = false;
+  for (std::size_t partition = 0; partition < partition_count; ++partition) {
+    const auto prefix = index_key::of_partition(static_cast<Partition>(partition));
+    const auto at = impl_->iterate(options);
+    for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
+      const auto manifest = index_key::decode_manifest(view_of(at->value()));
+      if (manifest && !visit(*manifest)) return;
+    }
+    at->status().PermitUncheckedError();
+  }
+}
+
+Status Index::mark_damaged(const ChunkBinding& binding, std::uint64_t ms) {
+  rocksdb::WriteBatch batch;
+  batch.Put(impl_->by_damage, index_key::of_blob(binding), std::to_string(ms));
+  const auto status = impl_->write(batch);
+  if (!status.ok()) return index_failure("mark a damaged version", status);
+  return {};
+}
+
+Status Index::unmark(const std::vector<ChunkBinding>& bindings) {
+  rocksdb::WriteBatch batch;
+  for (const auto& binding : bindings)
+    batch.Delete(impl_->by_damage, index_key::of_blob(binding));
+  const auto status = impl_->write(batch);
+  if (!status.ok()) return index_failure("unmark versions", status);
+  return {};
+}
+
+Result<std::vector<ChunkBinding>> Index::marked() const {
+  const Iterator at(impl_->db->NewIterator(across_objects(nullptr), impl_->by_damage));
+  std::vector<ChunkBinding> bindings;
+  for (at->SeekToFirst(); at->Valid(); at->Next()) {
+    auto binding = index_key::decode_blob(view_of(at->key()));
+    if (!binding) return fail(std::move(binding.error()));
+    bindings.push_back(*binding);
+  }
+  if (!at->status().ok()) return index_failure("list marks", at->status());
+  return bindings;
 }
 
 Result<std::vector<Index::Superseded>> Index::superseded_before(std::uint64_t ms,

@@ -12,8 +12,15 @@ namespace zerodb {
 
 class Index {
  public:
-  /// Opens or creates. `busy` when another process has it open, `corrupt` when it is damaged.
-  static Result<std::unique_ptr<Index>> open(const std::filesystem::path& folder);
+  enum class Mode {
+    strict,        ///< a log that ends in damage is refused
+    up_to_damage,  ///< what the log holds from its damage on is forgotten
+    read_only,     ///< the same, and nothing is written or made
+  };
+  /// Opens or creates. `busy` when another process has it open, `corrupt` when it is damaged or
+  /// parts are missing.
+  static Result<std::unique_ptr<Index>> open(const std::filesystem::path& folder,
+                                             Mode mode = Mode::strict);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
@@ -27,16 +34,35 @@ class Index {
     std::optional<ByteView> inline_value;  ///< the sealed chunk, for an inline object
     std::optional<Entry> superseded;       ///< the version it takes the place of
     std::uint64_t superseded_ms = 0;
+    bool ends_damage = false;  ///< its bytes were marked as damaged, and are whole now
   };
   /// One batch, durable on return.
   Status add(std::span<const Addition> additions);
   Status add(const Addition& addition) { return add(std::span(&addition, 1)); }
 
-  /// `not_found` if there is none.
+  /// `not_found` if there is none, `corrupt` if it is damaged.
   Result<Payload> inline_value(const ChunkBinding& binding) const;
 
   Result<EntryPage> entries(const EntryQuery& query) const;
   Status for_each_latest(const std::function<void(const Counted&)>& visit) const;
+
+  /// A latest version and its key.
+  struct Latest {
+    std::string key;
+    SignedManifest manifest;
+  };
+  /// Latest versions of objects from `from` (a key, or the beginning of one) on; none at the end.
+  /// `corrupt` if the first one cannot be read; what follows damage is left for the next call.
+  Result<std::vector<Latest>> latest_from(const std::string& from, std::size_t limit) const;
+
+  /// Every version that can still be read, an object's latest first; a damaged part is passed over
+  /// up to the next partition. False from `visit` ends it.
+  void salvage(const std::function<bool(const SignedManifest&)>& visit) const;
+
+  // Marks of blobs whose bytes are damaged or missing.
+  Status mark_damaged(const ChunkBinding& binding, std::uint64_t ms);
+  Status unmark(const std::vector<ChunkBinding>& bindings);
+  Result<std::vector<ChunkBinding>> marked() const;
 
   /// A superseded version, and the line that says so.
   struct Superseded {

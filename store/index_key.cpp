@@ -71,6 +71,15 @@ std::string of_blob(const ChunkBinding& binding) {
   return key.append(as_text(binding.blob_id.view()));
 }
 
+Result<ChunkBinding> decode_blob(std::string_view key) {
+  if (key.size() != OwnerId::size + HashedKey::size + BlobId::size) {
+    return fail(Errc::corrupt, "blob key of " + std::to_string(key.size()) + " bytes");
+  }
+  return ChunkBinding{.object = {.owner = id_at<OwnerId>(key, 0),
+                                 .hashed_key = id_at<HashedKey>(key, OwnerId::size)},
+                      .blob_id = id_at<BlobId>(key, OwnerId::size + HashedKey::size)};
+}
+
 std::string of_superseded(std::uint64_t ms, std::string_view key) {
   return u64_text(ms).append(key);
 }

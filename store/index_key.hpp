@@ -31,6 +31,7 @@ Result<Entry> decode(std::string_view key);
 
 /// Of an inline value: not of a version, as a later version may share it.
 std::string of_blob(const ChunkBinding& binding);
+Result<ChunkBinding> decode_blob(std::string_view key);
 
 /// The line of a version that was superseded at `ms`.
 std::string of_superseded(std::uint64_t ms, std::string_view key);

@@ -93,14 +93,15 @@ std::optional<Slip> single_slip(const Row& row) {
 
 // ----------------------------------------------------------------------------------- payload
 
-void add_checksum(Payload35& payload) {
-  const auto hash = blake2b_256("zerodb recovery", {ByteView(payload).first(Seed::size)});
+void add_checksum(Payload35& payload, RecoveryKind kind) {
+  const auto* domain = kind == RecoveryKind::owner ? "zerodb recovery" : "zerodb mesh key";
+  const auto hash = blake2b_256(domain, {ByteView(payload).first(Seed::size)});
   std::copy_n(hash.begin(), checksum_bytes, payload.begin() + Seed::size);
 }
 
-bool checksum_holds(const Payload35& payload) {
+bool checksum_holds(const Payload35& payload, RecoveryKind kind) {
   auto expected = payload;
-  add_checksum(expected);
+  add_checksum(expected, kind);
   const bool holds = expected == payload;
   wipe(expected);
   return holds;
@@ -215,9 +216,13 @@ std::string describe(std::size_t row, const Row& typed, const Slip& slip) {
          "' and probably should be '" + alphabet[slip.meant] + "'";
 }
 
+RecoveryKind other_than(RecoveryKind kind) {
+  return kind == RecoveryKind::owner ? RecoveryKind::mesh : RecoveryKind::owner;
+}
+
 /// What is wrong, for people. A single slip a row is located; the checksum confirms it, or else
 /// there are more slips than that and no place is named.
-std::string diagnose(Rows rows) {
+std::string diagnose(Rows rows, RecoveryKind kind) {
   std::string problems;
   std::string unclear;
   const auto typed = rows;
@@ -231,7 +236,7 @@ std::string diagnose(Rows rows) {
     rows[i][slip->place] = slip->meant;
   }
   const bool mended = syndromes_of(rows[0]).none() && syndromes_of(rows[1]).none() &&
-                      checksum_holds(payload_of(rows));
+                      checksum_holds(payload_of(rows), kind);
   if (mended) return problems;
   if (unclear.empty()) unclear = "the text";
   return "two or more characters are wrong or swapped in " + unclear;
@@ -239,10 +244,10 @@ std::string diagnose(Rows rows) {
 
 }  // namespace
 
-std::string recovery_text(const Seed& seed) {
+std::string recovery_text(const Seed& seed, RecoveryKind kind) {
   Payload35 payload{};
   std::copy(seed.view().begin(), seed.view().end(), payload.begin());
-  add_checksum(payload);
+  add_checksum(payload, kind);
   auto rows = rows_of(payload);
   std::string text;
   text.reserve(row_count * row_symbols / group_symbols * (group_symbols + 1));
@@ -258,15 +263,19 @@ std::string recovery_text(const Seed& seed) {
   return text;
 }
 
-Result<Seed> seed_from_recovery_text(std::string_view text) {
+Result<Seed> seed_from_recovery_text(std::string_view text, RecoveryKind kind) {
   auto rows = rows_from(text);
   if (!rows) return fail(std::move(rows.error()));
   auto payload = payload_of(*rows);
-  const bool right =
-      syndromes_of((*rows)[0]).none() && syndromes_of((*rows)[1]).none() && checksum_holds(payload);
+  const bool whole = syndromes_of((*rows)[0]).none() && syndromes_of((*rows)[1]).none();
+  const bool right = whole && checksum_holds(payload, kind);
+  const bool other = whole && checksum_holds(payload, other_than(kind));
+  const auto problem = other ? std::string(kind == RecoveryKind::owner
+                                               ? "it is a mesh key's, and an owner's is needed"
+                                               : "it is an owner's, and a mesh key's is needed")
+                             : diagnose(*rows, kind) + std::string(advice);
   auto seed = right ? Seed::from(ByteView(payload).first(Seed::size))
-                    : Result<Seed>(fail(Errc::invalid,
-                                        "recovery text: " + diagnose(*rows) + std::string(advice)));
+                    : Result<Seed>(fail(Errc::invalid, "recovery text: " + problem));
   wipe(payload);
   for (auto& row : *rows)
     wipe(row);

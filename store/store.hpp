@@ -69,10 +69,43 @@ struct StoreStats {
   std::uint64_t blob_bytes = 0;  ///< sealed bytes of the objects counted
   std::uint64_t free_bytes = 0;  ///< of the file system
   std::uint64_t total_bytes = 0;
-  std::uint64_t uploads = 0;     ///< under way
+  std::uint64_t uploads = 0;  ///< under way
   std::uint64_t superseded = 0;  ///< older versions, until they are swept
   std::uint64_t superseded_bytes = 0;
-  bool suspect = false;  ///< an fsync failed: nothing more is accepted until a restart
+  bool suspect = false;       ///< an fsync failed: nothing more is accepted until a restart
+  std::string read_only;      ///< why nothing large is accepted now; empty: all is well
+  std::uint64_t damaged = 0;  ///< versions marked: their bytes here are damaged or missing
+  std::uint64_t quarantine_files = 0;
+  std::uint64_t quarantine_bytes = 0;
+  bool index_rebuilt = false;  ///< when it was opened: the old index was lost or damaged
+  bool index_damaged = false;  ///< found since it was opened: the next start makes it anew
+};
+
+/// What a walk over the store saw.
+struct ScrubCounts {
+  std::uint64_t versions = 0;  ///< verified, tombstones too
+  std::uint64_t bytes = 0;     ///< read for that
+  std::uint64_t damaged = 0;   ///< of the versions: marked, by this walk or before
+  std::uint64_t orphans = 0;   ///< files that no version refers to, put into quarantine
+  ScrubCounts& operator+=(const ScrubCounts& more) {
+    versions += more.versions;
+    bytes += more.bytes;
+    damaged += more.damaged;
+    orphans += more.orphans;
+    return *this;
+  }
+};
+
+struct ScrubStep {
+  ScrubCounts counts;
+  std::vector<std::string> findings;  ///< a sentence part each, for the log
+  std::string next;                   ///< where to go on; empty when the walk is complete
+  std::uint32_t done_per_mille = 0;   ///< of the whole walk, about
+};
+
+struct DamagedPage {
+  std::vector<SignedManifest> versions;    ///< latest versions whose bytes here are marked
+  std::optional<ChunkBinding> next_after;  ///< where to go on; none when the listing is complete
 };
 
 struct SweepReport {
@@ -161,12 +194,33 @@ class Store {
   /// Drops objects with all their versions, each if the version named is still its latest. Durable
   /// on return.
   virtual Result<SweepReport> drop(std::span<const Entry> latest) = 0;
+
+  // Scrub. A version found damaged keeps its entry, its manifest and what is left of its bytes, and
+  // gets a durable mark; a commit that brings the bytes again clears it.
+
+  /// Verifies the part of what is kept that begins at `position` (empty: the beginning) and has
+  /// about `bytes_max` bytes: latest versions against leaves, root and signature, then the blob
+  /// files against the index. Positions stay good across restarts; an unknown one is the beginning.
+  virtual Result<ScrubStep> scrub(const std::string& position, std::uint64_t bytes_max) = 0;
+
+  /// Verifies all of one version now, and marks it if it is damaged. True if it is whole; also if
+  /// it is not the latest of its object any more.
+  virtual Result<bool> check(const SignedManifest& manifest) = 0;
+
+  virtual bool is_damaged(const ChunkBinding& binding) const = 0;
+
+  /// Marked versions, `limit` at most, strictly after `after`.
+  virtual Result<DamagedPage> damaged(const std::optional<ChunkBinding>& after,
+                                      std::size_t limit) = 0;
 };
 
 struct StoreOptions {
   std::filesystem::path folder;               ///< holds index/, blobs/ and tmp/; made if missing
   std::uint64_t reserve_bytes = 64ULL << 20;  ///< uploads are refused when less would stay free
   std::function<std::uint64_t()> now_ms;      ///< UTC; the system clock if empty
+  /// Called before an index that was lost or damaged is made anew from what is left: from now on
+  /// that this store has no version of an object proves nothing. An error ends the opening.
+  std::function<Status()> on_index_lost;
 };
 
 /// Opens or creates the store in `folder` (RocksDB and blob files). Clears temporary files of

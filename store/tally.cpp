@@ -44,6 +44,12 @@ Sum128 digest_of(const Entry& entry) {
   return Sum128::from(hash);
 }
 
+void Tally::clear() {
+  const std::lock_guard guard(mutex_);
+  sums_.assign(partition_count, {});
+  sizes_.assign(partition_count, {});
+}
+
 /// The mutex is held, here and below.
 void Tally::count_in(const Counted& latest, const Sum128& digest) {
   const auto partition = partition_of(latest.entry.object.hashed_key);

@@ -41,6 +41,7 @@ class Tally {
 
   Tally() : sums_(partition_count), sizes_(partition_count) {}
 
+  void clear();
   void add(const Counted& latest) { replace(nullptr, latest); }
   /// `latest` stands where `before` stood (nothing if null).
   void replace(const Counted* before, const Counted& latest);

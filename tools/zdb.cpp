@@ -12,17 +12,25 @@ namespace {
 using namespace zerodb;
 using namespace zerodb::tools;
 
-constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 10> verbs{{
+constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 18> verbs{{
     {"put", run_put},
     {"get", run_get},
     {"ls", run_ls},
     {"stat", run_stat},
     {"rm", run_rm},
     {"status", run_status},
+    {"scrub", run_scrub},
     {"invite", run_invite},
     {"owner id", run_owner_id},
     {"owner export", run_owner_export},
     {"owner import", run_owner_import},
+    {"node list", run_node_list},
+    {"node drain", run_node_drain},
+    {"node undrain", run_node_undrain},
+    {"node remove", run_node_remove},
+    {"node set", run_node_set},
+    {"mesh export", run_mesh_export},
+    {"mesh import", run_mesh_import},
 }};
 
 ExitCode run(const Arguments& arguments) {

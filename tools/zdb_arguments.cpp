@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
+#include <limits>
 #include <map>
 
 #include "store/version.hpp"
@@ -58,6 +59,7 @@ struct Texts {
   std::string node;
   std::string range;
   std::string expires;
+  std::string weight;
 };
 
 /// CLI11's help, with our own words for what a verb takes.
@@ -98,6 +100,8 @@ class Grammar {
     add_transfers();
     add_listings();
     add_administration();
+    add_nodes();
+    add_mesh_key();
   }
 
   Parsed parse(std::vector<std::string> words);
@@ -109,6 +113,8 @@ class Grammar {
   void add_transfers();
   void add_listings();
   void add_administration();
+  void add_nodes();
+  void add_mesh_key();
   std::string used_verb() const;
   std::string problem();
   static Parsed refuse(std::string what, const std::string& verb);
@@ -186,6 +192,14 @@ void Grammar::add_listings() {
 }
 
 void Grammar::add_administration() {
+  auto* scrub = add_verb(app_, "scrub", "Verify what lies on the node's disk, and repair it",
+                         "  zdb scrub                         how the last walk went\n"
+                         "  zdb scrub --now                   verify all of it at once, and wait\n"
+                         "  zdb scrub --now --no-wait");
+  scrub->add_flag("--now", arguments_.now, "Begin at once, at full speed, and wait for the end");
+  scrub->add_flag("--no-wait", arguments_.no_wait, "With --now: do not wait");
+  scrub->add_flag("--json", arguments_.json, "One JSON document");
+
   auto* invite = add_verb(app_, "invite", "Print a ticket with which one machine may join",
                           "  zdb invite                        then: zerodb-node join TICKET ...\n"
                           "  zdb invite --share-owner          the new node reads your files too\n"
@@ -207,6 +221,52 @@ void Grammar::add_administration() {
                           "  zdb owner import --replace        puts aside the key the node has");
   add_names(import, "[FILE | -]", 0, 1);
   import->add_flag("--replace", arguments_.replace, "Put aside the owner's key the node has");
+}
+
+void Grammar::add_nodes() {
+  auto* node = app_.add_subcommand("node", "The nodes of the mesh: list, drain, remove, set");
+  node->require_subcommand(1);
+  node->fallthrough();
+  auto* list = add_verb(*node, "list", "Show the nodes, their health and whether they drain",
+                        "  zdb node list\n"
+                        "  zdb node list --json");
+  list->add_flag("--json", arguments_.json, "One JSON document");
+
+  auto* drain = add_verb(*node, "drain", "Move everything off a node, so that it can be removed",
+                         "  zdb node drain attic\n"
+                         "  zdb node drain attic --wait       returns when nothing is left on it");
+  add_names(drain, "NAME", 1, 1);
+  drain->add_flag("--wait", arguments_.wait, "Wait until the node is drained");
+  auto* undrain =
+      add_verb(*node, "undrain", "Let a node hold data again", "  zdb node undrain attic");
+  add_names(undrain, "NAME", 1, 1);
+
+  auto* remove = add_verb(*node, "remove", "Take a node out of the mesh for good",
+                          "  zdb node remove attic             once it is drained\n"
+                          "  zdb node remove attic --force     when it is lost");
+  add_names(remove, "NAME", 1, 1);
+  remove->add_flag("--force", arguments_.force, "Even if it holds data; some may be lost with it");
+
+  auto* set = add_verb(*node, "set", "Change where a node is or how much it holds",
+                       "  zdb node set attic --zone house2  copies go to different zones first\n"
+                       "  zdb node set attic --weight 200   twice the share of a node with 100");
+  add_names(set, "NAME", 1, 1);
+  set->add_option("--zone", arguments_.zone, "Nodes that fail together; '' for none")
+      ->type_name("ZONE");
+  set->add_option("--weight", texts_.weight, "Its share of the data, 1 to 10000")
+      ->type_name("WEIGHT");
+}
+
+void Grammar::add_mesh_key() {
+  auto* mesh = app_.add_subcommand("mesh", "The mesh key: save it, give it to another node");
+  mesh->require_subcommand(1);
+  mesh->fallthrough();
+  add_verb(*mesh, "export", "Print the recovery text: whoever has it decides who is a member",
+           "  zdb mesh export > paper.txt");
+  auto* import = add_verb(*mesh, "import", "Let this node invite and administer",
+                          "  zdb mesh import                   asks for the recovery text\n"
+                          "  zdb mesh import paper.txt");
+  add_names(import, "[FILE | -]", 0, 1);
 }
 
 /// "put", "owner id", or as much of it as was found.
@@ -233,6 +293,16 @@ std::string Grammar::problem() {
       return "--expires " + texts_.expires + ": is no duration; use 30s, 15m, 1h or 7d";
     }
     arguments_.expires = *expires;
+  }
+  if (!texts_.weight.empty()) {
+    const auto weight = parse_number(texts_.weight);
+    if (!weight || *weight > std::numeric_limits<std::uint32_t>::max()) {
+      return "--weight " + texts_.weight + ": is no number from 1 to 10000";
+    }
+    arguments_.weight = static_cast<std::uint32_t>(*weight);
+  }
+  if (arguments_.verb == "node set" && !arguments_.weight && !arguments_.zone) {
+    return "node set: nothing to set; give --zone, --weight or both";
   }
   return {};
 }
@@ -262,9 +332,10 @@ Parsed Grammar::parse(std::vector<std::string> words) {
   arguments_.verb = used_verb();
   for (auto& name : arguments_.names)
     name = unshielded(std::move(name));
-  for (auto* text : {&texts_.node, &texts_.range, &texts_.expires}) {
+  for (auto* text : {&texts_.node, &texts_.range, &texts_.expires, &texts_.weight}) {
     *text = unshielded(std::move(*text));
   }
+  if (arguments_.zone) arguments_.zone = unshielded(std::move(*arguments_.zone));
   if (const auto what = problem(); !what.empty()) return refuse(what, arguments_.verb);
   arguments_.node = texts_.node.empty() ? default_node() : std::filesystem::path(texts_.node);
   return {.arguments = std::move(arguments_)};

@@ -13,7 +13,7 @@
 namespace zerodb::tools {
 
 struct Arguments {
-  std::string verb;  ///< "put", "get", ... "owner id", "owner export", "owner import"
+  std::string verb;  ///< "put", "get", ... "owner id", "node list", "mesh export" ...
   std::filesystem::path node;
   bool quiet = false;
   std::vector<std::string> names;  ///< keys, paths and prefixes, as they were given
@@ -24,6 +24,12 @@ struct Arguments {
   bool share_owner = false;
   std::chrono::seconds expires{3600};
   bool replace = false;
+  bool force = false;
+  bool wait = false;
+  std::optional<std::string> zone;
+  std::optional<std::uint32_t> weight;
+  bool now = false;
+  bool no_wait = false;
 };
 
 /// Either arguments, or the code to exit with: what there was to say has been said.

@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tools/terminal.hpp"
+#include "tools/zdb_members.hpp"
 #include "tools/zdb_verbs.hpp"
 
 namespace zerodb::tools {
@@ -11,16 +10,6 @@ namespace zerodb::tools {
 namespace {
 
 using nlohmann::ordered_json;
-using Member = client::Status::Member;
-
-ordered_json to_json(const Member& member) {
-  ordered_json one{{"id", member.id},         {"name", member.node_name},
-                   {"zone", member.zone},     {"endpoint", member.endpoint},
-                   {"weight", member.weight}, {"blind", member.blind},
-                   {"here", member.here},     {"up", member.up}};
-  if (member.heard_ms_ago) one["heard_ms_ago"] = *member.heard_ms_ago;
-  return one;
-}
 
 ordered_json to_json(const client::Status::Move& move) {
   ordered_json one{{"waits_for", move.waits_for},
@@ -39,6 +28,7 @@ ordered_json to_json(const client::Status::Reply& status) {
                         {"owner", status.owner},
                         {"roster_version", status.roster_version},
                         {"mesh_key", status.mesh_key},
+                        {"removed", status.removed},
                         {"replicas", status.replicas},
                         {"write_quorum", status.write_quorum},
                         {"objects", status.objects},
@@ -51,18 +41,17 @@ ordered_json to_json(const client::Status::Reply& status) {
                         {"disk_suspect", status.disk_suspect},
                         {"superseded", status.superseded},
                         {"superseded_bytes", status.superseded_bytes},
+                        {"read_only", status.read_only},
+                        {"damaged", status.damaged},
+                        {"index_rebuilt", status.index_rebuilt},
+                        {"index_damaged", status.index_damaged},
+                        {"quarantine_files", status.quarantine_files},
+                        {"quarantine_bytes", status.quarantine_bytes},
+                        {"chunks_damaged", status.chunks_damaged},
+                        {"chunks_hedged", status.chunks_hedged},
                         {"move", to_json(status.move)}};
-  document["members"] = ordered_json::array();
-  for (const auto& member : status.members)
-    document["members"].push_back(to_json(member));
+  document["members"] = members_json(status.members);
   return document;
-}
-
-std::string state_of(const Member& member) {
-  if (member.here) return "here";
-  if (member.up) return "up";
-  if (!member.heard_ms_ago) return "never heard of";
-  return "down for " + format_seconds(*member.heard_ms_ago / 1000);
 }
 
 void print_line(const char* name, const std::string& value) {
@@ -90,9 +79,26 @@ void print_move(const client::Status::Move& move) {
   print_line("move", "not over: waits for " + names);
 }
 
+void print_health(const client::Status::Reply& status) {
+  if (!status.read_only.empty()) print_line("read-only", printable(status.read_only));
+  if (status.damaged > 0) {
+    print_line("damaged",
+               fmt::format("{} objects wait for repair; see: zdb scrub", status.damaged));
+  }
+  if (status.quarantine_files > 0) {
+    print_line("put aside",
+               fmt::format("{} files, {}, in store/quarantine", status.quarantine_files,
+                           format_bytes(status.quarantine_bytes)));
+  }
+  if (status.index_damaged)
+    print_line("index", "damaged; restart the node, which makes it anew");
+  else if (status.index_rebuilt)
+    print_line("index", "made anew at this start: it was lost or damaged");
+}
+
 void print_node(const client::Status::Reply& status) {
   print_line("version", status.program_version);
-  print_line("mesh", status.mesh + (status.mesh_key ? " (this node can invite)" : ""));
+  print_line("mesh", status.mesh + (status.mesh_key ? " (this node holds its key)" : ""));
   print_line("owner", status.owner.empty() ? "none: a blind node" : status.owner);
   print_line("copies", fmt::format("{}, {} of them before a put or delete is acknowledged",
                                    status.replicas, status.write_quorum));
@@ -105,28 +111,9 @@ void print_node(const client::Status::Reply& status) {
                                        format_bytes(status.superseded_bytes)));
   }
   print_move(status.move);
+  print_health(status);
   if (status.uploads > 0) print_line("uploads", std::to_string(status.uploads));
   print_line("running", format_seconds(status.uptime_s));
-}
-
-void print_members(const std::vector<Member>& members) {
-  constexpr std::size_t short_id = 8;
-  std::size_t name = 4;
-  std::size_t zone = 4;
-  std::size_t endpoint = 7;
-  for (const auto& member : members) {
-    name = std::max(name, printable(member.node_name).size());
-    zone = std::max(zone, printable(member.zone).size());
-    endpoint = std::max(endpoint, printable(member.endpoint).size());
-  }
-  fmt::print("\n{:<{}}  {:<8}  {:<{}}  {:<{}}  {:>6}  {}\n", "node", name, "id", "zone", zone,
-             "address", endpoint, "weight", "state");
-  for (const auto& member : members) {
-    fmt::print("{:<{}}  {:<8}  {:<{}}  {:<{}}  {:>6}  {}{}\n", printable(member.node_name), name,
-               member.id.substr(0, short_id), printable(member.zone), zone,
-               printable(member.endpoint), endpoint, member.weight, state_of(member),
-               member.blind ? ", blind" : "");
-  }
 }
 
 }  // namespace
@@ -141,12 +128,14 @@ void run_status(Session& session) {
         "this node's disk failed to keep what was written: it accepts nothing until it is checked "
         "and the node restarted");
   }
+  warn_if_removed(session, *status);
   if (session.arguments().json) {
     constexpr auto indent = 2;
     return fmt::print(
         "{}\n", to_json(*status).dump(indent, ' ', false, ordered_json::error_handler_t::replace));
   }
   print_node(*status);
+  fmt::print("\n");
   print_members(status->members);
 }
 

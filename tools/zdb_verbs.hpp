@@ -12,9 +12,17 @@ void run_ls(Session& session);
 void run_stat(Session& session);
 void run_rm(Session& session);
 void run_status(Session& session);
+void run_scrub(Session& session);
 void run_invite(Session& session);
 void run_owner_id(Session& session);
 void run_owner_export(Session& session);
 void run_owner_import(Session& session);
+void run_node_list(Session& session);
+void run_node_drain(Session& session);
+void run_node_undrain(Session& session);
+void run_node_remove(Session& session);
+void run_node_set(Session& session);
+void run_mesh_export(Session& session);
+void run_mesh_import(Session& session);
 
 }  // namespace zerodb::tools

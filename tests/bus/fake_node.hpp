@@ -97,6 +97,10 @@ class FakeNode : public ClientHandler {
   Result<ClientAnswer> on(const client::OwnerShow&, const Payload&);
   Result<ClientAnswer> on(const client::OwnerExport&, const Payload&);
   Result<ClientAnswer> on(const client::OwnerImport& import, const Payload&);
+  template <class Administration>
+  Result<ClientAnswer> on(const Administration&, const Payload&) {
+    return fail(Errc::denied, "a fake node administers nothing");
+  }
   client::Upload grant(std::uint64_t upload) const;
   Result<ClientAnswer> stored(std::uint64_t size) const;
   Result<client::ObjectInfo> info(const std::string& key) const;

@@ -269,6 +269,44 @@ TEST_CASE("links: a member that leaves is not served any more, on its old connec
   run_until(io, [&] { return a.downs.size() == 1; });
 }
 
+TEST_CASE("links: a peer that falls silent is suspect, then down, and alive when it is back",
+          "[bus]") {
+  asio::io_context io;
+  TestNode a(io, NodeKeys::generate(), test::fast_options());
+  auto b = std::make_unique<TestNode>(io);
+  connect(io, {&a, b.get()});
+  const auto id = b->id();
+  const auto state = [&] { return a.links().state(id); };
+  run_until(io, [&] { return state().health == Health::alive; });
+  CHECK(state().since_ms_ago);
+  NodeKeys same_keys{CurvePair::from_secret(b->keys().curve.secret.clone()),
+                     SigningKey(b->keys().sign.seed())};
+  b->stop();
+  run_until(io, [&] { return state().health == Health::suspect; });
+  CHECK(state().up);  // requests still go to it
+  CHECK(state().since_ms_ago == state().heard_ms_ago);
+  run_until(io, [&] { return state().health == Health::down; });
+  CHECK_FALSE(state().up);
+  CHECK(*state().since_ms_ago >= 500);
+  TestNode returned(io, std::move(same_keys));
+  connect(io, {&a, &returned});
+  run_until(io, [&] { return state().health == Health::alive; });
+}
+
+TEST_CASE("links: a node that the others removed finds itself refused", "[bus]") {
+  asio::io_context io;
+  TestNode a(io, NodeKeys::generate(), test::fast_options());
+  TestNode b(io, NodeKeys::generate(), test::fast_options());
+  connect(io, {&a, &b});
+  CHECK_FALSE(a.links().state(b.id()).refuses);
+  b.links().set_members({b.member()});
+  run_until(io, [&] { return a.links().state(b.id()).refuses; });
+  CHECK_FALSE(a.links().state(b.id()).up);
+  b.links().set_members({a.member(), b.member()});
+  run_until(io, [&] { return a.is_up(b); });
+  CHECK_FALSE(a.links().state(b.id()).refuses);
+}
+
 TEST_CASE("links: stopping ends the calls under way", "[bus]") {
   asio::io_context io;
   TestNode a(io);

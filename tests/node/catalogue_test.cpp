@@ -271,7 +271,9 @@ TEST_CASE("catalogue: a disk that always fails is done without", "[gateway]") {
 
 TEST_CASE("catalogue: what missed the mesh for most of a day is begun again", "[gateway]") {
   NameDisk disk;
-  GatewayMesh mesh(3);
+  test::GatewayMeshOptions of_hours;
+  of_hours.mesh.node.greeting_interval = std::chrono::minutes(1);
+  GatewayMesh mesh(3, of_hours);
   REQUIRE(mesh.put(0, "real", pattern(5)).has_value());
   const auto swept = record_of(mesh, "deleted, and its tombstone swept");
   {

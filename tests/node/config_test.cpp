@@ -31,6 +31,8 @@ TEST_CASE("config: what init writes is what run reads", "[node]") {
                       .down_after_ms = 700,
                       .reconcile_interval_s = 8,
                       .superseded_keep_s = 90,
+                      .scrub_days = 3,
+                      .scrub_bytes_per_s = 5000,
                       .reserve_bytes = (10ULL << 20) + 1,
                       .transfer_credit_bytes = 1ULL << 30,
                       .log_level = "debug",
@@ -47,6 +49,8 @@ TEST_CASE("config: what init writes is what run reads", "[node]") {
   CHECK(after->down_after_ms == 700);
   CHECK(after->reconcile_interval_s == 8);
   CHECK(after->superseded_keep_s == 90);
+  CHECK(after->scrub_days == 3);
+  CHECK(after->scrub_bytes_per_s == 5000);
   CHECK(after->reserve_bytes == before.reserve_bytes);
   CHECK(after->transfer_credit_bytes == before.transfer_credit_bytes);
   CHECK(after->log_level == "debug");
@@ -59,7 +63,7 @@ TEST_CASE("config: every setting is written, under a comment, and an empty file 
   for (const auto* key :
        {"listen", "broadcast_listen", "advertise", "data_lanes", "io_threads", "disk_threads",
         "ping_interval_ms", "down_after_ms", "reconcile_interval_s", "superseded_keep_s",
-        "reserve_bytes", "transfer_credit_bytes", "log_level", "log_json"}) {
+        "scrub_days", "scrub_bytes_per_s", "reserve_bytes", "transfer_credit_bytes", "log_level", "log_json"}) {
     CHECK_THAT(text, Contains("\n" + std::string(key) + " = "));
   }
   const auto defaults = parse_config("");

@@ -205,6 +205,23 @@ TEST_CASE("gateway: a slow holder is hedged", "[gateway]") {
   CHECK(mesh.gateways[reader].counters().chunks_hedged > 0);
 }
 
+TEST_CASE("gateway: chunks come from the nearest holders", "[gateway]") {
+  GatewayMesh mesh(5);
+  constexpr std::size_t chunks = 40;
+  const auto content = pattern(chunks * mebibyte);
+  REQUIRE(mesh.put(0, "far", content).has_value());
+  REQUIRE(mesh.mesh.run_until_quiet());
+  const auto reader = mesh.not_placed("far").at(0);
+  const auto far = mesh.mesh[mesh.placed("far").at(0)].id();
+  mesh.links[reader].delays[far] = std::chrono::milliseconds(150);  // too soon for a hedge
+  std::size_t from_far = 0;
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request, auto&) {
+    if (replier == far && std::holds_alternative<peer::GetChunk>(request)) ++from_far;
+  };
+  CHECK(mesh.get(reader, "far") == content);
+  CHECK(from_far < chunks / 4);
+}
+
 TEST_CASE("gateway: full disks are told from unreachable nodes", "[gateway]") {
   GatewayMesh mesh(3);
   for (const std::size_t node : {1U, 2U}) {

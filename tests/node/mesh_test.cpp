@@ -16,6 +16,7 @@ SignedRoster signed_roster(std::uint8_t count, std::uint64_t version) {
 
 MemberProgress progress(const SignedRoster& roster, std::uint64_t settled) {
   return {.roster = roster.hash(),
+          .roster_version = roster->version,
           .working_version = roster->version,
           .settled_version = settled,
           .clean_version = 0};
@@ -134,8 +135,7 @@ TEST_CASE("mesh: who still works under an older roster has not adopted the later
   Mesh mesh(node_id(1), signed_roster(1, 1), signed_roster(1, 1));
   auto first = mesh.begin_work();
   auto second = mesh.begin_work();
-  auto roster = roster_of(1, 2);
-  REQUIRE(mesh.adopt(SignedRoster::sign(roster, mesh_key())));
+  REQUIRE(mesh.adopt(signed_roster(1, 2)));
   const auto third = mesh.begin_work();
   CHECK(mesh.own_progress().working_version == 1);
   first.end();
@@ -151,8 +151,13 @@ TEST_CASE("mesh: requests go to every placement in force, and need a quorum in e
   const auto partition = moved_partition(before, after);
   Mesh mesh(node_id(1), before, before);
   CHECK(mesh.targets(partition).placements() == 1);
-  CHECK(mesh.targets(partition).nodes().size() == 3);
+  const auto settled = mesh.targets(partition);
+  CHECK(settled.nodes().size() == 3);
   REQUIRE(mesh.adopt(after));
+  CHECK(mesh.targets(partition).placements() == 1);  // not before all have adopted it
+  CHECK(mesh.own_progress().working_version == 1);
+  hear_all(mesh, 1);
+  CHECK(mesh.own_progress().working_version == 2);
   const auto targets = mesh.targets(partition);
   CHECK(targets.placements() == 2);
   CHECK(targets.nodes().size() == 4);
@@ -186,6 +191,14 @@ TEST_CASE("mesh: nodes that left the mesh are asked for nothing, and needed for 
   const auto targets = mesh.targets(7);
   CHECK(targets.nodes().size() == 2);
   CHECK(targets.count_for_write([](const NodeId&) { return true; }).is_enough());
+}
+
+TEST_CASE("mesh: after a restart in the middle of a change, every roster in force is worked under",
+          "[node]") {
+  const auto before = signed_roster(3, 1);
+  const auto after = signed_roster(4, 2);
+  const Mesh restarted(node_id(1), after, before, {before});
+  CHECK(restarted.targets(moved_partition(before, after)).placements() == 2);
 }
 
 TEST_CASE("mesh: rosters in force outlive a restart and are handed on", "[node]") {

@@ -545,7 +545,7 @@ TEST_CASE("replica: entries are paged and go on where they stopped", "[node]") {
   std::set<ObjectId> listed;
   unsigned pages = 0;
   while (!request.partitions.empty()) {
-    const auto answer = scene.mesh.run(scene.replica().get_entries(alice_node, request));
+    const auto answer = scene.mesh.run(scene.replica().get_entries(alice_node, request, {}));
     REQUIRE(answer);
     REQUIRE(++pages <= 3);
     const auto entries = decode_entries(answer->payload.view());
@@ -570,7 +570,7 @@ TEST_CASE("replica: entries of one owner only", "[node]") {
   peer::GetEntries request{.partitions = {}, .owner = scene.owner.id(), .after = {}};
   for (std::uint32_t i = 0; i < partition_count; ++i)
     request.partitions.push_back(i);
-  const auto answer = scene.mesh.run(scene.replica().get_entries(alice_node, request));
+  const auto answer = scene.mesh.run(scene.replica().get_entries(alice_node, request, {}));
   REQUIRE(answer);
   const auto entries = decode_entries(answer->payload.view());
   REQUIRE(entries);
@@ -581,7 +581,7 @@ TEST_CASE("replica: entries of one owner only", "[node]") {
 TEST_CASE("replica: listings that make no sense are refused", "[node]") {
   Scene scene;
   const auto ask = [&](peer::GetEntries request) {
-    return scene.mesh.run(scene.replica().get_entries(alice_node, std::move(request)));
+    return scene.mesh.run(scene.replica().get_entries(alice_node, std::move(request), {}));
   };
   check_fails(ask({.partitions = {}}), Errc::invalid);
   check_fails(ask({.partitions = {0, partition_count}}), Errc::invalid);

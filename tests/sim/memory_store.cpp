@@ -104,7 +104,7 @@ std::optional<CommitOutcome> MemoryStore::decided_already(const SignedManifest& 
   const auto found = objects_.find(place_of(manifest->object));
   if (found == objects_.end()) return {};
   const auto& standing = found->second.rbegin()->second.manifest;
-  if (standing.hash() == manifest.hash()) {
+  if (standing.hash() == manifest.hash() && !marks_.contains(manifest->object)) {
     return CommitOutcome{.kind = CommitOutcome::Kind::stored, .standing = standing};
   }
   if (standing.is_later_than(manifest)) {
@@ -118,6 +118,7 @@ CommitOutcome MemoryStore::keep(const SignedManifest& manifest, std::shared_ptr<
   auto& versions = objects_[place_of(manifest->object)];
   if (!versions.empty()) count_in(digest, versions.rbegin()->second.manifest, false);
   count_in(digest, manifest, true);
+  marks_.erase(manifest->object);
   versions.insert_or_assign({manifest->version, manifest.hash()}, Kept{manifest, std::move(blob)});
   return {.kind = CommitOutcome::Kind::stored, .standing = manifest};
 }
@@ -169,7 +170,7 @@ Result<CommitOutcome> MemoryStore::commit_version(const SignedManifest& manifest
   if (auto writable = check_writable(); !writable) return fail(writable.error());
   if (auto decided = decided_already(manifest)) return *decided;
   const auto* kept = kept_with(manifest->object, manifest->blob_id);
-  if (kept == nullptr)
+  if (kept == nullptr || marks_.contains(manifest->object))
     return CommitOutcome{.kind = CommitOutcome::Kind::blob_missing, .standing = {}};
   if (kept->manifest->root != manifest->root ||
       kept->manifest->chunk_count != manifest->chunk_count) {
@@ -230,7 +231,11 @@ Result<EntryPage> MemoryStore::entries(const EntryQuery& query) {
 
 StoreStats MemoryStore::stats() {
   const std::lock_guard lock(mutex_);
-  StoreStats stats{.free_bytes = 1ULL << 40, .total_bytes = 1ULL << 40, .uploads = uploads_};
+  StoreStats stats{.free_bytes = 1ULL << 40,
+                   .total_bytes = 1ULL << 40,
+                   .uploads = uploads_,
+                   .read_only = write_error_ ? write_error_->what : "",
+                   .damaged = marks_.size()};
   for (const auto& [object, versions] : objects_) {
     const auto& latest = versions.rbegin()->second;
     ++(latest.blob ? stats.objects : stats.tombstones);
@@ -285,6 +290,75 @@ Result<SweepReport> MemoryStore::drop(std::span<const Entry> latest) {
   return report;
 }
 
+bool MemoryStore::is_whole(const Kept& kept) const {
+  std::map<std::uint64_t, Leaf> leaves;
+  for (const auto& [index, chunk] : kept.blob->chunks)
+    leaves.emplace(index, leaf_of(chunk.view()));
+  return match(leaves, kept.manifest.manifest());
+}
+
+/// Whether it is whole; its mark says so from now on.
+bool MemoryStore::note(const ObjectId& object, const Kept& kept) {
+  const bool whole = !kept.blob || is_whole(kept);
+  if (whole)
+    marks_.erase(object);
+  else
+    marks_.insert_or_assign(object, kept.manifest->blob_id);
+  return whole;
+}
+
+/// One object a step.
+Result<ScrubStep> MemoryStore::scrub(const std::string& position, std::uint64_t) {
+  const std::lock_guard lock(mutex_);
+  std::size_t number = position.empty() ? 0 : std::stoul(position);
+  ScrubStep step;
+  if (number >= objects_.size()) return step;
+  const auto& [place, versions] = *std::next(objects_.begin(), static_cast<long>(number));
+  const auto& latest = versions.rbegin()->second;
+  step.counts.versions = 1;
+  if (!note(place.second, latest)) {
+    step.counts.damaged = 1;
+    step.findings.push_back("damaged: " + place.second.hashed_key.short_hex());
+  }
+  if (++number < objects_.size()) step.next = std::to_string(number);
+  step.done_per_mille = static_cast<std::uint32_t>(number * 1000 / objects_.size());
+  return step;
+}
+
+Result<bool> MemoryStore::check(const SignedManifest& manifest) {
+  const std::lock_guard lock(mutex_);
+  const auto found = objects_.find(place_of(manifest->object));
+  if (found == objects_.end()) return true;
+  return note(manifest->object, found->second.rbegin()->second);
+}
+
+bool MemoryStore::is_damaged(const ChunkBinding& binding) const {
+  const std::lock_guard lock(mutex_);
+  const auto marked = marks_.find(binding.object);
+  return marked != marks_.end() && marked->second == binding.blob_id;
+}
+
+Result<DamagedPage> MemoryStore::damaged(const std::optional<ChunkBinding>& after,
+                                         std::size_t limit) {
+  const std::lock_guard lock(mutex_);
+  DamagedPage page;
+  for (auto at = after ? marks_.upper_bound(after->object) : marks_.begin();
+       at != marks_.end() && page.versions.size() < limit; ++at) {
+    page.versions.push_back(objects_.at(place_of(at->first)).rbegin()->second.manifest);
+  }
+  if (!page.versions.empty() && page.versions.size() == limit) {
+    page.next_after = page.versions.back()->binding();
+  }
+  return page;
+}
+
+void MemoryStore::lose(const ObjectId& object) {
+  const std::lock_guard lock(mutex_);
+  const auto& latest = objects_.at(place_of(object)).rbegin()->second;
+  latest.blob->chunks.clear();
+  latest.blob->leaves.clear();
+}
+
 void MemoryStore::fail_writes(std::optional<Error> error) {
   const std::lock_guard lock(mutex_);
   write_error_ = std::move(error);
@@ -302,6 +376,7 @@ void MemoryStore::wipe() {
   const std::lock_guard lock(mutex_);
   objects_.clear();
   digests_.assign(partition_count, PartitionDigest{});
+  marks_.clear();
 }
 
 }  // namespace zerodb::sim

@@ -27,11 +27,17 @@ class MemoryStore : public Store {
   Result<SweepReport> sweep(std::uint64_t superseded_before_ms) override;
   std::vector<PartitionSize> sizes() override;
   Result<SweepReport> drop(std::span<const Entry> latest) override;
+  Result<ScrubStep> scrub(const std::string& position, std::uint64_t bytes_max) override;
+  Result<bool> check(const SignedManifest& manifest) override;
+  bool is_damaged(const ChunkBinding& binding) const override;
+  Result<DamagedPage> damaged(const std::optional<ChunkBinding>& after, std::size_t limit) override;
 
   /// Every later write fails with `error`; nothing: writes work again.
   void fail_writes(std::optional<Error> error);
   /// Flips a bit of a chunk of the latest version; its leaf stays as it was.
   void damage(const ObjectId& object, std::uint64_t index);
+  /// The sealed bytes of the latest version are gone, its entry stays.
+  void lose(const ObjectId& object);
   /// Forgets everything, as a node with a new disk.
   void wipe();
 
@@ -55,12 +61,15 @@ class MemoryStore : public Store {
   CommitOutcome keep(const SignedManifest& manifest, std::shared_ptr<Blob> blob);
   const Kept* kept_with(const ObjectId& object, const BlobId& blob_id) const;
   Status check_writable() const;
+  bool is_whole(const Kept& kept) const;
+  bool note(const ObjectId& object, const Kept& kept);
 
   mutable std::mutex mutex_;
   std::map<std::pair<Partition, ObjectId>, Versions> objects_;  ///< in index order
   std::vector<PartitionDigest> digests_{partition_count};
   std::size_t uploads_ = 0;
   std::optional<Error> write_error_;
+  std::map<ObjectId, BlobId> marks_;  ///< damaged
 };
 
 }  // namespace zerodb::sim

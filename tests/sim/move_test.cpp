@@ -95,9 +95,7 @@ struct Move {
     }
   }
 
-  std::uint64_t bytes_kept(std::size_t node) {
-    return mesh.mesh[node].store.stats().blob_bytes;
-  }
+  std::uint64_t bytes_kept(std::size_t node) { return mesh.mesh[node].store.stats().blob_bytes; }
   std::uint64_t bytes_fetched() {
     auto& network = mesh.mesh.network();
     return network.bytes("get_chunk") + network.bytes("get_manifest") + network.bytes("get_leaves");
@@ -110,7 +108,8 @@ struct Move {
 
 }  // namespace
 
-TEST_CASE("move: a fourth node takes a quarter of the bytes, and no more than that crosses", "[sim]") {
+TEST_CASE("move: a fourth node takes a quarter of the bytes, and no more than that crosses",
+          "[sim]") {
   Move move(3);
   constexpr std::size_t count = 300;
   for (std::size_t i = 0; i < count; ++i)
@@ -207,8 +206,8 @@ TEST_CASE("move: an upload that began before a roster change holds its end up, a
   REQUIRE(stream);
   const auto content = pattern(3 * chunk_bytes_max + 5, 7);
   const auto chunk = [&](std::size_t at) {
-    return Payload::copy_of(ByteView(content).subspan(
-        at, std::min<std::size_t>(chunk_bytes_max, content.size() - at)));
+    return Payload::copy_of(
+        ByteView(content).subspan(at, std::min<std::size_t>(chunk_bytes_max, content.size() - at)));
   };
   REQUIRE(mesh.mesh.run((*stream)->write(chunk(0))));
   REQUIRE(mesh.mesh.run((*stream)->write(chunk(chunk_bytes_max))));

@@ -225,9 +225,13 @@ LinkState SimLinks::state(const NodeId& node) const {
   const auto found = links_.find(node);
   if (found == links_.end()) return {};
   LinkState state{.up = found->second.up && members_.contains(node), .heard_ms_ago = {}};
-  if (found->second.heard_ms) {
-    state.heard_ms_ago = network_.world_.now_ms() - *found->second.heard_ms;
-  }
+  const auto now_ms = network_.world_.now_ms();
+  if (found->second.heard_ms) state.heard_ms_ago = now_ms - *found->second.heard_ms;
+  state.since_ms_ago = now_ms - found->second.changed_ms;
+  const auto late_after =
+      static_cast<std::uint64_t>(network_.options_.ping_interval.count()) * 3 / 2;
+  const bool is_late = !can_reach(node) && *state.since_ms_ago > late_after;
+  if (state.up) state.health = is_late ? Health::suspect : Health::alive;
   return state;
 }
 
@@ -242,6 +246,7 @@ void SimLinks::review(const NodeId& node) {
   auto& link = links_[node];
   if (link.noticing || link.up == can_reach(node)) return;
   link.noticing = true;
+  if (link.up) link.changed_ms = network_.world_.now_ms();
   auto& world = network_.world_;
   const auto wait = link.up ? network_.options_.down_after : network_.options_.ping_interval;
   const auto most_us = static_cast<std::uint64_t>(wait.count()) * 1000;
@@ -258,6 +263,7 @@ void SimLinks::notice(const NodeId& node) {
   link.up = !link.up;
   if (link.up) {
     link.heard_ms = network_.world_.now_ms();
+    link.changed_ms = network_.world_.now_ms();
     handler_.on_link_up(node);
   } else {
     handler_.on_link_down(node);

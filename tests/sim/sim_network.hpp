@@ -94,6 +94,7 @@ class SimLinks : public Links {
     bool up = false;
     bool noticing = false;  ///< a change was seen and is about to be told
     std::optional<std::uint64_t> heard_ms;
+    std::uint64_t changed_ms = 0;  ///< when it went up, or was cut off
   };
 
   void send(NodeId to, const peer::Request& request, Payload payload,

@@ -90,6 +90,7 @@ Task<void> SimNode::send_hello(SimNode& self, NodeId to, peer::Hello hello) {
 /// Each greets the others, so that replies need not tell anything.
 Task<Result<PeerAnswer>> SimNode::on_hello(NodeId from, peer::Hello request) {
   mesh.hear(from, {.roster = RosterHash::from(request.roster_hash).value(),
+                   .roster_version = request.roster_version,
                    .working_version = request.working_version,
                    .settled_version = request.settled_version,
                    .clean_version = request.clean_version});
@@ -126,6 +127,7 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
   auto handle = Overloaded{
       [&](peer::Hello& r) { return on_hello(from, std::move(r)); },
       [](peer::GetRoster&) { return refuse(); },
+      [](peer::NewRoster&) { return refuse(); },
       [](peer::Join&) { return refuse(); },
       [&](peer::PutInline& r) { return replica->put_inline(from, std::move(r), payload); },
       [&](peer::PutOpen& r) { return replica->put_open(from, std::move(r)); },
@@ -136,7 +138,7 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
       [&](peer::GetChunk& r) { return replica->get_chunk(from, std::move(r)); },
       [&](peer::GetLeaves& r) { return replica->get_leaves(from, std::move(r)); },
       [&](peer::GetDigests& r) { return replica->get_digests(from, r); },
-      [&](peer::GetEntries& r) { return replica->get_entries(from, std::move(r)); },
+      [&](peer::GetEntries& r) { return replica->get_entries(from, std::move(r), payload); },
       [&](peer::Confirm&) { return reconcile->on_confirm(from, payload); },
       [&](peer::Have& r) {
         if (on_have) on_have(from, r);

@@ -132,8 +132,7 @@ TEST_CASE("sweep: a tombstone that is about to be swept is not fetched back", "[
   for (std::size_t node = 0; node < 3; ++node)
     REQUIRE(sweep.mesh[node].store.commit_inline(tombstone, {}));
   sweep.mesh.world().run_for(keep + seconds(1));
-  const Entry entry{
-      .object = object.id(), .version = tombstone->version, .hash = tombstone.hash()};
+  const Entry entry{.object = object.id(), .version = tombstone->version, .hash = tombstone.hash()};
   REQUIRE(sweep.mesh[0].store.drop(std::span(&entry, 1)));
   sweep.mesh[1].links.publish(object.id(), broadcast::Delete{tombstone.wire()});
   sweep.mesh[0].reconcile->on_link_up(sweep.mesh[1].id());

@@ -190,3 +190,18 @@ TEST_CASE("recovery: a character that no text contains is named", "[store]") {
   CHECK(contains(with(29, "\x1B"), "row 1, group 6, character 5 is '\\x1b'"));
   CHECK(contains(with(5, "\xFF"), "row 1, group 2, character 1 is '\\xff'"));
 }
+
+TEST_CASE("recovery text: an owner's is not taken for a mesh's, nor the other way round",
+          "[store]") {
+  const auto seed = Seed::random();
+  const auto owners = recovery_text(seed);
+  const auto meshs = recovery_text(seed, RecoveryKind::mesh);
+  CHECK(owners != meshs);
+  CHECK(seed_from_recovery_text(meshs, RecoveryKind::mesh)->view()[0] == seed.view()[0]);
+  const auto as_owner = seed_from_recovery_text(meshs);
+  REQUIRE_FALSE(as_owner);
+  CHECK(as_owner.error().what.find("a mesh key's") != std::string::npos);
+  const auto as_mesh = seed_from_recovery_text(owners, RecoveryKind::mesh);
+  REQUIRE_FALSE(as_mesh);
+  CHECK(as_mesh.error().what.find("an owner's") != std::string::npos);
+}

@@ -1,0 +1,224 @@
+#include "store/rebuild.hpp"
+
+#include <algorithm>
+#include <set>
+#include <system_error>
+
+#include "store/blobs.hpp"
+
+namespace zerodb {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view note_name = "index.lost";
+constexpr std::string_view aside_prefix = "index.damaged-";
+constexpr std::size_t batch_versions = 512;
+
+Status os_failure(const std::string& doing, const std::error_code& error) {
+  return fail(Errc::io, "cannot " + doing + ": " + error.message());
+}
+
+/// Where the old index is, or goes: the note holds its name.
+Result<fs::path> aside_path(const fs::path& folder) {
+  const auto note = File::open_for_reading(folder / note_name);
+  if (!note) return fail(note.error());
+  Bytes bytes(64);
+  const auto got = note->read_at(0, bytes);
+  if (!got) return fail(got.error());
+  const auto name = std::string(as_text(ByteView(bytes).first(*got)));
+  const bool sane = name.starts_with(aside_prefix) && name.find('/') == std::string::npos;
+  return folder / (sane ? name : std::string(aside_prefix) + "0");
+}
+
+/// Collects versions and adds them to the index, with one sync for many.
+class Adopter {
+ public:
+  Adopter(Index& index, std::uint64_t now_ms) : index_(index), now_ms_(now_ms) {}
+
+  /// A version as somebody found it: nothing happens if its signature is not right, or it is here.
+  Status adopt(const SignedManifest& found, std::optional<Payload> sealed);
+  Status flush();
+
+ private:
+  struct Kept {
+    SignedManifest manifest;
+    std::optional<Payload> sealed;
+    std::optional<Entry> superseded;
+  };
+
+  Index& index_;
+  const std::uint64_t now_ms_;
+  std::vector<Kept> batch_;
+  std::set<ObjectId> objects_;  ///< in the batch
+};
+
+Status Adopter::adopt(const SignedManifest& found, std::optional<Payload> sealed) {
+  auto manifest = SignedManifest::verify(found.wire());
+  if (!manifest) return {};
+  const auto object = (*manifest)->object;
+  if (batch_.size() >= batch_versions || objects_.contains(object)) {
+    if (auto flushed = flush(); !flushed) return flushed;
+  }
+  const auto latest = index_.latest(object);
+  if (!latest) return fail(latest.error());
+  Kept kept{.manifest = std::move(*manifest), .sealed = std::move(sealed), .superseded = {}};
+  if (*latest && (*latest)->hash() == kept.manifest.hash()) return {};
+  if (*latest) {
+    const bool later = kept.manifest.is_later_than(**latest);
+    kept.superseded = counted(later ? **latest : kept.manifest).entry;
+  }
+  objects_.insert(object);
+  batch_.push_back(std::move(kept));
+  return {};
+}
+
+Status Adopter::flush() {
+  std::vector<Index::Addition> additions;
+  for (const auto& kept : batch_) {
+    std::optional<ByteView> sealed;
+    if (kept.sealed) sealed = kept.sealed->view();
+    additions.push_back({.manifest = kept.manifest,
+                         .inline_value = sealed,
+                         .superseded = kept.superseded,
+                         .superseded_ms = now_ms_});
+  }
+  const auto added = additions.empty() ? Status() : index_.add(additions);
+  batch_.clear();
+  objects_.clear();
+  return added;
+}
+
+Status adopt_from_index(const fs::path& old, Adopter& adopter) {
+  const auto index = Index::open(old, Index::Mode::read_only);
+  if (!index) return {};  // nothing of it can be read
+  Status adopted;
+  (*index)->salvage([&](const SignedManifest& manifest) {
+    std::optional<Payload> sealed;
+    if (manifest->is_inline()) {
+      auto value = (*index)->inline_value(manifest->binding());
+      if (value) sealed = std::move(*value);
+    }
+    adopted = adopter.adopt(manifest, std::move(sealed));
+    return adopted.has_value();
+  });
+  return adopted;
+}
+
+Status adopt_from_files(const fs::path& blobs, Adopter& adopter) {
+  std::error_code error;
+  for (auto it = fs::recursive_directory_iterator(blobs, error);
+       !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
+    std::error_code ignored;
+    if (!it->is_regular_file(ignored)) continue;
+    const auto content = inspect_blob_file(it->path());
+    const bool own = content && content->binding.object == content->manifest->object &&
+                     content->binding.blob_id == content->manifest->blob_id &&
+                     it->path().filename() == content->binding.object.hashed_key.hex() + "." +
+                                                  content->binding.blob_id.hex();
+    if (!own) continue;  // what it was is not known any more
+    if (auto adopted = adopter.adopt(content->manifest, std::nullopt); !adopted) return adopted;
+  }
+  if (error) return os_failure("look through " + blobs.string(), error);
+  return {};
+}
+
+/// A folder put aside already means that what is in its place is half made.
+Status put_index_aside(const fs::path& folder, const fs::path& aside) {
+  const auto index = folder / "index";
+  std::error_code error;
+  if (fs::exists(aside, error)) {
+    fs::remove_all(index, error);
+    if (error) return os_failure("remove " + index.string(), error);
+  } else if (fs::exists(index, error)) {
+    fs::rename(index, aside, error);
+    if (error) return os_failure("rename " + index.string(), error);
+  }
+  return sync_folder(folder);
+}
+
+/// A new index with what the old one still tells.
+Result<std::unique_ptr<Index>> rebuild_index(const fs::path& folder, std::uint64_t now_ms) {
+  const auto aside = aside_path(folder);
+  if (!aside) return fail(aside.error());
+  if (auto moved = put_index_aside(folder, *aside); !moved) return fail(std::move(moved.error()));
+  auto index = Index::open(folder / "index");
+  if (!index) return index;
+  Adopter adopter(**index, now_ms);
+  std::error_code error;
+  auto adopted = fs::exists(*aside, error) ? adopt_from_index(*aside, adopter) : Status();
+  if (adopted) adopted = adopter.flush();
+  if (!adopted) return fail(std::move(adopted.error()));
+  return index;
+}
+
+}  // namespace
+
+bool is_new_store(const fs::path& folder) {
+  std::error_code error;
+  return !fs::exists(folder / "format", error) && !fs::exists(folder / "index", error) &&
+         !fs::exists(folder / "blobs", error);
+}
+
+bool is_index_missing(const fs::path& folder) {
+  std::error_code error;
+  return !fs::exists(folder / "index" / "CURRENT", error);
+}
+
+bool is_index_lost(const fs::path& folder) {
+  std::error_code error;
+  return fs::exists(folder / note_name, error);
+}
+
+Status note_index_lost(const fs::path& folder, std::uint64_t now_ms) {
+  if (is_index_lost(folder)) return {};
+  const auto temporary = folder / "index.lost.new";
+  std::error_code error;
+  fs::remove(temporary, error);
+  auto file = File::create(temporary);
+  if (!file) return fail(std::move(file.error()));
+  const auto name = std::string(aside_prefix) + std::to_string(now_ms);
+  if (auto wrote = file->write_at(0, as_bytes(name)); !wrote) return wrote;
+  if (auto synced = file->sync_data(); !synced) return synced;
+  fs::rename(temporary, folder / note_name, error);
+  if (error) return os_failure("rename " + temporary.string(), error);
+  return sync_folder(folder);
+}
+
+Result<OpenedIndex> open_or_recover_index(const fs::path& folder, std::uint64_t now_ms,
+                                          const std::function<Status()>& on_lost) {
+  if (!is_index_lost(folder)) {
+    auto index = Index::open(folder / "index");
+    if (!index && index.error().code != Errc::corrupt) return fail(std::move(index.error()));
+    if (index) return OpenedIndex{.index = std::move(*index)};
+  }
+  if (auto told = on_lost ? on_lost() : Status(); !told) return fail(std::move(told.error()));
+  auto index = is_index_lost(folder) ? rebuild_index(folder, now_ms)
+                                     : Index::open(folder / "index", Index::Mode::up_to_damage);
+  if (!index) return fail(std::move(index.error()));
+  Adopter adopter(**index, now_ms);
+  auto adopted = adopt_from_files(folder / "blobs", adopter);
+  if (adopted) adopted = adopter.flush();
+  if (!adopted) return fail("recovery of the index", std::move(adopted.error()));
+  return OpenedIndex{.index = std::move(*index), .recovered = true};
+}
+
+Status end_rebuild(const fs::path& folder) {
+  if (!is_index_lost(folder)) return {};
+  const auto aside = aside_path(folder);
+  if (!aside) return fail(aside.error());
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    std::error_code ignored;
+    const auto& path = it->path();
+    const bool old = path.filename().string().starts_with(aside_prefix) && path != *aside;
+    if (old) fs::remove_all(path, ignored);
+  }
+  fs::remove(folder / note_name, error);
+  if (error) return os_failure("remove " + (folder / note_name).string(), error);
+  return sync_folder(folder);
+}
+
+}  // namespace zerodb

@@ -1,0 +1,32 @@
+#pragma once
+// An index that was lost or damaged, made anew from what is left: the versions of the old index
+// that can still be read, and the manifests in blob files, each under its owner's signature.
+// Blocking; before the store is used.
+
+#include "store/index.hpp"
+
+namespace zerodb {
+
+/// Whether nothing was ever kept in `folder`.
+bool is_new_store(const std::filesystem::path& folder);
+bool is_index_missing(const std::filesystem::path& folder);
+
+/// Notes durably that the index is of no use: from now on is_index_lost().
+Status note_index_lost(const std::filesystem::path& folder, std::uint64_t now_ms);
+bool is_index_lost(const std::filesystem::path& folder);
+
+struct OpenedIndex {
+  std::unique_ptr<Index> index;
+  bool recovered = false;  ///< something of it was lost: made anew, or its log cut short
+};
+/// Opens the index as it is; cut short where its log is damaged, as after a loss of power; or, if
+/// it is_index_lost(), puts it aside as index.damaged-<ms> and makes a new one. Before anything is
+/// lost `on_lost` is called. Broken off, it begins anew at the next start. `corrupt`: only a new
+/// one helps.
+Result<OpenedIndex> open_or_recover_index(const std::filesystem::path& folder, std::uint64_t now_ms,
+                                          const std::function<Status()>& on_lost);
+
+/// The new index is whole: the note goes, and all old indexes but the last one put aside.
+Status end_rebuild(const std::filesystem::path& folder);
+
+}  // namespace zerodb
