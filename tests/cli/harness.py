@@ -228,6 +228,7 @@ class Mesh:
             else:
                 self.join(ticket(self.nodes[0], "--share-owner"), name=name).start()
         self.wait_linked()
+        self.wait_settled()
         return self.nodes
 
     def wait_linked(self):
@@ -235,6 +236,11 @@ class Mesh:
         running = [n for n in self.nodes if n.running()]
         names = {n.name for n in running}
         eventually(lambda: all(n.up() == names for n in running), f"links between {names}")
+
+    def wait_settled(self):
+        """Until every node that runs has taken over its share of what the roster says."""
+        eventually(lambda: all(not n.status()["move"]["waits_for"]
+                               for n in self.nodes if n.running()), "the move is over")
 
 
 def ticket(node, *words):
