@@ -102,6 +102,7 @@ class FullDisk(FreshMeshTest):
         ticket = self.ok(first, "invite", "--share-owner").out.decode().strip()
         self.made(third, "join", ticket)
         self.mesh.wait_linked()
+        self.mesh.wait_settled()
         self.fill(third, 10 * MIB)
         for key, data in (("small", b"x" * 5000), ("large", content(6 * MIB))):
             done = first.zdb("put", "-", key, stdin=data)
