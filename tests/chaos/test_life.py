@@ -17,6 +17,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
+import zmq
+
 from harness import KIB, MIB, FreshMeshTest, content, eventually, main, ticket
 from wire import Refused, Wire
 
@@ -60,13 +62,19 @@ class Client(threading.Thread):
     def one_turn(self):
         """Some operations with one gateway; it may be down or go down meanwhile."""
         node = self.choice.choice(self.nodes)
+        daemon = node.process
         if not node.running():
             return
-        with Wire(node) as wire:
-            for _ in range(10):
-                if self.ended.is_set():
-                    return
-                self.one_operation(wire)
+        try:
+            with Wire(node) as wire:
+                for _ in range(10):
+                    if self.ended.is_set():
+                        return
+                    self.one_operation(wire)
+        except zmq.Again:
+            if daemon.poll() is None:
+                raise  # it lives, and does not answer
+            self.refused += 1
 
     def one_operation(self, wire):
         key = self.prefix + str(self.choice.randrange(200))
