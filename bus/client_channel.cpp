@@ -15,7 +15,6 @@ constexpr const char* monitor_address = "inproc://client-monitor";
 constexpr int watched_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
                                ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
-constexpr std::int64_t frame_bytes_max = std::int64_t{2} << 20;
 
 using Clock = std::chrono::steady_clock;
 
@@ -75,7 +74,7 @@ Result<std::unique_ptr<ClientChannel>> ClientChannel::open(const std::filesystem
 Status ClientChannel::connect() {
   socket_.set(zmq::sockopt::linger, 0);
   socket_.set(zmq::sockopt::immediate, true);
-  socket_.set(zmq::sockopt::maxmsgsize, frame_bytes_max);
+  socket_.set(zmq::sockopt::maxmsgsize, client_frame_bytes_max);
   socket_.set(zmq::sockopt::sndtimeo, static_cast<int>(options_.connect_timeout.count()));
   monitor_.set(zmq::sockopt::linger, 0);
   if (zmq_socket_monitor(socket_.handle(), monitor_address, watched_events) != 0) {

@@ -13,6 +13,9 @@
 
 namespace zerodb {
 
+/// Of one frame to or from a client.
+inline constexpr std::int64_t client_frame_bytes_max = std::int64_t{2} << 20;
+
 namespace client {
 
 struct Ok {

@@ -18,7 +18,6 @@ namespace zerodb {
 namespace {
 
 constexpr std::string_view ipc_scheme = "ipc://";
-constexpr std::int64_t frame_bytes_max = std::int64_t{2} << 20;
 constexpr int unread_replies_max = 1000;  ///< of one client; after that it is given up
 
 /// Where a reply goes, and whether the client is a REQ, which wants an empty frame in front.
@@ -297,7 +296,7 @@ Status check_socket_path(const std::filesystem::path& path) {
 
 void set_options(zmq::socket_t& router) {
   router.set(zmq::sockopt::linger, 0);
-  router.set(zmq::sockopt::maxmsgsize, frame_bytes_max);
+  router.set(zmq::sockopt::maxmsgsize, client_frame_bytes_max);
   router.set(zmq::sockopt::router_mandatory, true);
   router.set(zmq::sockopt::sndhwm, unread_replies_max);
   router.set(zmq::sockopt::backlog, 1024);

@@ -18,6 +18,11 @@ if(ZERODB_SANITIZE)
   add_link_options(-fsanitize=${ZERODB_SANITIZE})
 endif()
 
+# Several sources compiled as one make g++ 12 wrongly take their anonymous namespaces for a header's.
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options(-Wno-subobject-linkage)
+endif()
+
 # ccache sees paths relative to the source folder, so that every checkout shares one cache.
 find_program(ZERODB_CCACHE ccache)
 if(ZERODB_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

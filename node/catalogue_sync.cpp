@@ -12,7 +12,7 @@ namespace {
 
 constexpr Milliseconds call_timeout{10'000};
 constexpr std::size_t fetches_max = 64;     // manifests being asked of other nodes at once
-constexpr std::size_t batch_max = 256;      // manifests looked at in one go off the network thread
+constexpr std::size_t learn_batch_max = 256;      // manifests looked at in one go off the network thread
 constexpr std::size_t partitions_max = 64;  // looked at together: bounds what is held at once
 using StatePtr = std::shared_ptr<CatalogueState>;
 
@@ -23,8 +23,8 @@ struct Wanted {
 };
 
 /// One round: what the nodes have, and which of them answered to the end.
-struct Round {
-  explicit Round(StatePtr of) : state(std::move(of)), life(state->names->life()) {}
+struct SyncRound {
+  explicit SyncRound(StatePtr of) : state(std::move(of)), life(state->names->life()) {}
 
   StatePtr state;
   std::uint64_t life;  ///< of the names, in which all is learnt
@@ -32,7 +32,7 @@ struct Round {
   std::set<NodeId> failed;  ///< stopped answering
   std::size_t wanted = 0;   ///< versions not known before
 };
-using RoundPtr = std::shared_ptr<Round>;
+using SyncRoundPtr = std::shared_ptr<SyncRound>;
 
 /// `corrupt` or `denied` if the private part does not open. Any thread.
 Result<NameRecord> describe(const SignedManifest& manifest, const OwnerKeys& keys) {
@@ -58,7 +58,7 @@ Task<Result<Digests>> digests_there(StatePtr state, NodeId node) {
   return ask_digests(state->context.links, node);
 }
 
-Task<void> ask_members(RoundPtr round) {
+Task<void> ask_members(SyncRoundPtr round) {
   auto& context = round->state->context;
   FanOut<Result<Digests>> answers(context.runtime);
   for (const auto& member : context.mesh.roster().members) {
@@ -75,13 +75,13 @@ Task<void> ask_members(RoundPtr round) {
   }
 }
 
-bool has_changed(const Round& round, const NodeId& node, Partition partition) {
+bool has_changed(const SyncRound& round, const NodeId& node, Partition partition) {
   const auto& digests = round.digests.at(node);
   return digests[partition] != round.state->names->digest_of(node, partition);
 }
 
 /// Those in which a node has something else than when all of it was learnt, ascending.
-std::vector<Partition> changed_partitions(const Round& round) {
+std::vector<Partition> changed_partitions(const SyncRound& round) {
   std::vector<Partition> changed;
   for (std::size_t i = 0; i < partition_count; ++i) {
     const auto partition = static_cast<Partition>(i);
@@ -154,13 +154,13 @@ Task<void> learn_news(StatePtr state) {
     if (!manifest || (*manifest)->object.owner != state->keys->id()) return {};
     return std::move(*manifest);
   };
-  for (std::size_t from = 0; from < wires.size(); from += batch_max) {
-    co_await learn_batch(state, get, from, std::min(from + batch_max, wires.size()));
+  for (std::size_t from = 0; from < wires.size(); from += learn_batch_max) {
+    co_await learn_batch(state, get, from, std::min(from + learn_batch_max, wires.size()));
   }
 }
 
 /// From the own store, which verified them before.
-Task<void> learn_here(RoundPtr round, std::vector<ObjectId> objects) {
+Task<void> learn_here(SyncRoundPtr round, std::vector<ObjectId> objects) {
   auto& context = round->state->context;
   bool failed = false;
   const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
@@ -169,15 +169,15 @@ Task<void> learn_here(RoundPtr round, std::vector<ObjectId> objects) {
     if (!latest) return {};
     return std::move(*latest);
   };
-  for (std::size_t from = 0; from < objects.size(); from += batch_max) {
-    co_await learn_batch(round->state, get, from, std::min(from + batch_max, objects.size()));
+  for (std::size_t from = 0; from < objects.size(); from += learn_batch_max) {
+    co_await learn_batch(round->state, get, from, std::min(from + learn_batch_max, objects.size()));
   }
   if (failed) round->failed.insert(context.mesh.self());
 }
 
 /// True if `node` told what it has; whether it was worth learning is another matter: a node may
 /// list what nobody signed.
-Task<bool> learn_there(RoundPtr round, NodeId node, ObjectId object) {
+Task<bool> learn_there(SyncRoundPtr round, NodeId node, ObjectId object) {
   auto& state = *round->state;
   peer::GetManifest request{
       .owner = object.owner, .hashed_key = object.hashed_key, .with_inline = false};
@@ -209,7 +209,7 @@ struct Queue {
   std::size_t next = 0;
 };
 
-Task<bool> fetch_some(RoundPtr round, std::shared_ptr<Queue> queue) {
+Task<bool> fetch_some(SyncRoundPtr round, std::shared_ptr<Queue> queue) {
   while (queue->next < queue->wanted.size()) {
     const auto wanted = queue->wanted[queue->next++];
     for (const auto& node : wanted.sources) {
@@ -221,7 +221,7 @@ Task<bool> fetch_some(RoundPtr round, std::shared_ptr<Queue> queue) {
 }
 
 /// Asks each wanted version of a node that listed it, the own store first.
-Task<void> fetch_wanted(RoundPtr round, std::map<ObjectId, Wanted> wanted) {
+Task<void> fetch_wanted(SyncRoundPtr round, std::map<ObjectId, Wanted> wanted) {
   auto& context = round->state->context;
   const auto self = context.mesh.self();
   std::vector<ObjectId> here;
@@ -254,7 +254,7 @@ void add_wanted(std::map<ObjectId, Wanted>& wanted, const NodeId& node, const En
 }
 
 /// What the nodes have in `partitions` that they had not before.
-Task<std::map<ObjectId, Wanted>> list_changes(RoundPtr round, std::vector<Partition> partitions) {
+Task<std::map<ObjectId, Wanted>> list_changes(SyncRoundPtr round, std::vector<Partition> partitions) {
   const auto& state = round->state;
   FanOut<Listed> listings(state->context.runtime);
   for (const auto& [node, digests] : round->digests) {
@@ -282,7 +282,7 @@ Task<std::map<ObjectId, Wanted>> list_changes(RoundPtr round, std::vector<Partit
 }
 
 /// Learns all there is in some partitions.
-Task<void> sync_partitions(RoundPtr round, std::vector<Partition> partitions) {
+Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions) {
   auto& names = *round->state->names;
   co_await names.settle();
   auto wanted = co_await list_changes(round, partitions);
@@ -331,7 +331,7 @@ Status check_complete(const CatalogueState& state, const std::set<NodeId>& answe
 
 Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
   co_await state->names->open();
-  const auto round = std::make_shared<Round>(state);
+  const auto round = std::make_shared<SyncRound>(state);
   co_await learn_news(state);
   co_await ask_members(round);
   const auto changed = changed_partitions(*round);

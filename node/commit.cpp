@@ -14,7 +14,7 @@ struct Outcome {
   std::optional<Version> standing;  ///< a later one
   std::optional<Error> error;
 };
-using Round = FanOut<Outcome>;
+using CommitRound = FanOut<Outcome>;
 
 /// Takes a "later version stands" at its word only if the owner signed that version.
 Outcome judge_standing(const SignedManifest& ours, ByteView wire) {
@@ -51,7 +51,7 @@ struct Tally {
   std::optional<Version> standing;
 };
 
-Tally count(const GatewayCore& core, const Round& round) {
+Tally count(const GatewayCore& core, const CommitRound& round) {
   Tally tally;
   for (const auto& [node, answer, taken] : round.slots()) {
     if (!answer) {
@@ -75,7 +75,7 @@ bool is_clock_confirmed(const GatewayCore& core) {
 /// The own store cannot tell that the own clock is ahead; a replica can. So a version goes into
 /// the own store only after one of them took one: otherwise it would stand there, acknowledged by
 /// nobody, until the others' clocks get to it. False: they all refused it.
-Task<bool> clock_is_right(const CorePtr& core, Round& round) {
+Task<bool> clock_is_right(const CorePtr& core, CommitRound& round) {
   while (!is_clock_confirmed(*core)) {
     const auto tally = count(*core, round);
     if (tally.waiting == 0) co_return tally.refused == 0;
@@ -84,7 +84,7 @@ Task<bool> clock_is_right(const CorePtr& core, Round& round) {
   co_return true;
 }
 
-Task<void> ask_all(const CorePtr& core, Round& round, SignedPtr version, const CommitPlan& plan) {
+Task<void> ask_all(const CorePtr& core, CommitRound& round, SignedPtr version, const CommitPlan& plan) {
   bool placed_here = false;
   for (const auto& node : plan.targets.nodes()) {
     placed_here = placed_here || core->is_self(node);
@@ -100,17 +100,17 @@ Task<void> ask_all(const CorePtr& core, Round& round, SignedPtr version, const C
 
 /// In the placement that is furthest from its quorum, nodes that stored the version; with `or_may`
 /// also those that still may.
-Targets::Count count_stored(const GatewayCore& core, const Round& round, const Targets& targets,
+Targets::Count count_stored(const GatewayCore& core, const CommitRound& round, const Targets& targets,
                             bool or_may) {
   return targets.count_for_write([&](const NodeId& node) {
-    const auto slot = std::ranges::find(round.slots(), node, &Round::Slot::node);
+    const auto slot = std::ranges::find(round.slots(), node, &CommitRound::Slot::node);
     if (slot == round.slots().end()) return false;
     return slot->answer ? slot->answer->stored : or_may && core.is_up(node);
   });
 }
 
 /// Until the round is decided: enough stored it, a later version stands, or too few are left.
-Task<void> decide(const CorePtr& core, Round& round, const Targets& targets) {
+Task<void> decide(const CorePtr& core, CommitRound& round, const Targets& targets) {
   while (true) {
     if (count(*core, round).standing) co_return;
     if (count_stored(*core, round, targets, false).is_enough()) co_return;
@@ -130,7 +130,7 @@ Task<SignedPtr> sign_again(const CorePtr& core, SignedPtr old, Version standing)
   co_return co_await offload(core->context.runtime, sign);
 }
 
-std::vector<Failure> failures_of(const GatewayCore& core, const Round& round) {
+std::vector<Failure> failures_of(const GatewayCore& core, const CommitRound& round) {
   std::vector<Failure> failures;
   for (const auto& [node, answer, taken] : round.slots()) {
     if (!answer && !core.is_up(node)) failures.push_back({.node = node, .error = {}});
@@ -139,7 +139,7 @@ std::vector<Failure> failures_of(const GatewayCore& core, const Round& round) {
   return failures;
 }
 
-Error explain(GatewayCore& core, const CommitPlan& plan, const Round& round, const Tally& tally) {
+Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& round, const Tally& tally) {
   const auto failures = failures_of(core, round);
   const auto doing = about(plan.verb, plan.name);
   if (tally.refused == 0) {
@@ -155,14 +155,14 @@ Error explain(GatewayCore& core, const CommitPlan& plan, const Round& round, con
 
 /// Publishes when no replica is still about to take the version in: one that hears of it before
 /// would fetch what is on its way to it.
-Task<void> announce_behind(CorePtr core, Round round, SignedPtr version) {
+Task<void> announce_behind(CorePtr core, CommitRound round, SignedPtr version) {
   while (count(*core, round).waiting > 0)
     co_await round.changed();
   core->counters.replicas_missed += failures_of(*core, round).size();
   announce(*core, *version);
 }
 
-WriteReceipt acknowledge(const CorePtr& core, Round round, SignedPtr version,
+WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr version,
                          const CommitPlan& plan) {
   const auto tally = count(*core, round);
   WriteReceipt receipt{.version = version->manifest().version,
@@ -186,7 +186,7 @@ WriteReceipt acknowledge(const CorePtr& core, Round round, SignedPtr version,
 Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan) {
   auto version = std::move(first);
   for (int i = 0; i < rounds_max; ++i) {
-    Round round(core->context.runtime);
+    CommitRound round(core->context.runtime);
     co_await ask_all(core, round, version, plan);
     co_await decide(core, round, plan.targets);
     if (count_stored(*core, round, plan.targets, false).is_enough()) {

@@ -5,7 +5,7 @@
 namespace zerodb {
 namespace {
 
-constexpr std::size_t batch_max = 64;
+constexpr std::size_t commit_batch_max = 64;
 
 }  // namespace
 
@@ -33,7 +33,7 @@ Task<Result<CommitOutcome>> CommitQueue::commit(MakeManifest make_manifest, Payl
 Task<void> CommitQueue::write(std::shared_ptr<State> state) {
   while (!state->waiting.empty()) {
     std::vector<std::shared_ptr<Job>> batch;
-    while (!state->waiting.empty() && batch.size() < batch_max) {
+    while (!state->waiting.empty() && batch.size() < commit_batch_max) {
       batch.push_back(std::move(state->waiting.front()));
       state->waiting.pop_front();
     }

@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t open_files_max = 64;
+constexpr std::size_t open_blob_files_max = 64;
 constexpr std::size_t durable_folders_max = 65536;
 
 Status remove_all_in(const fs::path& folder) {
@@ -42,7 +42,7 @@ Status too_short(const fs::path& path) {
 }  // namespace
 
 Blobs::Blobs(fs::path folder, std::uint64_t reserve_bytes)
-    : state_(std::make_shared<BlobsState>()), open_files_(open_files_max) {
+    : state_(std::make_shared<BlobsState>()), open_files_(open_blob_files_max) {
   state_->folder = std::move(folder);
   state_->reserve_bytes = reserve_bytes;
 }

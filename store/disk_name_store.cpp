@@ -24,7 +24,7 @@ constexpr std::size_t cache_bytes = 8 << 20;
 constexpr std::size_t write_buffer_bytes = 4 << 20;
 constexpr std::size_t write_buffers_bytes = 12 << 20;
 constexpr std::uint64_t wal_bytes_max = 32 << 20;
-constexpr int open_files_max = 128;
+constexpr int open_name_files_max = 128;
 constexpr std::size_t lookups_at_once = 256;
 constexpr std::string_view format = "1";
 constexpr std::string_view format_note = "format";
@@ -45,7 +45,7 @@ rocksdb::DBOptions db_options(rocksdb::Env* env) {
   options.create_missing_column_families = true;
   options.db_write_buffer_size = write_buffers_bytes;
   options.max_total_wal_size = wal_bytes_max;
-  options.max_open_files = open_files_max;
+  options.max_open_files = open_name_files_max;
   options.info_log = std::make_shared<NoLog>();
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;

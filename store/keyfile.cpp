@@ -103,7 +103,7 @@ Result<Bytes> read_some(int file, const fs::path& path, std::size_t bytes_max) {
 // magic, 8 bytes ‖ format ‖ kind ‖ body ‖ checksum over all before
 constexpr std::string_view node_magic = "zdb-node";
 constexpr std::string_view seed_magic = "zdb-seed";
-constexpr std::uint8_t format_known = 1;
+constexpr std::uint8_t keyfile_format_known = 1;
 constexpr std::size_t frame_head_bytes = 10;
 constexpr std::size_t checksum_bytes = 32;
 
@@ -138,7 +138,7 @@ WipedBytes frame(std::string_view magic, Kind kind, std::initializer_list<ByteVi
   Bytes file;
   file.reserve(size);
   file.insert(file.end(), magic.begin(), magic.end());
-  file.push_back(format_known);
+  file.push_back(keyfile_format_known);
   file.push_back(static_cast<std::uint8_t>(kind));
   for (const auto part : body)
     file.insert(file.end(), part.begin(), part.end());
@@ -172,10 +172,10 @@ Result<Frame> read_frame(const fs::path& path, std::string_view magic) {
     return fail(Errc::corrupt, quoted(path) + " is not a key file of this kind");
   }
   if (file.size() < frame_head_bytes + checksum_bytes) return damaged(path);
-  if (file[8] > format_known) {
+  if (file[8] > keyfile_format_known) {
     return fail(Errc::invalid, "key file " + quoted(path) + " has format " +
                                    std::to_string(file[8]) + ", newer than this program knows (" +
-                                   std::to_string(format_known) + "): install a newer zerodb");
+                                   std::to_string(keyfile_format_known) + "): install a newer zerodb");
   }
   const auto checksum = blake2b_256("zerodb key file", {file.first(file.size() - checksum_bytes)});
   if (!std::ranges::equal(checksum, file.last(checksum_bytes)) || file[8] == 0 || file[9] > 1) {

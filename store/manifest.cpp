@@ -7,7 +7,7 @@
 namespace zerodb {
 namespace {
 
-constexpr std::uint32_t format_known = 1;
+constexpr std::uint32_t manifest_format_known = 1;
 constexpr std::string_view signature_domain = "zerodb manifest v1";
 constexpr std::uint32_t replicas_max = 16;
 constexpr std::uint64_t size_max = 1ULL << 50;
@@ -142,10 +142,10 @@ Status check_format(const fields::Object& map) {
   if (found == nullptr || !fields::read(*found, format) || format == 0) {
     return fail(Errc::invalid, "it names no format");
   }
-  if (format <= format_known) return {};
+  if (format <= manifest_format_known) return {};
   return fail(Errc::invalid, "format " + std::to_string(format) +
                                  " is newer than this program knows (" +
-                                 std::to_string(format_known) + "): install a newer zerodb");
+                                 std::to_string(manifest_format_known) + "): install a newer zerodb");
 }
 
 Result<Manifest> decode_body(ByteView bytes) {

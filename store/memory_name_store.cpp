@@ -7,7 +7,7 @@
 namespace zerodb {
 namespace {
 
-constexpr std::size_t page_entries_max = 10'000;
+constexpr std::size_t page_names_max = 10'000;
 constexpr std::size_t page_bytes_max = 512 * 1024;  // of names, so that a page fits one header
 
 class MemoryNameStore final : public NameStore {
@@ -76,7 +76,7 @@ class MemoryNameStore final : public NameStore {
 
 }  // namespace
 
-PageBuilder::PageBuilder(std::size_t limit) : limit_(std::min(limit, page_entries_max)) {}
+PageBuilder::PageBuilder(std::size_t limit) : limit_(std::min(limit, page_names_max)) {}
 
 bool PageBuilder::add(ListEntry entry) {
   if (page_.entries.size() >= limit_ || bytes_ > page_bytes_max) {

@@ -6,7 +6,7 @@ namespace zerodb::test {
 
 namespace {
 
-constexpr std::chrono::seconds patience{20};
+constexpr std::chrono::seconds call_wait_max{20};
 
 Result<ClientAnswer> say(client::Reply reply, Payload payload = {}) {
   return ClientAnswer{std::move(reply), std::move(payload)};
@@ -56,7 +56,7 @@ void FakeNode::stop() {
 
 bool FakeNode::eventually(std::function<bool()> done) {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, patience, done);
+  return changed_.wait_for(lock, call_wait_max, done);
 }
 
 void FakeNode::release() {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/node/gateway_mesh.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using test::GatewayMesh;
@@ -10,7 +11,6 @@ using test::pattern;
 
 namespace {
 
-constexpr std::size_t mebibyte = 1 << 20;
 constexpr ClientId alice = 1;
 constexpr ClientId bob = 2;
 
@@ -92,7 +92,7 @@ TEST_CASE("client service: an empty object is stored and read", "[gateway]") {
 
 TEST_CASE("client service: a large object goes in and out in chunks", "[gateway]") {
   Served node;
-  const auto content = pattern(5 * mebibyte + 99);
+  const auto content = pattern(5 * mib + 99);
   node.store("large", content);
   const auto info = node.expect<client::ObjectInfo>(bob, client::Get{.key = "large"});
   REQUIRE(info.download.has_value());
@@ -100,7 +100,7 @@ TEST_CASE("client service: a large object goes in and out in chunks", "[gateway]
   Bytes got;
   while (got.size() < content.size()) {
     const auto part = node.ask(
-        bob, client::GetData{.download = *info.download, .offset = got.size(), .length = mebibyte});
+        bob, client::GetData{.download = *info.download, .offset = got.size(), .length = mib});
     REQUIRE(part.has_value());
     got.insert(got.end(), part->payload.view().begin(), part->payload.view().end());
   }
@@ -112,14 +112,14 @@ TEST_CASE("client service: a large object goes in and out in chunks", "[gateway]
 
 TEST_CASE("client service: ranges are granted, clipped or refused", "[gateway]") {
   Served node;
-  const auto content = pattern(2 * mebibyte);
+  const auto content = pattern(2 * mib);
   node.store("ranged", content);
   const auto get = [&](std::optional<std::uint64_t> first, std::optional<std::uint64_t> last) {
     return node.ask(alice, client::Get{.key = "ranged", .first = first, .last = last});
   };
-  const auto part = get(mebibyte - 10, mebibyte + 9);
+  const auto part = get(mib - 10, mib + 9);
   REQUIRE(part.has_value());
-  CHECK(std::ranges::equal(part->payload.view(), ByteView(content).subspan(mebibyte - 10, 20)));
+  CHECK(std::ranges::equal(part->payload.view(), ByteView(content).subspan(mib - 10, 20)));
   const auto tail = get(content.size() - 5, 1ULL << 60);
   REQUIRE(tail.has_value());
   CHECK(tail->payload.size() == 5);
@@ -133,17 +133,17 @@ TEST_CASE("client service: ranges are granted, clipped or refused", "[gateway]")
 
 TEST_CASE("client service: stat, list and delete", "[gateway]") {
   Served node;
-  node.store("b", pattern(mebibyte));
+  node.store("b", pattern(mib));
   node.store("a", pattern(3));
   const auto info = node.expect<client::ObjectInfo>(alice, client::Stat{.key = "b"});
-  CHECK(info.size == mebibyte);
+  CHECK(info.size == mib);
   CHECK(info.replicas == 3);
   CHECK(info.hashed_key == node.mesh.keys.hash_name("b").hex());
   CHECK(info.blob_id == (*node.mesh.kept(0, "b"))->blob_id.hex());
   const auto listing = node.expect<client::List::Reply>(alice, client::List{});
   REQUIRE(listing.entries.size() == 2);
   CHECK(listing.entries[0].key == "a");
-  CHECK(listing.entries[1].size == mebibyte);
+  CHECK(listing.entries[1].size == mib);
   node.expect<client::Stored>(alice, client::Delete{.key = "a"});
   CHECK(node.error(alice, client::Stat{.key = "a"}) == Errc::not_found);
   CHECK(node.error(alice, client::Delete{.key = "a"}) == Errc::not_found);
@@ -177,13 +177,13 @@ TEST_CASE("client service: one client cannot touch what another opened", "[gatew
 TEST_CASE("client service: a client that vanishes leaves nothing", "[gateway]") {
   Served node;
   const auto upload = node.begin("vanished");
-  node.send(upload.upload, pattern(4 * mebibyte));
+  node.send(upload.upload, pattern(4 * mib));
   node.mesh.mesh.world().run_for(std::chrono::seconds(1));
   CHECK(node.mesh.uploads() == 3);
   node.service.gone(alice);
   node.mesh.mesh.world().run_for(std::chrono::seconds(1));
   CHECK(node.mesh.uploads() == 0);
-  CHECK(node.error(alice, client::PutEnd{.upload = upload.upload, .size = 4 * mebibyte}) ==
+  CHECK(node.error(alice, client::PutEnd{.upload = upload.upload, .size = 4 * mib}) ==
         Errc::not_found);
 }
 
@@ -195,13 +195,13 @@ TEST_CASE("client service: a client may vanish while its chunk waits for room", 
   const auto upload = node.begin("stuck");
   std::size_t failed = 0;
   const auto send = [](Served& to, client::PutData data, std::size_t& count) -> Task<void> {
-    auto payload = Payload::copy_of(pattern(mebibyte));
+    auto payload = Payload::copy_of(pattern(mib));
     client::Request request = data;
     auto answer = co_await to.service.handle(alice, std::move(request), std::move(payload));
     count += answer ? 0 : 1;
   };
   for (std::uint64_t i = 0; i < 24; ++i) {
-    const client::PutData data{.upload = upload.upload, .offset = i * mebibyte};
+    const client::PutData data{.upload = upload.upload, .offset = i * mib};
     spawn(node.mesh.mesh[0].runtime, send(node, data, failed));
     node.mesh.mesh.world().run_for(Milliseconds(20));
   }
@@ -213,7 +213,7 @@ TEST_CASE("client service: a client may vanish while its chunk waits for room", 
 
 TEST_CASE("client service: silent uploads and downloads are dropped", "[gateway]") {
   Served node;
-  node.store("here", pattern(2 * mebibyte));
+  node.store("here", pattern(2 * mib));
   const auto upload = node.begin("slow");
   const auto info = node.expect<client::ObjectInfo>(alice, client::Get{.key = "here"});
   const auto wait = [&] {
@@ -235,7 +235,7 @@ TEST_CASE("client service: silent uploads and downloads are dropped", "[gateway]
 
 TEST_CASE("client service: a client has limits", "[gateway]") {
   Served node(1, {.uploads_per_client_max = 2, .downloads_per_client_max = 2});
-  node.store("here", pattern(2 * mebibyte));
+  node.store("here", pattern(2 * mib));
   for (int i = 0; i < 2; ++i) {
     node.begin("upload");
     node.expect<client::ObjectInfo>(alice, client::Get{.key = "here"});

@@ -4,6 +4,7 @@
 
 #include "tests/sim/sealed_object.hpp"
 #include "tests/sim/sim_mesh.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using sim::keep_in;
@@ -11,8 +12,6 @@ using sim::seal_object;
 using sim::SealedObject;
 
 namespace {
-
-constexpr std::uint64_t mib = 1 << 20;
 
 /// Node 0 fetches; nodes 1, 2 and 3 may hold things.
 struct Scene {

@@ -3,6 +3,7 @@
 
 #include "tests/node/gateway_mesh.hpp"
 #include "tests/sim/sealed_object.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using test::GatewayMesh;
@@ -10,7 +11,6 @@ using test::pattern;
 
 namespace {
 
-constexpr std::size_t mebibyte = 1 << 20;
 constexpr std::int64_t hour_ms = 3'600'000;
 
 void down(GatewayMesh& mesh, std::size_t node) {
@@ -28,7 +28,7 @@ bool none_but(const std::vector<NodeId>& missing, const NodeId& node) {
 TEST_CASE("gateway: with one of three nodes down, writes go on with a warning", "[gateway]") {
   GatewayMesh mesh(3);
   down(mesh, 2);
-  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+  for (const std::size_t size : {std::size_t{10}, 3 * mib}) {
     const auto began = mesh.now_ms();
     const auto receipt = mesh.put(0, "still", pattern(size));
     REQUIRE(receipt.has_value());
@@ -46,7 +46,7 @@ TEST_CASE("gateway: with one of three nodes down, writes go on with a warning", 
 TEST_CASE("gateway: a node that was down learns what it missed", "[gateway]") {
   GatewayMesh mesh(3);
   down(mesh, 2);
-  REQUIRE(mesh.put(0, "missed", pattern(2 * mebibyte)).has_value());
+  REQUIRE(mesh.put(0, "missed", pattern(2 * mib)).has_value());
   mesh.mesh.up(2);
   REQUIRE(mesh.mesh.run_until_quiet());
   CHECK(mesh.kept(2, "missed").has_value());
@@ -58,7 +58,7 @@ TEST_CASE("gateway: with two of three nodes down, writes fail at once and say wh
   mesh.mesh.down(1);
   down(mesh, 2);
   const auto began = mesh.now_ms();
-  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+  for (const std::size_t size : {std::size_t{10}, 3 * mib}) {
     const auto put = mesh.put(0, "never", pattern(size));
     REQUIRE_FALSE(put.has_value());
     CHECK(put.error().code == Errc::no_quorum);
@@ -75,11 +75,11 @@ TEST_CASE("gateway: a node dies in the middle of a put and the put completes", "
   GatewayMesh mesh(3);
   auto stream = mesh.mesh.run(mesh.gateways[0].put({.name = "survivor"}));
   REQUIRE(stream.has_value());
-  const auto content = pattern(40 * mebibyte);
+  const auto content = pattern(40 * mib);
   const auto began = mesh.now_ms();
-  for (std::size_t at = 0; at < content.size(); at += mebibyte) {
-    if (at == 10 * mebibyte) mesh.mesh.down(1);
-    const auto chunk = ByteView(content).subspan(at, mebibyte);
+  for (std::size_t at = 0; at < content.size(); at += mib) {
+    if (at == 10 * mib) mesh.mesh.down(1);
+    const auto chunk = ByteView(content).subspan(at, mib);
     REQUIRE(mesh.mesh.run((*stream)->write(Payload::copy_of(chunk))).has_value());
   }
   const auto receipt = mesh.mesh.run((*stream)->finish(content.size()));
@@ -92,7 +92,7 @@ TEST_CASE("gateway: a node dies in the middle of a put and the put completes", "
 TEST_CASE("gateway: a replica that lags is let go and fetches by itself", "[gateway]") {
   GatewayMesh mesh(3);
   mesh.links[0].delays[mesh.mesh[1].id()] = std::chrono::seconds(3);
-  const auto content = pattern(40 * mebibyte);
+  const auto content = pattern(40 * mib);
   const auto began = mesh.now_ms();
   const auto receipt = mesh.put(0, "laggard", content);
   REQUIRE(receipt.has_value());
@@ -108,14 +108,14 @@ TEST_CASE("gateway: when both other replicas are slow, the put goes at their pac
   GatewayMesh mesh(3);
   mesh.links[0].delays[mesh.mesh[1].id()] = Milliseconds(900);
   mesh.links[0].delays[mesh.mesh[2].id()] = Milliseconds(900);
-  const auto receipt = mesh.put(0, "slow", pattern(60 * mebibyte));
+  const auto receipt = mesh.put(0, "slow", pattern(60 * mib));
   REQUIRE(receipt.has_value());
   CHECK(mesh.gateways[0].counters().sinks_let_go == 0);
 }
 
 TEST_CASE("gateway: a later version that stands is taken over", "[gateway]") {
   GatewayMesh mesh(3);
-  for (const std::size_t size : {std::size_t{10}, 2 * mebibyte}) {
+  for (const std::size_t size : {std::size_t{10}, 2 * mib}) {
     // A gateway with a fast clock was here first.
     mesh.mesh[1].runtime.set_clock_skew(30'000);
     REQUIRE(mesh.put(1, "contested", pattern(size, 1)).has_value());
@@ -133,11 +133,11 @@ TEST_CASE("gateway: a version that stands on one node only is taken over too", "
       mesh.keys, {.name = "alone", .version = Version::at(mesh.mesh[1].runtime.now_ms() + 5'000)});
   REQUIRE(mesh.mesh[1].store.commit_inline(standing.manifest, standing.chunks[0]).has_value());
   REQUIRE(mesh.mesh[2].store.commit_inline(standing.manifest, standing.chunks[0]).has_value());
-  REQUIRE(mesh.put(0, "alone", pattern(2 * mebibyte)).has_value());
-  CHECK(mesh.get(1, "alone") == pattern(2 * mebibyte));
+  REQUIRE(mesh.put(0, "alone", pattern(2 * mib)).has_value());
+  CHECK(mesh.get(1, "alone") == pattern(2 * mib));
   mesh.mesh.world().run_for(std::chrono::seconds(5));
   for (std::size_t i = 0; i < 3; ++i)
-    CHECK(mesh.kept(i, "alone")->manifest().size == 2 * mebibyte);
+    CHECK(mesh.kept(i, "alone")->manifest().size == 2 * mib);
 }
 
 TEST_CASE("gateway: a clock that is an hour behind still writes", "[gateway]") {
@@ -153,7 +153,7 @@ TEST_CASE("gateway: a clock that is an hour behind still writes", "[gateway]") {
 TEST_CASE("gateway: a clock that is an hour ahead is named, and harms nothing", "[gateway]") {
   GatewayMesh mesh(3);
   mesh.mesh[0].runtime.set_clock_skew(hour_ms);
-  for (const std::size_t size : {std::size_t{10}, 2 * mebibyte}) {
+  for (const std::size_t size : {std::size_t{10}, 2 * mib}) {
     const auto put = mesh.put(0, "early", pattern(size));
     REQUIRE_FALSE(put.has_value());
     CHECK(put.error().code == Errc::invalid);
@@ -167,7 +167,7 @@ TEST_CASE("gateway: a clock that is an hour ahead is named, and harms nothing", 
 
 TEST_CASE("gateway: a damaged chunk is read from another holder", "[gateway]") {
   GatewayMesh mesh(3);
-  const auto content = pattern(3 * mebibyte);
+  const auto content = pattern(3 * mib);
   REQUIRE(mesh.put(0, "hurt", content).has_value());
   mesh.mesh.world().run_for(std::chrono::seconds(1));
   mesh.mesh[0].store.damage(mesh.object("hurt"), 1);
@@ -191,7 +191,7 @@ TEST_CASE("gateway: a damaged inline object is read from another holder", "[gate
 
 TEST_CASE("gateway: a slow holder is hedged", "[gateway]") {
   GatewayMesh mesh(5);
-  const auto content = pattern(3 * mebibyte);
+  const auto content = pattern(3 * mib);
   REQUIRE(mesh.put(0, "hedged", content).has_value());
   const auto reader = mesh.not_placed("hedged").at(0);
   for (const auto node : mesh.placed("hedged")) {
@@ -208,7 +208,7 @@ TEST_CASE("gateway: a slow holder is hedged", "[gateway]") {
 TEST_CASE("gateway: chunks come from the nearest holders", "[gateway]") {
   GatewayMesh mesh(5);
   constexpr std::size_t chunks = 40;
-  const auto content = pattern(chunks * mebibyte);
+  const auto content = pattern(chunks * mib);
   REQUIRE(mesh.put(0, "far", content).has_value());
   REQUIRE(mesh.mesh.run_until_quiet());
   const auto reader = mesh.not_placed("far").at(0);
@@ -227,13 +227,13 @@ TEST_CASE("gateway: full disks are told from unreachable nodes", "[gateway]") {
   for (const std::size_t node : {1U, 2U}) {
     mesh.mesh[node].store.fail_writes(Error{Errc::full, "disk full"});
   }
-  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+  for (const std::size_t size : {std::size_t{10}, 3 * mib}) {
     const auto put = mesh.put(0, "much", pattern(size));
     REQUIRE_FALSE(put.has_value());
     CHECK(put.error().code == Errc::full);
   }
   mesh.mesh[2].store.fail_writes({});
-  const auto put = mesh.put(0, "much", pattern(3 * mebibyte));
+  const auto put = mesh.put(0, "much", pattern(3 * mib));
   REQUIRE(put.has_value());
   CHECK(put->copies == 2);
   CHECK(none_but(put->missing, mesh.mesh[1].id()));
@@ -242,7 +242,7 @@ TEST_CASE("gateway: full disks are told from unreachable nodes", "[gateway]") {
 TEST_CASE("gateway: the own disk failing does not stop a put the others take", "[gateway]") {
   GatewayMesh mesh(3);
   mesh.mesh[0].store.fail_writes(Error{Errc::io, "broken"});
-  for (const std::size_t size : {std::size_t{10}, 3 * mebibyte}) {
+  for (const std::size_t size : {std::size_t{10}, 3 * mib}) {
     const auto put = mesh.put(0, "elsewhere", pattern(size));
     REQUIRE(put.has_value());
     CHECK(put->copies == 2);
@@ -270,10 +270,10 @@ TEST_CASE("gateway: an object outside its placement is found by broadcast", "[ga
 
 TEST_CASE("gateway: a stale node found by a get is repaired", "[gateway]") {
   GatewayMesh mesh(3);
-  REQUIRE(mesh.put(0, "worn", pattern(2 * mebibyte)).has_value());
+  REQUIRE(mesh.put(0, "worn", pattern(2 * mib)).has_value());
   mesh.mesh.world().run_for(std::chrono::seconds(1));
   mesh.mesh[0].store.wipe();
-  CHECK(mesh.get(0, "worn") == pattern(2 * mebibyte));
+  CHECK(mesh.get(0, "worn") == pattern(2 * mib));
   mesh.mesh.world().run_for(std::chrono::seconds(5));
   CHECK(mesh.kept(0, "worn").has_value());
   CHECK(mesh.gateways[0].counters().read_repairs == 1);

@@ -3,14 +3,13 @@
 #include <catch2/catch.hpp>
 
 #include "tests/node/gateway_mesh.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using test::GatewayMesh;
 using test::pattern;
 
 namespace {
-
-constexpr std::size_t mebibyte = 1 << 20;
 
 Bytes read(GatewayMesh& mesh, GetStream& stream, std::uint64_t offset, std::uint32_t length) {
   auto part = mesh.mesh.run(stream.read(offset, length));
@@ -30,7 +29,7 @@ TEST_CASE("gateway: objects of every size come back as they were", "[gateway]") 
   GatewayMesh mesh(nodes);
   for (const std::size_t size :
        {std::size_t{0}, std::size_t{1}, inline_bytes_max - 1, inline_bytes_max,
-        inline_bytes_max + 1, mebibyte - 1, mebibyte, mebibyte + 1, 5 * mebibyte + 12'345}) {
+        inline_bytes_max + 1, mib - 1, mib, mib + 1, 5 * mib + 12'345}) {
     CAPTURE(nodes, size);
     const auto name = "object of " + std::to_string(size);
     const auto content = pattern(size);
@@ -62,7 +61,7 @@ TEST_CASE("gateway: a stream that turns out to be small is kept inline", "[gatew
 TEST_CASE("gateway: every placed node ends up with the object", "[gateway]") {
   GatewayMesh mesh(5);
   REQUIRE(mesh.put(0, "small", pattern(100)).has_value());
-  REQUIRE(mesh.put(0, "large", pattern(3 * mebibyte)).has_value());
+  REQUIRE(mesh.put(0, "large", pattern(3 * mib)).has_value());
   mesh.mesh.world().run_for(std::chrono::seconds(2));
   for (const std::string name : {"small", "large"}) {
     for (const auto node : mesh.placed(name))
@@ -76,7 +75,7 @@ TEST_CASE("gateway: every placed node ends up with the object", "[gateway]") {
 
 TEST_CASE("gateway: a gateway that holds nothing itself puts and gets", "[gateway]") {
   GatewayMesh mesh(5);
-  const auto content = pattern(2 * mebibyte + 7);
+  const auto content = pattern(2 * mib + 7);
   const auto outside = mesh.not_placed("far away").at(0);
   REQUIRE(mesh.put(outside, "far away", content).has_value());
   CHECK(mesh.get(mesh.not_placed("far away").at(1), "far away") == content);
@@ -108,7 +107,7 @@ TEST_CASE("gateway: bad names are refused before anything is sent", "[gateway]")
     CHECK(put.error().code == Errc::invalid);
     CHECK(mesh.error_of_get(0, name) == Errc::invalid);
     CHECK(mesh.remove(0, name).error().code == Errc::invalid);
-    CHECK(mesh.put(0, name, pattern(mebibyte)).error().code == Errc::invalid);
+    CHECK(mesh.put(0, name, pattern(mib)).error().code == Errc::invalid);
   }
   CHECK(mesh.mesh.network().sent("put_inline") == 0);
 }
@@ -124,7 +123,7 @@ TEST_CASE("gateway: the latest put wins, from whichever gateway", "[gateway]") {
 
 TEST_CASE("gateway: a deleted object is gone from every gateway", "[gateway]") {
   GatewayMesh mesh(3);
-  REQUIRE(mesh.put(0, "short-lived", pattern(mebibyte + 1)).has_value());
+  REQUIRE(mesh.put(0, "short-lived", pattern(mib + 1)).has_value());
   const auto receipt = mesh.remove(1, "short-lived");
   REQUIRE(receipt.has_value());
   CHECK(receipt->copies >= 2);
@@ -145,42 +144,42 @@ TEST_CASE("gateway: a key that does not exist is answered at once", "[gateway]")
 
 TEST_CASE("gateway: ranges read only the chunks they touch", "[gateway]") {
   GatewayMesh mesh(5);
-  const auto content = pattern(6 * mebibyte);
+  const auto content = pattern(6 * mib);
   REQUIRE(mesh.put(0, "ranges", content).has_value());
   const auto stream = mesh.open(mesh.not_placed("ranges").at(0), "ranges");
   REQUIRE(stream.has_value());
   const auto sent = [&] { return mesh.mesh.network().sent("get_chunk"); };
 
-  CHECK(read(mesh, **stream, 4 * mebibyte + 5, 10) == part_of(content, 4 * mebibyte + 5, 10));
+  CHECK(read(mesh, **stream, 4 * mib + 5, 10) == part_of(content, 4 * mib + 5, 10));
   CHECK(sent() == 1);
-  CHECK(read(mesh, **stream, 4 * mebibyte + 100, 1) == part_of(content, 4 * mebibyte + 100, 1));
+  CHECK(read(mesh, **stream, 4 * mib + 100, 1) == part_of(content, 4 * mib + 100, 1));
   mesh.mesh.world().run_for(std::chrono::seconds(1));
-  CHECK(read(mesh, **stream, 2 * mebibyte - 3, 7) == part_of(content, 2 * mebibyte - 3, 7));
-  CHECK(read(mesh, **stream, 6 * mebibyte - 2, 100) == part_of(content, 6 * mebibyte - 2, 2));
-  CHECK(read(mesh, **stream, 6 * mebibyte, 1).empty());
+  CHECK(read(mesh, **stream, 2 * mib - 3, 7) == part_of(content, 2 * mib - 3, 7));
+  CHECK(read(mesh, **stream, 6 * mib - 2, 100) == part_of(content, 6 * mib - 2, 2));
+  CHECK(read(mesh, **stream, 6 * mib, 1).empty());
 }
 
 TEST_CASE("gateway: reading ahead stops where the reader said", "[gateway]") {
   GatewayMesh mesh(5);
-  const auto content = pattern(6 * mebibyte);
+  const auto content = pattern(6 * mib);
   REQUIRE(mesh.put(0, "ahead", content).has_value());
   const auto stream = mesh.open(mesh.not_placed("ahead").at(0), "ahead");
   REQUIRE(stream.has_value());
-  (*stream)->expect_until(3 * mebibyte - 1);
-  CHECK(read(mesh, **stream, 0, mebibyte) == part_of(content, 0, mebibyte));
+  (*stream)->expect_until(3 * mib - 1);
+  CHECK(read(mesh, **stream, 0, mib) == part_of(content, 0, mib));
   mesh.mesh.world().run_for(std::chrono::seconds(1));
   CHECK(mesh.mesh.network().sent("get_chunk") == 3);
 }
 
 TEST_CASE("gateway: an object may be overwritten while it is read", "[gateway]") {
   GatewayMesh mesh(3);
-  const auto content = pattern(4 * mebibyte, 1);
+  const auto content = pattern(4 * mib, 1);
   REQUIRE(mesh.put(0, "moving", content).has_value());
   const auto stream = mesh.open(1, "moving");
   REQUIRE(stream.has_value());
-  CHECK(read(mesh, **stream, 0, mebibyte) == part_of(content, 0, mebibyte));
-  REQUIRE(mesh.put(2, "moving", pattern(4 * mebibyte, 2)).has_value());
-  CHECK(read(mesh, **stream, 3 * mebibyte, mebibyte) == part_of(content, 3 * mebibyte, mebibyte));
+  CHECK(read(mesh, **stream, 0, mib) == part_of(content, 0, mib));
+  REQUIRE(mesh.put(2, "moving", pattern(4 * mib, 2)).has_value());
+  CHECK(read(mesh, **stream, 3 * mib, mib) == part_of(content, 3 * mib, mib));
 }
 
 TEST_CASE("gateway: a put that is dropped leaves nothing", "[gateway]") {
@@ -188,7 +187,7 @@ TEST_CASE("gateway: a put that is dropped leaves nothing", "[gateway]") {
   auto stream = mesh.mesh.run(mesh.gateways[0].put({.name = "dropped"}));
   REQUIRE(stream.has_value());
   for (int i = 0; i < 4; ++i) {
-    auto taken = mesh.mesh.run((*stream)->write(Payload::copy_of(pattern(mebibyte))));
+    auto taken = mesh.mesh.run((*stream)->write(Payload::copy_of(pattern(mib))));
     REQUIRE(taken.has_value());
   }
   mesh.mesh.world().run_for(std::chrono::seconds(1));
@@ -207,6 +206,6 @@ TEST_CASE("gateway: a put whose chunks do not add up is refused", "[gateway]") {
   REQUIRE(world.run((*stream)->write(Payload::copy_of(pattern(5)))).has_value());
   CHECK(world.run((*stream)->write(Payload::copy_of(pattern(5)))).error().code == Errc::invalid);
   CHECK(world.run((*stream)->finish(6)).error().code == Errc::invalid);
-  CHECK(world.run((*stream)->write(Payload::copy_of(Bytes(mebibyte + 1)))).error().code ==
+  CHECK(world.run((*stream)->write(Payload::copy_of(Bytes(mib + 1)))).error().code ==
         Errc::invalid);
 }

@@ -118,9 +118,9 @@ class Peer final : public LinkHandler {
 const bool quiet = set_up_logging({.level = "off"}).has_value();
 
 /// A mesh founded by peer 0, which the others join by tickets.
-class Scene {
+class JoinScene {
  public:
-  Scene() {
+  JoinScene() {
     auto keys = NodeKeys::generate();
     Roster roster{.mesh = mesh_id(mesh_key()), .version = 1, .members = {}};
     roster.members.push_back({.node = keys.curve.public_key,
@@ -130,7 +130,7 @@ class Scene {
     add(std::move(keys), SignedRoster::sign(roster, mesh_key()), true);
   }
 
-  ~Scene() { world.drop_everything(); }  // while those it refers to are alive
+  ~JoinScene() { world.drop_everything(); }  // while those it refers to are alive
 
   Peer& add(NodeKeys keys, SignedRoster roster, bool founder) {
     auto& peer = peers.emplace_back(network, std::move(keys), std::move(roster), founder);
@@ -198,9 +198,9 @@ class Scene {
 
 TEST_CASE("membership: a node joins by a ticket and takes effect on the inviter at once",
           "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto keys = NodeKeys::generate();
-  const auto roster = scene.join(scene.invite(), Scene::request_of(keys, "second"));
+  const auto roster = scene.join(scene.invite(), JoinScene::request_of(keys, "second"));
   REQUIRE(roster);
   CHECK((*roster)->version == 2);
   const auto* member = (*roster)->find(keys.curve.public_key);
@@ -218,7 +218,7 @@ TEST_CASE("membership: a node joins by a ticket and takes effect on the inviter 
 
 TEST_CASE("membership: the other members learn of a new one, and its address, by greetings",
           "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   scene.ping_all();
   auto& third = scene.join_new("third");
@@ -243,15 +243,15 @@ TEST_CASE("membership: the other members learn of a new one, and its address, by
 }
 
 TEST_CASE("membership: a ticket works once, for whoever came first", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto invite = scene.invite();
   const auto first = NodeKeys::generate();
   const auto second = NodeKeys::generate();
-  REQUIRE(scene.join(invite, Scene::request_of(first, "first")));
-  const auto again = scene.join(invite, Scene::request_of(first, "first"));
+  REQUIRE(scene.join(invite, JoinScene::request_of(first, "first")));
+  const auto again = scene.join(invite, JoinScene::request_of(first, "first"));
   REQUIRE(again);  // the answer may have been lost
   CHECK((*again)->version == 2);
-  const auto other = scene.join(invite, Scene::request_of(second, "second"));
+  const auto other = scene.join(invite, JoinScene::request_of(second, "second"));
   REQUIRE_FALSE(other);
   CHECK(other.error().code == Errc::denied);
   CHECK_THAT(other.error().what, Contains("used by another node"));
@@ -259,20 +259,20 @@ TEST_CASE("membership: a ticket works once, for whoever came first", "[node]") {
 }
 
 TEST_CASE("membership: a used ticket stays used after a restart", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto used = scene.invite();
   const auto open = scene.invite();
-  REQUIRE(scene.join(used, Scene::request_of(NodeKeys::generate(), "first")));
+  REQUIRE(scene.join(used, JoinScene::request_of(NodeKeys::generate(), "first")));
   scene.founder().start(true);
   CHECK(scene.founder().membership->invites() == std::set{used, open});
-  CHECK_FALSE(scene.join(used, Scene::request_of(NodeKeys::generate(), "second")));
+  CHECK_FALSE(scene.join(used, JoinScene::request_of(NodeKeys::generate(), "second")));
   REQUIRE(
       scene.founder().membership->set_own_address("tcp://127.0.0.1:7001", "tcp://127.0.0.1:17001"));
-  CHECK(scene.join(open, Scene::request_of(NodeKeys::generate(), "third")));
+  CHECK(scene.join(open, JoinScene::request_of(NodeKeys::generate(), "third")));
 }
 
 TEST_CASE("membership: an expired or foreign ticket is refused, and its key forgotten", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto invite = scene.invite(2);
   CHECK(scene.founder().membership->invites().contains(invite));
   const auto changes = scene.founder().changes;
@@ -280,7 +280,7 @@ TEST_CASE("membership: an expired or foreign ticket is refused, and its key forg
   CHECK(scene.founder().membership->invites().empty());
   CHECK(scene.founder().changes > changes);
   for (const auto& key : {invite, node_id(77)}) {
-    const auto late = scene.join(key, Scene::request_of(NodeKeys::generate(), "late"));
+    const auto late = scene.join(key, JoinScene::request_of(NodeKeys::generate(), "late"));
     REQUIRE_FALSE(late);
     CHECK(late.error().code == Errc::denied);
     CHECK_THAT(late.error().what, Contains("zdb invite"));
@@ -289,11 +289,11 @@ TEST_CASE("membership: an expired or foreign ticket is refused, and its key forg
 }
 
 TEST_CASE("membership: a refused join leaves the ticket good", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto invite = scene.invite();
   const auto keys = NodeKeys::generate();
   const auto refused = [&](auto change) {
-    auto request = Scene::request_of(keys, "second");
+    auto request = JoinScene::request_of(keys, "second");
     change(request);
     const auto roster = scene.join(invite, request);
     return roster ? std::string() : roster.error().what;
@@ -306,25 +306,25 @@ TEST_CASE("membership: a refused join leaves the ticket good", "[node]") {
   CHECK_THAT(refused([](auto& r) { r.node = NodeId{}; }), Contains("without an id"));
   CHECK_THAT(refused([&](auto& r) { r.node = scene.founder().id(); }), Contains("signing key"));
   CHECK(scene.founder().version() == 1);
-  CHECK(scene.join(invite, Scene::request_of(keys, "second")));
+  CHECK(scene.join(invite, JoinScene::request_of(keys, "second")));
 }
 
 TEST_CASE("membership: a join that cannot be kept did not happen", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto invite = scene.invite();
   const auto keys = NodeKeys::generate();
   scene.founder().disk.is_full = true;
-  const auto refused = scene.join(invite, Scene::request_of(keys, "second"));
+  const auto refused = scene.join(invite, JoinScene::request_of(keys, "second"));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::full);
   CHECK(scene.founder().version() == 1);
   CHECK_FALSE(scene.founder().membership->invite({}, nullptr));
   scene.founder().disk.is_full = false;
-  CHECK(scene.join(invite, Scene::request_of(keys, "second")));
+  CHECK(scene.join(invite, JoinScene::request_of(keys, "second")));
 }
 
 TEST_CASE("membership: only the holder of the mesh key invites, and others say who", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   CHECK_FALSE(second.membership->holds_mesh_key());
   const auto refused = second.membership->invite({}, nullptr);
@@ -332,12 +332,12 @@ TEST_CASE("membership: only the holder of the mesh key invites, and others say w
   CHECK(refused.error().code == Errc::denied);
   CHECK_THAT(refused.error().what, Contains("ask founder") && Contains("zdb mesh import"));
   const auto join = scene.world.run(
-      second.membership->on_join(node_id(9), Scene::request_of(NodeKeys::generate(), "third")));
+      second.membership->on_join(node_id(9), JoinScene::request_of(NodeKeys::generate(), "third")));
   CHECK_FALSE(join);
 }
 
 TEST_CASE("membership: a ticket says where to go and shares an owner only if asked", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto& membership = *scene.founder().membership;
   auto& inviting = *scene.founder().membership;
   const auto owner = OwnerKeys::generate();
@@ -363,7 +363,7 @@ TEST_CASE("membership: a ticket says where to go and shares an owner only if ask
 
 TEST_CASE("membership: restarted on new ports, all find each other from one who is known",
           "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   auto& third = scene.join_new("third");
   for (int round = 0; round < 3; ++round)
@@ -382,7 +382,7 @@ TEST_CASE("membership: restarted on new ports, all find each other from one who 
 }
 
 TEST_CASE("membership: the same address is not signed anew", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto before = scene.founder().membership->hello().record;
   scene.founder().start(true);
   REQUIRE(
@@ -391,7 +391,7 @@ TEST_CASE("membership: the same address is not signed anew", "[node]") {
 }
 
 TEST_CASE("membership: a node restored from an old copy takes its word back", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   scene.ping_all();
   const auto old = second.disk.state;
@@ -408,7 +408,7 @@ TEST_CASE("membership: a node restored from an old copy takes its word back", "[
 }
 
 TEST_CASE("membership: forged, foreign and stale words change nothing", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   scene.ping_all();
   auto& membership = *scene.founder().membership;
@@ -435,7 +435,7 @@ TEST_CASE("membership: forged, foreign and stale words change nothing", "[node]"
 }
 
 TEST_CASE("membership: who promises a later roster and gives nonsense is asked seldom", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   scene.ping_all();
   auto forged = scene.founder().mesh.roster();
@@ -461,7 +461,7 @@ TEST_CASE("membership: who promises a later roster and gives nonsense is asked s
 }
 
 TEST_CASE("membership: a change by an administrator reaches all at once", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   auto& third = scene.join_new("third");
   scene.ping_all();
@@ -487,7 +487,7 @@ TEST_CASE("membership: a change by an administrator reaches all at once", "[node
 }
 
 TEST_CASE("membership: a change that may not be, or cannot be kept, changes nothing", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   scene.ping_all();
   const auto code = [&](Peer& peer, client::NodeSet request) {
@@ -509,7 +509,7 @@ TEST_CASE("membership: a change that may not be, or cannot be kept, changes noth
 
 TEST_CASE("membership: what two administrators change at once is in the one roster that stands",
           "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   auto& third = scene.join_new("third");
   scene.ping_all();
@@ -539,7 +539,7 @@ TEST_CASE("membership: what two administrators change at once is in the one rost
 
 TEST_CASE("membership: a node that joined through the administrator who lost stays a member",
           "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   scene.ping_all();
   REQUIRE(second.membership->mesh_import(*scene.founder().membership->mesh_export()));
@@ -559,7 +559,7 @@ TEST_CASE("membership: a node that joined through the administrator who lost sta
 }
 
 TEST_CASE("membership: a removed node is told, and the others go on without it", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   auto& third = scene.join_new("third");
   for (int round = 0; round < 2; ++round)
@@ -584,7 +584,7 @@ TEST_CASE("membership: a removed node is told, and the others go on without it",
 }
 
 TEST_CASE("membership: neither the last node nor the only administrator can be removed", "[node]") {
-  Scene scene;
+  JoinScene scene;
   const auto last = scene.remove(scene.founder(), {.node = "founder", .force = true});
   REQUIRE_FALSE(last);
   CHECK_THAT(last.error().what, Contains("last node"));
@@ -603,7 +603,7 @@ TEST_CASE("membership: neither the last node nor the only administrator can be r
 }
 
 TEST_CASE("membership: the mesh key is taken in from its recovery text, and no other", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   auto& importing = *second.membership;
   CHECK(importing.mesh_export().error().code == Errc::denied);
@@ -630,7 +630,7 @@ TEST_CASE("membership: the mesh key is taken in from its recovery text, and no o
 }
 
 TEST_CASE("membership: a pushed roster of another mesh, or of a forger, is refused", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   scene.ping_all();
   const auto push = [&](const Roster& roster, const SigningKey& key) {
@@ -649,7 +649,7 @@ TEST_CASE("membership: a pushed roster of another mesh, or of a forger, is refus
 }
 
 TEST_CASE("membership: of two rosters of one version, the same one stands everywhere", "[node]") {
-  Scene scene;
+  JoinScene scene;
   auto& second = scene.join_new("second");
   auto& third = scene.join_new("third");
   for (int round = 0; round < 3; ++round)
@@ -675,7 +675,7 @@ TEST_CASE("membership: of two rosters of one version, the same one stands everyw
 }
 
 TEST_CASE("membership: damaged files cost records and invites, not the start", "[node]") {
-  Scene scene;
+  JoinScene scene;
   scene.join_new("second");
   scene.ping_all();
   auto& disk = scene.founder().disk;

@@ -4,6 +4,7 @@
 
 #include "tests/sim/sealed_object.hpp"
 #include "tests/sim/sim_mesh.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using sim::keep_in;
@@ -12,10 +13,8 @@ using sim::SealedObject;
 
 namespace {
 
-constexpr std::uint64_t mib = 1 << 20;
-
-struct Scene {
-  explicit Scene(std::size_t nodes) : mesh(nodes) { REQUIRE(mesh.run_until_quiet()); }
+struct ReconcileScene {
+  explicit ReconcileScene(std::size_t nodes) : mesh(nodes) { REQUIRE(mesh.run_until_quiet()); }
 
   Version now(std::uint64_t plus = 0) {
     return {Version::at(mesh[0].runtime.now_ms()).value + plus};
@@ -57,7 +56,7 @@ struct Scene {
 // ----------------------------------------------------------------------------------------- rounds
 
 TEST_CASE("reconcile: a node that was away gets what was stored meanwhile", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   scene.isolate(2);
   const auto small = scene.seal("small");
   const auto large = scene.seal("large", 5 * mib);
@@ -72,7 +71,7 @@ TEST_CASE("reconcile: a node that was away gets what was stored meanwhile", "[si
 }
 
 TEST_CASE("reconcile: a node that was away learns of a delete", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("doomed");
   for (std::size_t node = 0; node < 3; ++node)
     keep_in(scene.mesh[node].store, object);
@@ -87,7 +86,7 @@ TEST_CASE("reconcile: a node that was away learns of a delete", "[sim]") {
 }
 
 TEST_CASE("reconcile: an older tombstone does not revive or hide an object", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   scene.isolate(2);
   const auto tombstone = sim::sign_tombstone(scene.owner, "phoenix", scene.now());
   REQUIRE(scene.mesh[2].store.commit_inline(tombstone, {}));
@@ -100,7 +99,7 @@ TEST_CASE("reconcile: an older tombstone does not revive or hide an object", "[s
 }
 
 TEST_CASE("reconcile: an object deleted meanwhile is not revived by who was away", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("zombie");
   keep_in(scene.mesh[2].store, object);
   scene.isolate(2);
@@ -114,7 +113,7 @@ TEST_CASE("reconcile: an object deleted meanwhile is not revived by who was away
 }
 
 TEST_CASE("reconcile: nodes that agree list nothing", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   for (int i = 0; i < 20; ++i) {
     const auto object = scene.seal("object " + std::to_string(i));
     for (std::size_t node = 0; node < 3; ++node)
@@ -129,7 +128,7 @@ TEST_CASE("reconcile: nodes that agree list nothing", "[sim]") {
 }
 
 TEST_CASE("reconcile: only differing partitions are listed, only news is fetched", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   for (int i = 0; i < 50; ++i) {
     const auto object = scene.seal("object " + std::to_string(i));
     for (std::size_t node = 0; node < 3; ++node)
@@ -153,7 +152,7 @@ TEST_CASE("reconcile: only differing partitions are listed, only news is fetched
 }
 
 TEST_CASE("reconcile: thousands of objects come over in pages", "[sim]") {
-  Scene scene(2);
+  ReconcileScene scene(2);
   scene.isolate(1);
   constexpr std::size_t count = 3'000;
   for (std::size_t i = 0; i < count; ++i) {
@@ -166,7 +165,7 @@ TEST_CASE("reconcile: thousands of objects come over in pages", "[sim]") {
 }
 
 TEST_CASE("reconcile: what is not placed here is not pulled", "[sim]") {
-  Scene scene(5);
+  ReconcileScene scene(5);
   scene.isolate(4);
   std::vector<SealedObject> objects;
   for (int i = 0; i < 30; ++i) {
@@ -186,7 +185,7 @@ TEST_CASE("reconcile: what is not placed here is not pulled", "[sim]") {
 }
 
 TEST_CASE("reconcile: lost messages delay a round, not more", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   scene.isolate(2);
   std::vector<SealedObject> objects;
   for (int i = 0; i < 20; ++i) {
@@ -201,7 +200,7 @@ TEST_CASE("reconcile: lost messages delay a round, not more", "[sim]") {
 }
 
 TEST_CASE("reconcile: a periodic round finds what a broadcast and a link did not bring", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("quiet");
   for (const std::size_t node : {0U, 1U})
     keep_in(scene.mesh[node].store, object);
@@ -210,7 +209,7 @@ TEST_CASE("reconcile: a periodic round finds what a broadcast and a link did not
 }
 
 TEST_CASE("reconcile: a node that lists nonsense harms nobody", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   scene.isolate(2);
   const auto object = scene.seal("true");
   for (const std::size_t node : {0U, 1U})
@@ -232,7 +231,7 @@ TEST_CASE("reconcile: a node that lists nonsense harms nobody", "[sim]") {
 }
 
 TEST_CASE("reconcile: a forged manifest is not adopted from a round", "[sim]") {
-  Scene scene(2);
+  ReconcileScene scene(2);
   scene.isolate(1);
   const auto object = scene.seal("true");
   keep_in(scene.mesh[0].store, object);
@@ -246,7 +245,7 @@ TEST_CASE("reconcile: a forged manifest is not adopted from a round", "[sim]") {
 }
 
 TEST_CASE("reconcile: rounds that fail at once end", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   scene.isolate(2);
   scene.mesh[2].reconcile->on_link_up(scene.mesh[0].id());  // its link is down
   scene.mesh[2].reconcile->on_link_up(scene.mesh[1].id());
@@ -254,7 +253,7 @@ TEST_CASE("reconcile: rounds that fail at once end", "[sim]") {
 }
 
 TEST_CASE("reconcile: fetches that fail at once end", "[sim]") {
-  Scene scene(2);
+  ReconcileScene scene(2);
   scene.isolate(1);
   for (int i = 0; i < 500; ++i)
     keep_in(scene.mesh[0].store, scene.seal(std::to_string(i)));
@@ -273,7 +272,7 @@ TEST_CASE("reconcile: fetches that fail at once end", "[sim]") {
 // ------------------------------------------------------------------------------------------- news
 
 TEST_CASE("reconcile: a broadcast brings an object to a placed node that missed it", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("fresh", GENERATE(1'000ULL, 4 * mib));
   for (const std::size_t node : {0U, 1U})
     keep_in(scene.mesh[node].store, object);
@@ -283,7 +282,7 @@ TEST_CASE("reconcile: a broadcast brings an object to a placed node that missed 
 }
 
 TEST_CASE("reconcile: a broadcast delete takes effect at once", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("doomed");
   for (std::size_t node = 0; node < 3; ++node)
     keep_in(scene.mesh[node].store, object);
@@ -297,7 +296,7 @@ TEST_CASE("reconcile: a broadcast delete takes effect at once", "[sim]") {
 }
 
 TEST_CASE("reconcile: news of what is here already moves no bytes", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("known");
   for (std::size_t node = 0; node < 3; ++node)
     keep_in(scene.mesh[node].store, object);
@@ -307,7 +306,7 @@ TEST_CASE("reconcile: news of what is here already moves no bytes", "[sim]") {
 }
 
 TEST_CASE("reconcile: a replica that is still being sent an object does not fetch it", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("slow", 4 * mib);
   for (const std::size_t node : {0U, 1U})
     keep_in(scene.mesh[node].store, object);
@@ -319,7 +318,7 @@ TEST_CASE("reconcile: a replica that is still being sent an object does not fetc
 }
 
 TEST_CASE("reconcile: forged, future and foreign news is ignored", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("claimed");
   for (const std::size_t node : {0U, 1U})
     keep_in(scene.mesh[node].store, object);
@@ -340,7 +339,7 @@ TEST_CASE("reconcile: forged, future and foreign news is ignored", "[sim]") {
 }
 
 TEST_CASE("reconcile: news is fetched again when the first try fails", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto object = scene.seal("stubborn");
   for (const std::size_t node : {0U, 1U})
     keep_in(scene.mesh[node].store, object);
@@ -358,7 +357,7 @@ TEST_CASE("reconcile: news is fetched again when the first try fails", "[sim]") 
 }
 
 TEST_CASE("reconcile: the later of two versions told of in a row wins", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   const auto first = scene.seal("twice");
   const auto second = seal_object(scene.owner, {.name = "twice", .version = scene.now(1)});
   for (const std::size_t node : {0U, 1U}) {
@@ -374,13 +373,13 @@ TEST_CASE("reconcile: the later of two versions told of in a row wins", "[sim]")
 // --------------------------------------------------------------------------------------- settling
 
 TEST_CASE("reconcile: a node alone is settled at once", "[sim]") {
-  Scene scene(1);
+  ReconcileScene scene(1);
   CHECK(scene.is_all_settled(0));
   REQUIRE(scene.mesh[0].remembered);
 }
 
 TEST_CASE("reconcile: a node that joins takes over its partitions, then is settled", "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   std::vector<SealedObject> objects;
   for (int i = 0; i < 40; ++i) {
     objects.push_back(scene.seal("object " + std::to_string(i), i % 10 == 0 ? 2 * mib : 100));
@@ -408,7 +407,7 @@ TEST_CASE("reconcile: a node that joins takes over its partitions, then is settl
 
 TEST_CASE("reconcile: a joining node waits for a member that is away until it is back or removed",
           "[sim]") {
-  Scene scene(3);
+  ReconcileScene scene(3);
   scene.isolate(2);
   const auto object = scene.seal("kept");
   for (const std::size_t node : {0U, 1U})
@@ -428,7 +427,7 @@ TEST_CASE("reconcile: a joining node waits for a member that is away until it is
 }
 
 TEST_CASE("reconcile: members that join in a row all get what the first one has", "[sim]") {
-  Scene scene(1);
+  ReconcileScene scene(1);
   std::vector<SealedObject> objects;
   for (int i = 0; i < 10; ++i) {
     objects.push_back(scene.seal("object " + std::to_string(i), i == 0 ? 8 * mib : 100));
@@ -445,7 +444,7 @@ TEST_CASE("reconcile: members that join in a row all get what the first one has"
 }
 
 TEST_CASE("reconcile: a restart in the middle of a take-over begins it again", "[sim]") {
-  Scene scene(2);
+  ReconcileScene scene(2);
   std::vector<SealedObject> objects;
   for (int i = 0; i < 30; ++i) {
     objects.push_back(scene.seal("object " + std::to_string(i), mib));

@@ -5,6 +5,7 @@
 #include "node/entry_codec.hpp"
 #include "tests/sim/sealed_object.hpp"
 #include "tests/sim/sim_mesh.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using sim::ObjectSpec;
@@ -12,8 +13,6 @@ using sim::seal_object;
 using sim::SealedObject;
 
 namespace {
-
-constexpr std::uint64_t mib = 1 << 20;
 
 template <class Id>
 Id id_of(std::uint8_t byte) {
@@ -26,8 +25,8 @@ const auto alice_node = id_of<NodeId>(1);
 const auto mallory_node = id_of<NodeId>(2);
 
 /// One replica and its store; requests arrive as if from other members.
-struct Scene {
-  explicit Scene(ReplicaOptions options = {})
+struct ReplicaScene {
+  explicit ReplicaScene(ReplicaOptions options = {})
       : mesh(1, {.network = {}, .node = {.replica = options, .reconcile = {}}, .zones = {}}) {}
 
   Replica& replica() { return *mesh[0].replica; }
@@ -92,7 +91,7 @@ void check_fails(const Result<PeerAnswer>& answer, Errc code) {
 // --------------------------------------------------------------------------------------- inline
 
 TEST_CASE("replica: an inline object is stored and handed out with its bytes", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = 5'000, .version = scene.now()});
   CHECK(committed(scene.put_inline(object)).stored);
   const auto answer = scene.get(object.id());
@@ -102,7 +101,7 @@ TEST_CASE("replica: an inline object is stored and handed out with its bytes", "
 }
 
 TEST_CASE("replica: the same put again is stored again", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.version = scene.now()});
   CHECK(committed(scene.put_inline(object)).stored);
   CHECK(committed(scene.put_inline(object)).stored);
@@ -110,7 +109,7 @@ TEST_CASE("replica: the same put again is stored again", "[node]") {
 }
 
 TEST_CASE("replica: what a put brought is known when a broadcast tells of it", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto small = seal_object(scene.owner, {.name = "small", .version = scene.now()});
   const auto large =
       seal_object(scene.owner, {.name = "large", .size = 3 * mib, .version = scene.now()});
@@ -130,7 +129,7 @@ TEST_CASE("replica: what a put brought is known when a broadcast tells of it", "
 }
 
 TEST_CASE("replica: a version that was refused is news yet", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto early = seal_object(scene.owner, {.name = "a", .version = scene.now(-1000)});
   const auto late = seal_object(scene.owner, {.name = "a", .version = scene.now()});
   CHECK(committed(scene.put_inline(late)).stored);
@@ -139,7 +138,7 @@ TEST_CASE("replica: a version that was refused is news yet", "[node]") {
 }
 
 TEST_CASE("replica: an earlier version is refused and told which stands", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto later = seal_object(scene.owner, {.version = scene.now()});
   const auto earlier = seal_object(scene.owner, {.version = scene.now(-1)});
   CHECK(committed(scene.put_inline(later)).stored);
@@ -150,7 +149,7 @@ TEST_CASE("replica: an earlier version is refused and told which stands", "[node
 }
 
 TEST_CASE("replica: a tombstone hides the object and stays", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.name = "x", .version = scene.now()});
   CHECK(committed(scene.put_inline(object)).stored);
   const auto tombstone = sim::sign_tombstone(scene.owner, "x", scene.now(1));
@@ -162,7 +161,7 @@ TEST_CASE("replica: a tombstone hides the object and stays", "[node]") {
 }
 
 TEST_CASE("replica: what put_inline refuses", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = 1'000, .version = scene.now()});
   auto wire = object.manifest.wire();
   auto sealed = object.chunks[0];
@@ -209,13 +208,13 @@ TEST_CASE("replica: what put_inline refuses", "[node]") {
 }
 
 TEST_CASE("replica: a version a little ahead of this clock is taken", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.version = scene.now(30'000)});
   CHECK(committed(scene.put_inline(object)).stored);
 }
 
 TEST_CASE("replica: a full disk is said so", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   scene.store().fail_writes(Error{Errc::full, "no space left"});
   const auto object = seal_object(scene.owner, {.version = scene.now()});
   check_fails(scene.put_inline(object), Errc::full);
@@ -227,7 +226,7 @@ TEST_CASE("replica: a full disk is said so", "[node]") {
 // ------------------------------------------------------------------------------------- transfers
 
 TEST_CASE("replica: a transfer of several chunks, in any order and some twice", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = 2 * mib + 17, .version = scene.now()});
   const auto opened = scene.open(object);
   REQUIRE(opened);
@@ -252,7 +251,7 @@ TEST_CASE("replica: a transfer of several chunks, in any order and some twice", 
 }
 
 TEST_CASE("replica: opening a transfer again finds it with its chunks", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = 2 * mib, .version = scene.now()});
   REQUIRE(scene.open(object));
   REQUIRE(scene.send(0, object.chunks[0]));
@@ -262,7 +261,7 @@ TEST_CASE("replica: opening a transfer again finds it with its chunks", "[node]"
 }
 
 TEST_CASE("replica: a superseded transfer commits under a later version", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto standing = seal_object(scene.owner, {.version = scene.now()});
   CHECK(committed(scene.put_inline(standing)).stored);
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now(-5)});
@@ -274,7 +273,7 @@ TEST_CASE("replica: a superseded transfer commits under a later version", "[node
 }
 
 TEST_CASE("replica: a commit whose answer was lost can be repeated", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   REQUIRE(scene.open(object));
   scene.send_all(object);
@@ -294,7 +293,7 @@ TEST_CASE("replica: a commit whose answer was lost can be repeated", "[node]") {
 }
 
 TEST_CASE("replica: what a transfer refuses", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object =
       seal_object(scene.owner, {.name = "x", .size = 2 * mib, .version = scene.now()});
   REQUIRE(scene.open(object));
@@ -360,7 +359,7 @@ TEST_CASE("replica: what a transfer refuses", "[node]") {
 }
 
 TEST_CASE("replica: an unknown transfer takes no chunk and misses its blob", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   check_fails(scene.send(0, object.chunks[0]), Errc::not_found);
   CHECK(committed(scene.commit(object.manifest)).blob_missing);
@@ -369,7 +368,7 @@ TEST_CASE("replica: an unknown transfer takes no chunk and misses its blob", "[n
 }
 
 TEST_CASE("replica: an aborted transfer leaves nothing", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   REQUIRE(scene.open(object));
   scene.send_all(object);
@@ -379,7 +378,7 @@ TEST_CASE("replica: an aborted transfer leaves nothing", "[node]") {
 }
 
 TEST_CASE("replica: bytes beyond the credit are refused and do no harm", "[node]") {
-  Scene scene({.transfer_credit_bytes = 2 * sealed_chunk_bytes_max});
+  ReplicaScene scene({.transfer_credit_bytes = 2 * sealed_chunk_bytes_max});
   const auto object = seal_object(scene.owner, {.size = 3 * mib, .version = scene.now()});
   REQUIRE(scene.open(object));
   unsigned taken = 0;
@@ -402,7 +401,7 @@ TEST_CASE("replica: bytes beyond the credit are refused and do no harm", "[node]
 
 TEST_CASE("replica: no commit while chunks are being written, no chunk while committing",
           "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   REQUIRE(scene.open(object));
   bool written = false;
@@ -416,7 +415,7 @@ TEST_CASE("replica: no commit while chunks are being written, no chunk while com
 }
 
 TEST_CASE("replica: too many transfers are refused until some end", "[node]") {
-  Scene scene({.transfers_max = 3, .transfers_per_sender_max = 2});
+  ReplicaScene scene({.transfers_max = 3, .transfers_per_sender_max = 2});
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   const auto open_as = [&](std::uint8_t id, const NodeId& sender) {
     scene.transfer = id_of<TransferId>(id);
@@ -432,7 +431,7 @@ TEST_CASE("replica: too many transfers are refused until some end", "[node]") {
 }
 
 TEST_CASE("replica: a silent transfer is dropped, a busy one is not", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   REQUIRE(scene.open(object));
   scene.mesh.world().run_for(std::chrono::seconds(100));
@@ -448,7 +447,7 @@ TEST_CASE("replica: a silent transfer is dropped, a busy one is not", "[node]") 
 }
 
 TEST_CASE("replica: many transfers share the memory for chunks", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   std::uint64_t credit = 0;
   for (std::uint8_t i = 1; i <= 32; ++i) {
@@ -463,7 +462,7 @@ TEST_CASE("replica: many transfers share the memory for chunks", "[node]") {
 // ----------------------------------------------------------------------------------------- reads
 
 TEST_CASE("replica: asking for what is not there", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
   const auto answer = scene.get(object.id());
   REQUIRE(answer);
@@ -488,7 +487,7 @@ TEST_CASE("replica: asking for what is not there", "[node]") {
 }
 
 TEST_CASE("replica: leaves come in runs, clipped to the end", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = 3 * mib, .version = scene.now()});
   REQUIRE(scene.open(object));
   scene.send_all(object);
@@ -510,7 +509,7 @@ TEST_CASE("replica: leaves come in runs, clipped to the end", "[node]") {
 }
 
 TEST_CASE("replica: one digest per partition, which an object changes", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto ask = [&] {
     const auto answer = scene.mesh.run(scene.replica().get_digests(alice_node, {}));
     REQUIRE(answer);
@@ -528,7 +527,7 @@ TEST_CASE("replica: one digest per partition, which an object changes", "[node]"
 }
 
 TEST_CASE("replica: entries are paged and go on where they stopped", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   // More than a page of them, straight into the store.
   constexpr std::size_t count = 11'000;
   static_assert(count * entry_bytes > entries_payload_bytes_max);
@@ -562,7 +561,7 @@ TEST_CASE("replica: entries are paged and go on where they stopped", "[node]") {
 }
 
 TEST_CASE("replica: entries of one owner only", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto other = OwnerKeys::generate();
   const auto mine = seal_object(scene.owner, {.version = scene.now()});
   REQUIRE(scene.put_inline(mine));
@@ -579,7 +578,7 @@ TEST_CASE("replica: entries of one owner only", "[node]") {
 }
 
 TEST_CASE("replica: listings that make no sense are refused", "[node]") {
-  Scene scene;
+  ReplicaScene scene;
   const auto ask = [&](peer::GetEntries request) {
     return scene.mesh.run(scene.replica().get_entries(alice_node, std::move(request), {}));
   };

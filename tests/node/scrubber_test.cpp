@@ -5,6 +5,7 @@
 
 #include "tests/sim/sealed_object.hpp"
 #include "tests/sim/sim_mesh.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using sim::keep_in;
@@ -13,16 +14,14 @@ using sim::SealedObject;
 
 namespace {
 
-constexpr std::uint64_t mib = 1 << 20;
-
 /// Three nodes that hold the same objects; node 0 scrubs.
-struct Scene {
-  explicit Scene(ScrubOptions options = {}, sim::SimMeshOptions of = {})
+struct ScrubScene {
+  explicit ScrubScene(ScrubOptions options = {}, sim::SimMeshOptions of = {})
       : mesh(3, std::move(of)) {
     REQUIRE(mesh.run_until_quiet());
     begin(options, "");
   }
-  ~Scene() { scrubber->stop(); }
+  ~ScrubScene() { scrubber->stop(); }
 
   void begin(const ScrubOptions& options, const std::string& saved_before) {
     scrubber = std::make_shared<Scrubber>(
@@ -59,7 +58,7 @@ struct Scene {
 }  // namespace
 
 TEST_CASE("scrub: damaged and missing versions are fetched again from a good holder", "[sim]") {
-  Scene scene;
+  ScrubScene scene;
   const auto small = scene.put("small", 900);
   const auto large = scene.put("large", 3 * mib);
   const auto lost = scene.put("lost", mib);
@@ -80,7 +79,7 @@ TEST_CASE("scrub: damaged and missing versions are fetched again from a good hol
 }
 
 TEST_CASE("scrub: chunks that are whole here are not fetched", "[sim]") {
-  Scene scene;
+  ScrubScene scene;
   const auto large = scene.put("large", 8 * mib);
   scene.mesh[0].store.damage(large.id(), 5);
   const auto before = scene.mesh.network().sent("get_chunk");
@@ -90,7 +89,7 @@ TEST_CASE("scrub: chunks that are whole here are not fetched", "[sim]") {
 }
 
 TEST_CASE("scrub: each chunk comes from a holder that has it whole", "[sim]") {
-  Scene scene;
+  ScrubScene scene;
   const auto large = scene.put("large", 3 * mib);
   for (std::size_t node = 0; node < 3; ++node)
     scene.mesh[node].store.damage(large.id(), node);
@@ -99,7 +98,7 @@ TEST_CASE("scrub: each chunk comes from a holder that has it whole", "[sim]") {
 }
 
 TEST_CASE("scrub: what cannot be repaired waits for a node that has it", "[sim]") {
-  Scene scene;
+  ScrubScene scene;
   const auto object = scene.put("name", 2 * mib);
   scene.mesh.down(1);
   scene.mesh.down(2);
@@ -117,7 +116,7 @@ TEST_CASE("scrub: what cannot be repaired waits for a node that has it", "[sim]"
 }
 
 TEST_CASE("scrub: a lying holder is passed over", "[sim]") {
-  Scene scene;
+  ScrubScene scene;
   const auto object = scene.put("name", 2 * mib);
   const auto small = scene.put("small", 900);
   scene.mesh[0].store.damage(object.id(), 1);
@@ -130,7 +129,7 @@ TEST_CASE("scrub: a lying holder is passed over", "[sim]") {
 }
 
 TEST_CASE("scrub: what a reader met is looked at", "[sim]") {
-  Scene scene;
+  ScrubScene scene;
   const auto object = scene.put("name", 2 * mib);
   scene.mesh[0].store.damage(object.id(), 1);
   scene.scrubber->suspect(object.manifest->binding());
@@ -143,7 +142,7 @@ TEST_CASE("scrub: a paced walk begins by itself, takes its time, and again after
           "[sim]") {
   sim::SimMeshOptions of_days;
   of_days.node.greeting_interval = std::chrono::minutes(5);
-  Scene scene({.period = std::chrono::hours(48)}, of_days);
+  ScrubScene scene({.period = std::chrono::hours(48)}, of_days);
   const auto object = scene.put("name", 2 * mib);
   scene.mesh[0].store.damage(object.id(), 0);
   scene.mesh.world().run_for(std::chrono::minutes(59));
@@ -160,7 +159,7 @@ TEST_CASE("scrub: a paced walk begins by itself, takes its time, and again after
 }
 
 TEST_CASE("scrub: a walk goes on where a restart broke it off", "[sim]") {
-  Scene scene;
+  ScrubScene scene;
   for (int i = 0; i < 5; ++i)
     scene.put("name " + std::to_string(i), 900);
   scene.scrubber->stop();

@@ -5,14 +5,13 @@
 #include <set>
 
 #include "tests/node/gateway_mesh.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using test::GatewayMesh;
 using test::pattern;
 
 namespace {
-
-constexpr std::size_t mib = 1 << 20;
 
 /// What a name may stand for: the number of a content, or nothing. More than one while the outcome
 /// of a write that failed is open.

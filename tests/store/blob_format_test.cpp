@@ -16,7 +16,7 @@ AnyId filled(std::uint8_t byte) {
 }
 
 /// The manifest of the worked example in FORMAT.md.
-SignedManifest example() {
+SignedManifest two_chunks() {
   const OwnerKeys owner(*Seed::from(Bytes(32, 0x11)));
   Manifest manifest;
   manifest.object = {.owner = owner.id(), .hashed_key = owner.hash_name("notes/a.txt")};
@@ -35,7 +35,7 @@ const std::string blob_hex = "22222222222222222222222222222222";
 }  // namespace
 
 TEST_CASE("blob format: the bytes are those of FORMAT.md's example", "[store]") {
-  const auto manifest = example();
+  const auto manifest = two_chunks();
   const auto header = blob_format::encode_header({.binding = manifest->binding()});
   CHECK(to_hex(header) == "7a64622d626c6f620000000100100000" + owner_hex + key_hex + blob_hex +
                               std::string(32, '0') + "601c64fe92774a9c5d539b68fbfbeb00");
@@ -52,7 +52,7 @@ TEST_CASE("blob format: the bytes are those of FORMAT.md's example", "[store]") 
 }
 
 TEST_CASE("index: key and value are those of FORMAT.md's example", "[store]") {
-  const auto manifest = example();
+  const auto manifest = two_chunks();
   CHECK(to_hex(as_bytes(index_key::of_entry(counted(manifest).entry))) ==
         "02cc" + owner_hex + key_hex +
             "fe5df81419d4fffb"
@@ -62,7 +62,7 @@ TEST_CASE("index: key and value are those of FORMAT.md's example", "[store]") {
 }
 
 TEST_CASE("blob format: a header reads back, a changed one does not", "[store]") {
-  const auto manifest = example();
+  const auto manifest = two_chunks();
   auto bytes = blob_format::encode_header({.binding = manifest->binding(), .chunk_bytes = 4096});
   const auto header = blob_format::decode_header(bytes);
   REQUIRE(header);

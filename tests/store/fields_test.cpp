@@ -43,7 +43,7 @@ struct Outer {
   }
 };
 
-Outer example() {
+Outer all_kinds() {
   return {.flag = true,
           .small = 255,
           .large = ~0ULL,
@@ -64,7 +64,7 @@ Bytes hex(std::string_view text) {
 }  // namespace
 
 TEST_CASE("fields: every type survives", "[store]") {
-  const auto read = fields::decode<Outer>(fields::encode(example()));
+  const auto read = fields::decode<Outer>(fields::encode(all_kinds()));
   REQUIRE(read);
   CHECK(read->flag);
   CHECK(read->small == 255);
@@ -72,16 +72,16 @@ TEST_CASE("fields: every type survives", "[store]") {
   CHECK(read->sign == -1);
   CHECK(read->text == "text");
   CHECK(read->bytes == Bytes{1, 2, 3});
-  CHECK(read->id == example().id);
+  CHECK(read->id == all_kinds().id);
   CHECK(read->inner.number == 7);
   REQUIRE(read->list.size() == 2);
   CHECK(read->list[1].number == 2);
-  CHECK(read->pairs == example().pairs);
+  CHECK(read->pairs == all_kinds().pairs);
   CHECK(read->maybe == "here");
 }
 
 TEST_CASE("fields: an absent optional is neither written nor missed", "[store]") {
-  auto value = example();
+  auto value = all_kinds();
   value.maybe.reset();
   const auto bytes = fields::encode(value);
   CHECK(as_text(bytes).find("maybe") == std::string_view::npos);
@@ -119,14 +119,14 @@ TEST_CASE("fields: anything but one whole map is refused", "[store]") {
 }
 
 TEST_CASE("fields: every truncation is refused", "[store]") {
-  const auto bytes = fields::encode(example());
+  const auto bytes = fields::encode(all_kinds());
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     REQUIRE_FALSE(fields::decode<Outer>(ByteView(bytes).first(size)));
   }
 }
 
 TEST_CASE("fields: limits on size and depth hold", "[store]") {
-  const auto bytes = fields::encode(example());
+  const auto bytes = fields::encode(all_kinds());
   CHECK(fields::decode<Outer>(bytes, {.bytes = bytes.size()}));
   CHECK_FALSE(fields::decode<Outer>(bytes, {.bytes = bytes.size() - 1}));
   CHECK_FALSE(fields::decode<Outer>(bytes, {.string = 5}));

@@ -5,9 +5,11 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+#include "tests/support/same.hpp"
 #include "tests/support/temp_dir.hpp"
 
 using namespace zerodb;
+using test::same;
 using test::TempDir;
 namespace fs = std::filesystem;
 
@@ -26,10 +28,6 @@ unsigned mode_of(const fs::path& path) {
 std::size_t file_count(const TempDir& dir) {
   return static_cast<std::size_t>(
       std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()));
-}
-
-bool same(ByteView a, ByteView b) {
-  return std::ranges::equal(a, b);
 }
 
 bool contains(std::string_view text, std::string_view part) {

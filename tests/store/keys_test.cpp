@@ -2,7 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/support/same.hpp"
+
 using namespace zerodb;
+using test::same;
 
 namespace {
 
@@ -12,10 +15,6 @@ Seed seed_of(std::uint8_t first) {
     seed.mutable_view()[i] = static_cast<std::uint8_t>(first + i);
   }
   return seed;
-}
-
-bool same(ByteView a, ByteView b) {
-  return std::ranges::equal(a, b);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/store/disk_fixture.hpp"
+#include "tests/support/sizes.hpp"
 
 using namespace zerodb;
 using namespace zerodb::test;
@@ -14,8 +15,6 @@ using Kind = CommitOutcome::Kind;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::uint64_t mib = 1 << 20;
 
 void flip(const fs::path& path, std::uint64_t offset) {
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
