@@ -1,7 +1,6 @@
 #include "store/disk_store.hpp"
 
 #include <chrono>
-#include <map>
 
 #include "store/blob_format.hpp"
 #include "store/rebuild.hpp"
@@ -13,9 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t sweep_batch_versions = 256;
-constexpr std::uint64_t reclaim_bytes_min = 64 << 20;  // below, compaction is left to RocksDB
-constexpr std::uint64_t index_bytes_least = 8 << 20;   // on the disk, for the index to write at all
+constexpr std::uint64_t index_bytes_least = 8 << 20;  // on the disk, for the index to write at all
 
 std::uint64_t system_now_ms() {
   using namespace std::chrono;
@@ -417,147 +414,6 @@ Result<DamagedPage> DiskStore::damaged(const std::optional<ChunkBinding>& after,
   if (limit > 0 && marked.size() == limit) page.next_after = marked.back();
   if (auto removed = marks_.remove(gone); !removed) return fail(std::move(removed.error()));
   return page;
-}
-
-// ------------------------------------------------------------------------------------ sweeping
-
-struct DiskStore::SweepPlan {
-  std::vector<Index::Removal> removals;
-  std::vector<ChunkBinding> blob_files;  ///< to unlink once the removals are durable
-  std::uint64_t inline_bytes = 0;
-  SweepReport report;
-
-  void remove_blob(const ChunkBinding& binding, std::uint64_t sealed_bytes) {
-    if (sealed_bytes <= inline_bytes_max + chunk_overhead_bytes) {
-      removals.back().inline_value = binding;
-      inline_bytes += sealed_bytes;
-    } else {
-      blob_files.push_back(binding);
-    }
-    report.bytes += sealed_bytes;
-  }
-};
-
-/// A blob goes with the latest version that refers to it.
-Result<DiskStore::SweepPlan> DiskStore::plan_sweep(
-    const std::vector<Index::Superseded>& batch) const {
-  SweepPlan plan;
-  std::map<ObjectId, std::vector<Index::Holder>> kept;
-  for (const auto& old : batch) {
-    plan.removals.push_back({.line = old.line, .key = old.key, .inline_value = std::nullopt});
-    auto& versions = kept[old.entry.object];
-    if (versions.empty()) {
-      auto read = index_->versions(old.entry.object);
-      if (!read) return fail(std::move(read.error()));
-      versions = std::move(*read);
-    }
-    const auto self = std::ranges::find(versions, old.key, &Index::Holder::key);
-    if (self == versions.end()) continue;  // the line outlived its version
-    ++plan.report.versions;
-    const auto& head = self->head;
-    const auto same_blob = [&](const auto& other) { return other.head.blob_id == head.blob_id; };
-    if (head.kind == ObjectKind::tombstone || std::any_of(versions.begin(), self, same_blob)) {
-      continue;
-    }
-    plan.remove_blob({.object = old.entry.object, .blob_id = head.blob_id}, head.sealed_bytes);
-  }
-  return plan;
-}
-
-Result<SweepReport> DiskStore::sweep_batch(const std::vector<Index::Superseded>& batch) {
-  std::set<std::size_t> wanted;
-  for (const auto& old : batch)
-    wanted.insert(stripe_of(old.entry.object));
-  const auto guards = lock_stripes(wanted);
-  auto plan = plan_sweep(batch);
-  if (!plan) return fail(std::move(plan.error()));
-  if (auto done = carry_out(*plan, {}); !done) return fail(std::move(done.error()));
-  return plan->report;
-}
-
-/// The index first: a crash in between leaves blob files that nothing refers to, never the reverse.
-Status DiskStore::carry_out(const SweepPlan& plan, const std::vector<Counted>& gone) {
-  if (auto written = note_index_write(index_->remove(plan.removals)); !written) return written;
-  for (const auto& latest : gone)
-    tally_.remove(latest);
-  inline_bytes_dropped_ += plan.inline_bytes;
-  for (const auto& binding : plan.blob_files) {
-    if (auto removed = blobs_.remove(binding); !removed) return removed;
-  }
-  return {};
-}
-
-Result<SweepReport> DiskStore::sweep(std::uint64_t superseded_before_ms) {
-  SweepReport total;
-  for (;;) {
-    if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
-    const auto batch = index_->superseded_before(superseded_before_ms, sweep_batch_versions);
-    if (!batch) return fail(batch.error());
-    if (batch->empty()) break;
-    const auto report = sweep_batch(*batch);
-    if (!report) return fail(report.error());
-    total.versions += report->versions;
-    total.bytes += report->bytes;
-  }
-  if (auto reclaimed = reclaim_if_worth_it(); !reclaimed) return fail(std::move(reclaimed.error()));
-  return total;
-}
-
-/// RocksDB gives space back when it compacts, which may be long after the last write.
-Status DiskStore::reclaim_if_worth_it() {
-  if (inline_bytes_dropped_ < reclaim_bytes_min) return {};
-  inline_bytes_dropped_ = 0;
-  return index_->reclaim();
-}
-
-/// All versions of one object, if the named one is its latest; the answer is what stood.
-Result<std::optional<Counted>> DiskStore::plan_drop(const Entry& latest, SweepPlan& plan) const {
-  const auto versions = index_->versions(latest.object);
-  if (!versions) return fail(versions.error());
-  if (versions->empty() || versions->front().key != index_key::of_entry(latest)) {
-    return std::optional<Counted>();
-  }
-  std::set<BlobId> blobs;
-  for (const auto& [key, head] : *versions) {
-    plan.removals.push_back({.line = {}, .key = key, .inline_value = std::nullopt});
-    ++plan.report.versions;
-    if (head.kind == ObjectKind::tombstone || !blobs.insert(head.blob_id).second) continue;
-    plan.remove_blob({.object = latest.object, .blob_id = head.blob_id}, head.sealed_bytes);
-  }
-  const auto& head = versions->front().head;
-  return std::optional(Counted{.entry = latest,
-                               .tombstone = head.kind == ObjectKind::tombstone,
-                               .sealed_bytes = head.sealed_bytes});
-}
-
-Result<SweepReport> DiskStore::drop_batch(std::span<const Entry> latest) {
-  std::set<std::size_t> wanted;
-  for (const auto& entry : latest)
-    wanted.insert(stripe_of(entry.object));
-  const auto guards = lock_stripes(wanted);
-  SweepPlan plan;
-  std::vector<Counted> gone;
-  for (const auto& entry : latest) {
-    auto planned = plan_drop(entry, plan);
-    if (!planned) return fail(std::move(planned.error()));
-    if (*planned) gone.push_back(**planned);
-  }
-  if (auto done = carry_out(plan, gone); !done) return fail(std::move(done.error()));
-  return plan.report;
-}
-
-Result<SweepReport> DiskStore::drop(std::span<const Entry> latest) {
-  SweepReport total;
-  for (std::size_t at = 0; at < latest.size(); at += sweep_batch_versions) {
-    if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
-    const auto batch =
-        latest.subspan(at, std::min<std::size_t>(sweep_batch_versions, latest.size() - at));
-    const auto report = drop_batch(batch);
-    if (!report) return fail(report.error());
-    total.versions += report->versions;
-    total.bytes += report->bytes;
-  }
-  return total;
 }
 
 Result<std::unique_ptr<Store>> open_store(const StoreOptions& options) {

@@ -1,0 +1,214 @@
+// What members tell each other: greetings, and the rosters and records that follow from them.
+#include <spdlog/spdlog.h>
+
+#include "node/membership_impl.hpp"
+
+namespace zerodb {
+
+namespace {
+
+constexpr Milliseconds pull_timeout{5'000};
+constexpr Milliseconds greeting_timeout{2'000};
+constexpr std::uint64_t pause_ms = 1'000;
+constexpr std::uint64_t pause_of_same_claim_ms = 10'000;
+constexpr std::size_t pulls_max = 4;
+
+/// Of `hello` or its answer.
+template <class Greeting>
+MemberProgress progress_of(const Greeting& greeting) {
+  return {.roster = RosterHash::from(greeting.roster_hash).value_or(RosterHash{}),
+          .roster_version = greeting.roster_version,
+          .working_version = greeting.working_version,
+          .settled_version = greeting.settled_version,
+          .clean_version = greeting.clean_version};
+}
+
+}  // namespace
+
+peer::Hello Membership::Impl::hello() const {
+  const auto* own = records_.find(self());
+  const auto progress = context_.mesh.own_progress();
+  return {.record = own != nullptr ? own->wire() : Bytes{},
+          .roster_version = roster().version,
+          .roster_hash = to_bytes(progress.roster.view()),
+          .records_digest = records_.digest(),
+          .working_version = progress.working_version,
+          .settled_version = progress.settled_version,
+          .clean_version = progress.clean_version,
+          .administers = admin_->holds_mesh_key()};
+}
+
+/// Beside the pings, so that news need not wait for the next one.
+void Membership::Impl::greet_all() {
+  for (const auto& member : roster().members) {
+    if (!context_.links.state(member.node).up) continue;
+    spawn(context_.runtime, greet(shared_from_this(), member.node));
+  }
+}
+
+Task<void> Membership::Impl::greet(std::shared_ptr<Impl> impl, NodeId node) {
+  auto hello = impl->hello();
+  auto answer = co_await call(impl->context_.links, node, std::move(hello), {}, greeting_timeout);
+  if (answer) impl->on_hello_answered(node, answer->message);
+}
+
+Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::Hello& request) {
+  if (auto learnt = learn_from(from, request.record); !learnt) {
+    return fail(std::move(learnt.error()));
+  }
+  context_.mesh.hear(from, progress_of(request));
+  admin_->hear(from, request.administers);
+  consider_pull(from, {request.roster_version, request.roster_hash, request.records_digest});
+  auto own = hello();
+  peer::Hello::Reply reply{.record = std::move(own.record),
+                           .roster_version = own.roster_version,
+                           .roster_hash = std::move(own.roster_hash),
+                           .records_digest = std::move(own.records_digest),
+                           .working_version = own.working_version,
+                           .settled_version = own.settled_version,
+                           .clean_version = own.clean_version,
+                           .administers = own.administers,
+                           .time_ms = now_ms()};
+  return PeerAnswer{.message = std::move(reply), .payload = {}};
+}
+
+void Membership::Impl::on_hello_answered(const NodeId& from, const peer::Hello::Reply& reply) {
+  if (auto learnt = learn_from(from, reply.record); !learnt) {
+    spdlog::warn("membership: {} said of itself: {}", context_.mesh.describe(from),
+                 learnt.error().what);
+    return;
+  }
+  check_clock(from, reply.time_ms);
+  context_.mesh.hear(from, progress_of(reply));
+  admin_->hear(from, reply.administers);
+  consider_pull(from, {reply.roster_version, reply.roster_hash, reply.records_digest});
+}
+
+Status Membership::Impl::learn_from(const NodeId& from, ByteView record) {
+  auto news = records_.learn(record, roster());
+  if (!news) return fail(std::move(news.error()));
+  if (!*news) return {};
+  spdlog::debug("membership: a new record came from {}", context_.mesh.describe(from));
+  defend_own_record();
+  save_records();
+  changed();
+  return {};
+}
+
+/// After a restore from an old copy, the others know a later word of ours than we do.
+void Membership::Impl::defend_own_record() {
+  const auto* known = records_.find(self());
+  if (own_.sequence == 0 || known == nullptr || (*known)->sequence <= own_.sequence) return;
+  own_.sequence = (*known)->sequence + 1;
+  records_.put(SignedRecord::sign(own_, keys_.sign));
+}
+
+void Membership::Impl::check_clock(const NodeId& from, std::uint64_t time_ms) {
+  const auto ours = now_ms();
+  const auto apart = ours > time_ms ? ours - time_ms : time_ms - ours;
+  if (apart <= static_cast<std::uint64_t>(version_future_max_ms)) {
+    wrong_clocks_.erase(from);
+  } else if (wrong_clocks_.insert(from).second) {
+    spdlog::warn(
+        "membership: the clock of {} is {} s {} this machine's: writes may be refused until both "
+        "are right (timedatectl shows whether a clock is synchronised)",
+        context_.mesh.describe(from), apart / 1000, ours > time_ms ? "behind" : "ahead of");
+  }
+}
+
+Membership::Impl::Claim Membership::Impl::own_claim() const {
+  return {roster().version, to_bytes(context_.mesh.signed_roster().hash().view()),
+          records_.digest()};
+}
+
+/// Whether our roster stands over the one claimed, so that it is for them to ask us.
+bool Membership::Impl::is_outdated(const Claim& claim) const {
+  const auto& own = context_.mesh.signed_roster();
+  const auto hash = RosterHash::from(claim.roster_hash);
+  if (!hash) return true;
+  const bool is_same = claim.roster_version == own->version && *hash == own.hash();
+  return !is_same && !stands_over(claim.roster_version, *hash, own);
+}
+
+bool Membership::Impl::is_pausing(const NodeId& from, const Claim& claim) const {
+  const auto found = fruitless_.find(from);
+  if (found == fruitless_.end()) return false;
+  const auto pause = found->second.claim == claim ? pause_of_same_claim_ms : pause_ms;
+  return context_.runtime.steady_ms() < found->second.at_ms + pause;
+}
+
+void Membership::Impl::consider_pull(const NodeId& from, Claim claim) {
+  if (is_outdated(claim) || claim == own_claim()) return;
+  if (pulling_.size() >= pulls_max || pulling_.contains(from) || is_pausing(from, claim)) return;
+  pulling_.insert(from);
+  spawn(context_.runtime, pull(shared_from_this(), from, std::move(claim)));
+}
+
+Task<void> Membership::Impl::pull(std::shared_ptr<Impl> impl, NodeId from, Claim claim) {
+  const peer::GetRoster request;
+  auto answer = co_await call(impl->context_.links, from, request, {}, pull_timeout);
+  const bool fruitful = answer && impl->take(from, answer->message);
+  impl->pulling_.erase(from);
+  impl->fruitless_.erase(from);
+  if (!fruitful) {
+    impl->fruitless_[from] = {std::move(claim), impl->context_.runtime.steady_ms()};
+  }
+}
+
+/// True if there was anything new in it.
+bool Membership::Impl::take(const NodeId& from, const peer::GetRoster::Reply& reply) {
+  take_older(from, reply.older);
+  const bool new_roster = take_roster(from, reply.roster);
+  bool new_records = false;
+  for (std::size_t i = 0; i < std::min(reply.records.size(), members_max); ++i) {
+    const auto learnt = records_.learn(reply.records[i], roster());
+    new_records = new_records || (learnt && *learnt);
+  }
+  if (!new_records) return new_roster;
+  defend_own_record();
+  save_records();
+  changed();
+  return true;
+}
+
+bool Membership::Impl::take_roster(const NodeId& from, ByteView wire) {
+  if (std::ranges::equal(wire, context_.mesh.signed_roster().wire())) return false;
+  auto later = SignedRoster::verify(wire, roster().mesh);
+  if (!later) {
+    spdlog::warn("membership: {} gave a roster that cannot be believed: {}",
+                 context_.mesh.describe(from), later.error().what);
+    return false;
+  }
+  return admin_->take(std::move(*later));
+}
+
+/// Rosters that this node is in are asked for, together with what else belongs to them.
+void Membership::Impl::on_farewell(const NodeId& from, ByteView wire) {
+  const auto sent = SignedRoster::verify(wire, roster().mesh);
+  if (!sent || (*sent)->find(self()) == nullptr) take_roster(from, wire);
+}
+
+void Membership::Impl::take_older(const NodeId& from, const std::vector<Bytes>& wires) {
+  std::vector<SignedRoster> rosters;
+  for (std::size_t i = 0; i < std::min(wires.size(), rosters_in_force_max); ++i) {
+    auto older = SignedRoster::verify(wires[i], roster().mesh);
+    if (older) {
+      rosters.push_back(std::move(*older));
+    } else {
+      spdlog::warn("membership: {} gave an older roster that cannot be believed: {}",
+                   context_.mesh.describe(from), older.error().what);
+    }
+  }
+  context_.mesh.learn_older(std::move(rosters));
+  keep_older();
+}
+
+PeerAnswer Membership::Impl::roster_answer() const {
+  peer::GetRoster::Reply reply{
+      .roster = context_.mesh.signed_roster().wire(), .records = records_.wires(), .older = {}};
+  for (const auto& roster : context_.mesh.older_rosters())
+    reply.older.push_back(roster.wire());
+  return {.message = std::move(reply), .payload = {}};
+}
+
+}  // namespace zerodb

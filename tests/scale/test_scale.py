@@ -1,0 +1,130 @@
+#!/usr/bin/python3
+"""What a million objects cost a node, and what a node that was away pays to catch up: `make scale`.
+
+Real daemons, real puts; some minutes and about 4 GiB of disk. Counts can be made smaller:
+
+    ZERODB_OBJECTS=100000 tests/scale/test_scale.py Million
+    ZERODB_OBJECTS=10000 tests/scale/test_scale.py CatchUp
+
+Figures are printed. What depends on no clock is also checked.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
+
+import msgpack
+
+from harness import MIB, FreshMeshTest, eventually, main
+from wire import Wire
+
+IN_FLIGHT = 200
+PATIENCE_S = 600
+
+
+def count(default):
+    return int(os.environ.get("ZERODB_OBJECTS", default))
+
+
+def put_many(node, names, data):
+    """Puts `data` under each name, many at once; every one must be acknowledged."""
+    with Wire(node) as wire:
+        waiting, sent = set(), 0
+        for name in names:
+            waiting.add(wire.send("put", data, key=name, size=len(data)))
+            if len(waiting) >= IN_FLIGHT:
+                collect(wire, waiting)
+        while waiting:
+            collect(wire, waiting)
+
+
+def collect(wire, waiting):
+    header = msgpack.unpackb(wire.socket.recv_multipart()[0])
+    if header["t"] != "stored":
+        raise AssertionError(f"put refused: {header}")
+    waiting.remove(header["id"])
+
+
+def resident_mib(node, what="VmRSS"):
+    status = pathlib.Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) / 1024
+
+
+def received_bytes(node):
+    """By all TCP connections that the node's process has now."""
+    text = subprocess.run(["ss", "--tcp", "--info", "--processes", "--no-header", "--oneline"],
+                          capture_output=True, text=True, check=True).stdout
+    mine = [line for line in text.splitlines() if f"pid={node.process.pid}," in line]
+    return sum(int(n) for line in mine for n in re.findall(r"bytes_received:(\d+)", line))
+
+
+def timed(action):
+    began = time.monotonic()
+    value = action()
+    return value, time.monotonic() - began
+
+
+class Million(FreshMeshTest):
+    """One node holds them all: what each replica of a mesh would keep of as many."""
+
+    def test_a_million_objects(self):
+        objects, folder = count(1_000_000), 100
+        node = self.mesh.init().start()
+        before = resident_mib(node)
+        names = (f"photos/album {i // folder:06}/IMG_{i % folder:04}.jpg" for i in range(objects))
+        _, seconds = timed(lambda: put_many(node, names, b"x" * 100))
+        print(f"\nput {objects:,} objects: {objects / seconds:,.0f}/s")
+        print(f"memory: {before:.0f} MiB empty, {resident_mib(node):.0f} MiB now, "
+              f"{resident_mib(node, 'VmHWM'):.0f} MiB at most")
+
+        node.stop()
+        _, ready = timed(node.start)
+        key = f"photos/album {objects // folder // 2:06}/IMG_0007.jpg"
+        self.assertEqual(b"x" * 100, self.get(node, key))
+        started = resident_mib(node)
+        self.assertEqual(objects, node.status()["objects"])
+        print(f"restart: serves after {ready:.2f} s, {started:.0f} MiB resident")
+
+        prefixes = [f"photos/album {i:06}/" for i in range(0, objects // folder,
+                                                           objects // folder // 20)]
+        _, first = timed(lambda: self.ok(node, "ls", prefixes[0]))
+        times = sorted(timed(lambda p=p: self.assertEqual(folder, len(self.keys(node, p))))[1]
+                       for p in prefixes)
+        print(f"zdb ls of {folder} names: {first * 1000:.0f} ms for the first, then "
+              f"{times[len(times) // 2] * 1000:.0f} ms (median of {len(times)}), "
+              f"{times[-1] * 1000:.0f} ms at most, the start of zdb included")
+        held = resident_mib(node)
+        print(f"memory: {held:.0f} MiB after the lists")
+        self.assertLess(held - before, 64 * objects / 1e6 + 64, "MiB beyond an empty node's")
+
+
+class CatchUp(FreshMeshTest):
+    def test_a_node_that_missed_one_object_in_a_hundred(self):
+        objects = count(100_000)
+        missed, size = objects // 100, 2048
+        nodes = self.mesh.grow(3)
+        _, seconds = timed(lambda: put_many(nodes[0], (f"kept {i}" for i in range(objects - missed)),
+                                            b"x" * 64))
+        print(f"\nput {objects - missed:,} objects at R = 3: {(objects - missed) / seconds:,.0f}/s")
+        away = nodes[2]
+        eventually(lambda: away.status()["objects"] == objects - missed, "all are everywhere",
+                   deadline_s=PATIENCE_S)
+        away.stop()
+        eventually(lambda: away.name not in nodes[0].up(), "its absence is known")
+        put_many(nodes[0], (f"missed {i}" for i in range(missed)), b"y" * size)
+        away.start()
+        eventually(lambda: away.status()["objects"] == objects, "it has caught up",
+                   deadline_s=PATIENCE_S)
+        received = received_bytes(away)
+        print(f"missed {missed:,} objects of {size} bytes, {missed * size / MIB:.2f} MiB; received "
+              f"{received / MIB:.2f} MiB in all since its start: {received / missed / size:.2f} times")
+        self.assertLess(received, 3 * missed * size)
+
+
+if __name__ == "__main__":
+    main()
