@@ -1,7 +1,7 @@
 # A façade: CMakePresets.json and the scripts it names do the work.
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
-.PHONY: all programs deps test demo bench sim asan tsan lint format install clean
+.PHONY: all programs deps test demo bench scale sim asan tsan lint format install clean
 
 all: deps
 	cmake --preset release >/dev/null && cmake --build --preset release
@@ -20,6 +20,9 @@ demo: programs
 
 bench: programs
 	build/release/bin/zbench $(ARGS)
+
+scale: programs
+	tests/scale/test_scale.py
 
 sim: all
 	ctest --preset release -L '^sim$$'

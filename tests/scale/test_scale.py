@@ -4,7 +4,7 @@
 Real daemons, real puts; some minutes and about 4 GiB of disk. Counts can be made smaller:
 
     ZERODB_OBJECTS=100000 tests/scale/test_scale.py Million
-    ZERODB_OBJECTS=10000 tests/scale/test_scale.py CatchUp
+    ZERODB_OBJECTS=10000 tests/scale/test_scale.py CatchUp Join
 
 Figures are printed. What depends on no clock is also checked.
 """
@@ -124,6 +124,27 @@ class CatchUp(FreshMeshTest):
         print(f"missed {missed:,} objects of {size} bytes, {missed * size / MIB:.2f} MiB; received "
               f"{received / MIB:.2f} MiB in all since its start: {received / missed / size:.2f} times")
         self.assertLess(received, 3 * missed * size)
+
+
+class Join(FreshMeshTest):
+    def test_a_fourth_node_takes_a_quarter_of_the_bytes(self):
+        objects, size = count(10_000), 16 << 10
+        nodes = self.mesh.grow(3)
+        put_many(nodes[0], (f"object {i}" for i in range(objects)), b"z" * size)
+        eventually(lambda: all(n.status()["objects"] == objects for n in nodes),
+                   "all are everywhere", deadline_s=PATIENCE_S)
+        before = sum(n.status()["blob_bytes"] for n in nodes)
+        self.mesh.grow(4)
+        eventually(lambda: sum(n.status()["objects"] for n in self.mesh.nodes) == 3 * objects,
+                   "old holders have let go", deadline_s=PATIENCE_S)
+        held = [n.status()["blob_bytes"] for n in self.mesh.nodes]
+        received = received_bytes(self.mesh.nodes[3])
+        share = held[3] / before
+        print(f"\n{objects:,} objects, {before / MIB:.1f} MiB in three copies; the fourth node holds "
+              f"{share:.1%} of them and received {received / before:.1%}; held by each: "
+              + ", ".join(f"{h / before:.1%}" for h in held))
+        self.assertEqual(before, sum(held))
+        self.assertLess(abs(share - 0.25), 0.03)
 
 
 if __name__ == "__main__":
