@@ -98,6 +98,24 @@ Result<Bytes> Client::get(const std::string& key) {
   return content;
 }
 
+Result<client::ObjectInfo> Client::get_shared(const std::string& link, const ByteSink& sink,
+                                              std::optional<ByteRange> range) {
+  if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
+  client::GetShared request{.link = link};
+  if (range) {
+    request.first = range->first;
+    request.last = range->last;
+  }
+  return ClientDownload(impl_->channel(), std::move(request), sink).run();
+}
+
+Result<std::string> Client::share(const std::string& key, std::chrono::seconds expires) {
+  auto reply = impl_->ask_about(
+      key, client::Share{.key = key, .expires_s = static_cast<std::uint64_t>(expires.count())});
+  if (!reply) return fail(std::move(reply.error()));
+  return std::move(reply->text);
+}
+
 Result<client::ObjectInfo> Client::stat(const std::string& key) {
   return impl_->ask_about(key, client::Stat{.key = key});
 }

@@ -60,6 +60,12 @@ class Client {
                                  std::optional<ByteRange> range = {});
   Result<Bytes> get(const std::string& key);
 
+  /// A link by which another owner of the mesh can read this version, see PROTOCOL.md.
+  Result<std::string> share(const std::string& key, std::chrono::seconds expires);
+  /// Like get(), by somebody's link.
+  Result<client::ObjectInfo> get_shared(const std::string& link, const ByteSink& sink,
+                                        std::optional<ByteRange> range = {});
+
   Result<client::ObjectInfo> stat(const std::string& key);
   Result<client::List::Reply> list(const std::string& prefix, const std::string& after = {},
                                    std::uint32_t limit = 500);

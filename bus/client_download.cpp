@@ -23,9 +23,13 @@ Result<client::ObjectInfo> ClientDownload::run() {
   return info;
 }
 
+ClientDownload::Opened ClientDownload::ask() {
+  return std::visit([this](const auto& request) { return channel_.call(request); }, request_);
+}
+
 /// Asks for the object; what is small enough comes and is delivered at once.
 Result<client::ObjectInfo> ClientDownload::open() {
-  auto reply = channel_.call(request_);
+  auto reply = ask();
   if (!reply) return fail(std::move(reply.error()));
   info_ = std::move(reply->message);
   asked_ = delivered_ = info_.first.value_or(0);
@@ -115,8 +119,13 @@ Status ClientDownload::open_again() {
   window_.clear();
   const auto version = info_.version;
   const auto end = end_;
-  auto reply =
-      channel_.call(client::Get{.key = request_.key, .first = delivered_, .last = end_ - 1});
+  std::visit(
+      [this](auto& request) {
+        request.first = delivered_;
+        request.last = end_ - 1;
+      },
+      request_);
+  auto reply = ask();
   if (!reply) return fail(std::move(reply.error()));
   if (reply->message.version != version) return fail(dropped);
   info_ = std::move(reply->message);

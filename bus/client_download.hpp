@@ -11,7 +11,9 @@ namespace zerodb {
 
 class ClientDownload {
  public:
-  ClientDownload(ClientChannel& channel, client::Get request, const ByteSink& sink)
+  using Request = std::variant<client::Get, client::GetShared>;
+
+  ClientDownload(ClientChannel& channel, Request request, const ByteSink& sink)
       : channel_(channel), request_(std::move(request)), sink_(sink) {}
 
   Result<client::ObjectInfo> run();
@@ -24,6 +26,8 @@ class ClientDownload {
     zmq::message_t payload;
   };
 
+  using Opened = Result<ClientChannel::Typed<client::ObjectInfo>>;
+  Opened ask();
   Result<client::ObjectInfo> open();
   Status pull();
   Status ask_ahead();
@@ -34,7 +38,7 @@ class ClientDownload {
   void close();
 
   ClientChannel& channel_;
-  client::Get request_;
+  Request request_;
   const ByteSink& sink_;
   client::ObjectInfo info_;
   std::uint64_t chunk_bytes_ = 0;

@@ -318,6 +318,25 @@ struct Invite {
   ZERODB_FIELDS(field("share_owner", self.share_owner); field("expires_s", self.expires_s);)
 };
 
+/// A link by which another owner of the mesh can read this version, and nothing else.
+struct Share {
+  static constexpr std::string_view name = "share";
+  std::string key;
+  std::uint64_t expires_s = 0;
+  using Reply = Text;                    ///< the link
+  ZERODB_FIELDS(field("key", self.key); field("expires_s", self.expires_s);)
+};
+
+/// `get`, by a link.
+struct GetShared {
+  static constexpr std::string_view name = "get_shared";
+  std::string link;
+  std::optional<std::uint64_t> first;
+  std::optional<std::uint64_t> last;
+  using Reply = ObjectInfo;
+  ZERODB_FIELDS(field("link", self.link); field("first", self.first); field("last", self.last);)
+};
+
 struct OwnerShow {
   static constexpr std::string_view name = "owner_id";
   using Reply = Text;                    ///< hexadecimal
@@ -386,7 +405,7 @@ struct MeshImport {
 
 using Request = std::variant<Put, PutData, PutEnd, PutAbort, Get, GetData, GetEnd, Stat, List,
                              Delete, Status, Scrub, Invite, OwnerShow, OwnerExport, OwnerImport,
-                             NodeSet, NodeRemove, MeshExport, MeshImport>;
+                             NodeSet, NodeRemove, MeshExport, MeshImport, Share, GetShared>;
 using Reply = std::variant<Ok, ObjectInfo, Stored, Upload, GetData::Reply, List::Reply,
                            Status::Reply, Scrub::Reply, Text, NodeChanged>;
 

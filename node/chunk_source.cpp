@@ -163,7 +163,8 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
 /// What became of the version being read: nodes that held it drop it once others hold it after a
 /// change of placement. Moved: there are holders that were not among those `asked`.
 Task<ChunkSource::Fate> ChunkSource::look_again(Self self, std::vector<NodeId> asked) {
-  auto located = co_await locate(self->core_, "get", self->part_.name);
+  auto located =
+      co_await locate(self->core_, self->manifest().object, about("get", self->part_.name));
   if (!located || !*located || (*located)->version->hash() != self->version_->hash()) {
     co_return Fate::replaced;
   }

@@ -26,6 +26,7 @@ struct ClientService::DownloadSession {
 namespace {
 
 constexpr std::uint32_t list_entries_max = 1000;
+constexpr std::uint64_t share_expires_s_max = 3650ULL * 24 * 3600;
 
 /// Counts a request in its session for as long as it lasts.
 class InUse {
@@ -75,16 +76,16 @@ struct Range {
 };
 
 /// The bytes asked for, cut off at the object's end.
-Result<Range> range_of(const client::Get& request, std::uint64_t size) {
-  const auto first = request.first.value_or(0);
-  if (request.last && *request.last < first) {
+Result<Range> range_of(const WantedRange& wanted, std::uint64_t size) {
+  const auto first = wanted.first.value_or(0);
+  if (wanted.last && *wanted.last < first) {
     return fail(Errc::invalid, "a range that ends before it begins");
   }
   if (first > size || (first == size && size > 0)) {
     return fail(Errc::invalid, "the range begins at byte " + std::to_string(first) +
                                    ", but the object has " + std::to_string(size));
   }
-  const auto end = request.last && *request.last < size ? *request.last + 1 : size;
+  const auto end = wanted.last && *wanted.last < size ? *wanted.last + 1 : size;
   return Range{first, end};
 }
 
@@ -107,6 +108,10 @@ struct ClientService::Dispatch {
   Reply operator()(client::Get& request) { return service.get(client, std::move(request)); }
   Reply operator()(client::GetData& request) { return service.get_data(client, request); }
   Reply operator()(client::GetEnd& request) { return service.get_end(client, request); }
+  Reply operator()(client::GetShared& request) {
+    return service.get_shared(client, std::move(request));
+  }
+  Reply operator()(client::Share& request) { return service.share(std::move(request)); }
   Reply operator()(client::Stat& request) { return service.stat(std::move(request)); }
   Reply operator()(client::List& request) { return service.list(std::move(request)); }
   Reply operator()(client::Delete& request) { return service.remove(std::move(request)); }
@@ -263,15 +268,30 @@ Task<Result<ClientAnswer>> ClientService::get(ClientId client, client::Get reque
   const auto gateway = gateway_();
   auto opened = co_await gateway->get(request.key);
   if (!opened) co_return fail(std::move(opened.error()));
-  auto range = range_of(request, (*opened)->manifest().size);
+  co_return co_await read(client, std::move(*opened), {request.first, request.last});
+}
+
+Task<Result<ClientAnswer>> ClientService::get_shared(ClientId client, client::GetShared request) {
+  auto link = parse_share_link(request.link);
+  if (!link) co_return fail(std::move(link.error()));
+  const auto gateway = gateway_();
+  auto opened = co_await gateway->get_shared(std::move(*link));
+  if (!opened) co_return fail(std::move(opened.error()));
+  co_return co_await read(client, std::move(*opened), {request.first, request.last});
+}
+
+/// Answers with all that is wanted if it is little; else opens a download.
+Task<Result<ClientAnswer>> ClientService::read(ClientId client, std::unique_ptr<GetStream> stream,
+                                               WantedRange wanted) {
+  auto range = range_of(wanted, stream->manifest().size);
   if (!range) {
-    co_return fail("get '" + printable(request.key) + "'", std::move(range.error()));
+    co_return fail("get '" + printable(stream->info().name) + "'", std::move(range.error()));
   }
-  auto info = info_of(**opened);
+  auto info = info_of(*stream);
   info.first = range->first;
   info.length = range->end - range->first;
   if (*info.length <= inline_bytes_max) {
-    auto bytes = co_await (*opened)->read(range->first, static_cast<std::uint32_t>(*info.length));
+    auto bytes = co_await stream->read(range->first, static_cast<std::uint32_t>(*info.length));
     if (!bytes) co_return fail(std::move(bytes.error()));
     co_return ClientAnswer{std::move(info), std::move(*bytes)};
   }
@@ -281,9 +301,9 @@ Task<Result<ClientAnswer>> ClientService::get(ClientId client, client::Get reque
     co_return fail(Errc::busy, "too many downloads are open; end one, then try again");
   }
   ++downloads_;
-  (*opened)->expect_until(range->end);
+  stream->expect_until(range->end);
   auto session = std::make_shared<DownloadSession>();
-  session->stream = std::move(*opened);
+  session->stream = std::move(stream);
   session->first = range->first;
   session->end = range->end;
   session->last_used_ms = context_.runtime.steady_ms();
@@ -322,6 +342,19 @@ Task<Result<ClientAnswer>> ClientService::get_data(ClientId client, client::GetD
 Task<Result<ClientAnswer>> ClientService::get_end(ClientId client, client::GetEnd request) {
   if (clients_[client].downloads.erase(request.download) != 0) --downloads_;
   co_return ClientAnswer{client::Ok{}, {}};
+}
+
+Task<Result<ClientAnswer>> ClientService::share(client::Share request) {
+  if (request.expires_s == 0 || request.expires_s > share_expires_s_max) {
+    co_return fail(Errc::invalid, "share: a link is good for 1 second to " +
+                                      std::to_string(share_expires_s_max) + ", not for " +
+                                      std::to_string(request.expires_s));
+  }
+  const auto gateway = gateway_();
+  const auto expires_ms = context_.runtime.now_ms() + request.expires_s * 1000;
+  auto link = co_await gateway->share(std::move(request.key), expires_ms);
+  if (!link) co_return fail(std::move(link.error()));
+  co_return ClientAnswer{client::Text{std::move(*link)}, {}};
 }
 
 Task<Result<ClientAnswer>> ClientService::stat(client::Stat request) {

@@ -21,6 +21,12 @@ struct ClientServiceOptions {
   Milliseconds idle_max{120'000};           ///< then a silent upload or download is dropped
 };
 
+/// The bytes a client asks for, both ends included; all of them if it does not say.
+struct WantedRange {
+  std::optional<std::uint64_t> first;
+  std::optional<std::uint64_t> last;
+};
+
 class ClientService {
  public:
   /// `gateway` answers with nothing on a node that holds no owner's key.
@@ -56,10 +62,13 @@ class ClientService {
   Reply get(ClientId client, client::Get request);
   Reply get_data(ClientId client, client::GetData request);
   Reply get_end(ClientId client, client::GetEnd request);
+  Reply get_shared(ClientId client, client::GetShared request);
+  Reply share(client::Share request);
   Reply stat(client::Stat request);
   Reply list(client::List request);
   Reply remove(client::Delete request);
 
+  Reply read(ClientId client, std::unique_ptr<GetStream> stream, WantedRange wanted);
   Reply open_upload(ClientId client, PutSpec spec, std::optional<std::uint64_t> size);
   Result<std::shared_ptr<UploadSession>> upload_of(ClientId client, std::uint64_t upload);
   client::Upload upload_reply(std::uint64_t upload) const;

@@ -16,7 +16,7 @@ tl::unexpected<Error> not_there(std::string_view verb, std::string_view name) {
 /// The version that stands, if it is not a deletion.
 Task<Result<Located>> find_object(CorePtr core, std::string_view verb, std::string name) {
   if (auto valid = check_name(name); !valid) co_return fail(verb, std::move(valid.error()));
-  auto located = co_await locate(core, verb, name);
+  auto located = co_await locate(core, core->object_of(name), about(verb, name));
   if (!located) co_return fail(std::move(located.error()));
   if (!*located || (*located)->version->manifest().is_tombstone()) co_return not_there(verb, name);
   co_return std::move(**located);
@@ -27,8 +27,41 @@ Task<Result<Located>> find_object(CorePtr core, std::string_view verb, std::stri
 Task<Result<std::unique_ptr<GetStream>>> get_object(CorePtr core, std::string name) {
   auto located = co_await find_object(core, "get", std::move(name));
   if (!located) co_return fail(std::move(located.error()));
+  auto part = open_private_part(*core->keys, located->version->manifest());
+  if (!part) co_return fail("get", std::move(part.error()));
   core->counters.gets += 1;
-  co_return open_get_stream(core, std::move(*located));
+  co_return open_get_stream(core, std::move(*located), std::move(*part));
+}
+
+Task<Result<std::string>> share_object(CorePtr core, std::string name, std::uint64_t expires_ms) {
+  auto located = co_await find_object(core, "share", name);
+  if (!located) co_return fail(std::move(located.error()));
+  const auto& version = *located->version;
+  auto part = open_private_part(*core->keys, version.manifest());
+  if (!part) co_return fail(about("share", name), std::move(part.error()));
+  const ShareLink link{.object = version->object,
+                       .version = version.hash(),
+                       .expires_ms = expires_ms,
+                       .part = std::move(*part)};
+  co_return share_link_text(link, *core->keys);
+}
+
+Task<Result<std::unique_ptr<GetStream>>> get_shared_object(CorePtr core, ShareLink link) {
+  const auto purpose = about("get", link.part.name);
+  if (auto valid = check_not_expired(link, core->context.runtime.now_ms()); !valid) {
+    co_return fail(purpose, std::move(valid.error()));
+  }
+  auto located = co_await locate(core, link.object, purpose);
+  if (!located) co_return fail(std::move(located.error()));
+  if (!*located || (*located)->version->hash() != link.version) {
+    co_return fail(Errc::not_found,
+                   purpose + ": it was deleted or replaced since the link was made");
+  }
+  if (!commitment_holds((*located)->version->manifest(), link.part.content_key)) {
+    co_return fail(Errc::corrupt, purpose + ": the link's key is not this version's");
+  }
+  core->counters.gets += 1;
+  co_return open_get_stream(core, std::move(**located), std::move(link.part));
 }
 
 Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name) {
@@ -67,6 +100,14 @@ Task<Result<std::unique_ptr<PutStream>>> Gateway::put(PutSpec spec) {
 
 Task<Result<std::unique_ptr<GetStream>>> Gateway::get(std::string name) {
   return get_object(core_, std::move(name));
+}
+
+Task<Result<std::string>> Gateway::share(std::string name, std::uint64_t expires_ms) {
+  return share_object(core_, std::move(name), expires_ms);
+}
+
+Task<Result<std::unique_ptr<GetStream>>> Gateway::get_shared(ShareLink link) {
+  return get_shared_object(core_, std::move(link));
 }
 
 Task<Result<WriteReceipt>> Gateway::remove(std::string name) {

@@ -6,6 +6,7 @@
 
 #include "node/catalogue.hpp"
 #include "node/node_context.hpp"
+#include "node/share_link.hpp"
 
 namespace zerodb {
 
@@ -97,6 +98,10 @@ class Gateway {
   Task<Result<std::unique_ptr<PutStream>>> put(PutSpec spec);
   /// `not_found` if a read quorum says so, at once.
   Task<Result<std::unique_ptr<GetStream>>> get(std::string name);
+  /// A link by which another owner can read the version that stands now, until `expires_ms` (UTC).
+  Task<Result<std::string>> share(std::string name, std::uint64_t expires_ms);
+  /// By somebody's link. `denied` once it has expired, `not_found` when its version stands no more.
+  Task<Result<std::unique_ptr<GetStream>>> get_shared(ShareLink link);
   /// `not_found` if there was nothing to delete.
   Task<Result<WriteReceipt>> remove(std::string name);
   Task<Result<ListPage>> list(ListQuery query);

@@ -155,10 +155,8 @@ Task<Result<Payload>> OpeningStream::read(std::uint64_t offset, std::uint32_t le
 
 }  // namespace
 
-Result<std::unique_ptr<GetStream>> open_get_stream(CorePtr core, Located located) {
-  auto part = open_private_part(*core->keys, located.version->manifest());
-  if (!part) return fail("get", std::move(part.error()));
-  auto source = std::make_shared<ChunkSource>(core, std::move(located), std::move(*part));
+std::unique_ptr<GetStream> open_get_stream(CorePtr core, Located located, PrivatePart part) {
+  auto source = std::make_shared<ChunkSource>(core, std::move(located), std::move(part));
   return std::make_unique<OpeningStream>(std::move(core), std::move(source));
 }
 

@@ -6,7 +6,7 @@
 
 namespace zerodb {
 
-/// `located` is not a tombstone.
-Result<std::unique_ptr<GetStream>> open_get_stream(CorePtr core, Located located);
+/// `located` is not a tombstone; `part` holds its content key.
+std::unique_ptr<GetStream> open_get_stream(CorePtr core, Located located, PrivatePart part);
 
 }  // namespace zerodb

@@ -275,8 +275,8 @@ void repair_behind(const CorePtr& core, const Located& located, std::vector<Node
 
 }  // namespace
 
-Task<Result<std::optional<Located>>> locate(CorePtr core, std::string_view verb, std::string name) {
-  Search search(core, core->object_of(name));
+Task<Result<std::optional<Located>>> locate(CorePtr core, ObjectId object, std::string purpose) {
+  Search search(core, object);
   co_await search.ask_placed();
   const bool quorum = search.has_quorum();
   if (!quorum) co_await search.ask_everybody();
@@ -285,7 +285,7 @@ Task<Result<std::optional<Located>>> locate(CorePtr core, std::string_view verb,
     co_return newest;
   }
   if (quorum || search.heard_enough()) co_return std::nullopt;
-  co_return fail(Errc::no_quorum, about(verb, name) +
+  co_return fail(Errc::no_quorum, purpose +
                                       ": cannot tell whether it exists, as too few nodes answer: " +
                                       describe(*core, search.silent()) +
                                       "; start or reach those nodes, then try again");

@@ -12,9 +12,9 @@ struct Located {
   std::vector<NodeId> holders;  ///< who answered with it, this node first
 };
 
-/// Nothing: there is no such object, for certain. `no_quorum` when that cannot be told. `verb`
-/// (a literal) and `name` are for messages. Placed nodes found stale are repaired behind.
-Task<Result<std::optional<Located>>> locate(CorePtr core, std::string_view verb, std::string name);
+/// Nothing: there is no such object, for certain. `no_quorum` when that cannot be told. `purpose`
+/// is for messages, see about(). Placed nodes found stale are repaired behind.
+Task<Result<std::optional<Located>>> locate(CorePtr core, ObjectId object, std::string purpose);
 
 /// A member's answer to a broadcast `get` of ours.
 void on_have(GatewayCore& core, const NodeId& from, const peer::Have& answer);

@@ -9,6 +9,7 @@ namespace zerodb {
 
 namespace {
 
+constexpr std::size_t rosters_bytes_max = 640 << 10;  // with all records, what a header can hold
 constexpr Milliseconds farewell_timeout{2'000};
 
 RosterMember member_of(const peer::Join& request) {
@@ -137,10 +138,26 @@ Result<SignedRoster> RosterAdmin::signed_with(RosterChange change) const {
   return sign(*next);
 }
 
+/// All rosters in force must fit what one member tells another of them. A removal may be what ends
+/// a move, so there is always room for one.
+Status RosterAdmin::check_room_beside(const SignedRoster& next) const {
+  const auto older = context_.mesh.older_rosters();
+  auto bytes = context_.mesh.signed_roster().wire().size() + next.wire().size();
+  for (const auto& roster : older)
+    bytes += roster.wire().size();
+  if (older.size() + 2 < rosters_in_force_max && bytes <= rosters_bytes_max) return {};
+  return fail(Errc::busy, std::to_string(older.size() + 1) +
+                              " rosters are in force at once, which is as many as can be: wait "
+                              "for the move under way to end; zdb status says which members it "
+                              "waits for");
+}
+
 Status RosterAdmin::make(RosterChange change) {
   const auto text = describe(change, roster());
+  const bool removes = change.removed;
   auto next = signed_with(std::move(change));
   if (!next) return fail(std::move(next.error()));
+  if (auto room = check_room_beside(*next); !room && !removes) return room;
   spdlog::info("membership: {}, by an administrator here", text);
   if (auto stood = stand(std::move(*next)); !stood) return stood;
   events_.roster_made();

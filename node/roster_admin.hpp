@@ -78,6 +78,7 @@ class RosterAdmin : public std::enable_shared_from_this<RosterAdmin> {
   Result<SignedRoster> sign(const Roster& next) const;
   Result<SignedRoster> signed_with(RosterChange change) const;
   Status stand(SignedRoster next);
+  Status check_room_beside(const SignedRoster& next) const;
   Status make(RosterChange change);
   void make_again(const SignedRoster& left);
   Task<void> bid_farewell(NodeId node, const SignedRoster& roster);

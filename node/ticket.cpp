@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/host_port.hpp"
+#include "node/text_line.hpp"
 #include "store/clock.hpp"
 #include "store/fields.hpp"
 #include "store/hash.hpp"
@@ -67,13 +68,6 @@ Result<Ticket> ticket_of(ByteView bytes) {
     ticket.owner = std::move(*owner);
   }
   return ticket;
-}
-
-std::string without_spaces(std::string_view text) {
-  std::string kept;
-  std::ranges::copy_if(text, std::back_inserter(kept),
-                       [](char c) { return c != ' ' && c != '\n' && c != '\r' && c != '\t'; });
-  return kept;
 }
 
 }  // namespace

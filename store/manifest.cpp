@@ -86,12 +86,6 @@ Result<PrivatePart> parse_private_plain(ByteView plain) {
                      .content_key = *ContentKey::from(plain.first(ContentKey::size))};
 }
 
-/// A tombstone has no content, hence no key and no commitment.
-bool commitment_holds(const Manifest& manifest, const ContentKey& key) {
-  if (manifest.is_tombstone()) return manifest.key_commitment.is_zero();
-  return commit_to(key, manifest.blob_id) == manifest.key_commitment;
-}
-
 // --------------------------------------------------------------------------------------- body
 
 struct BodyLayout {
@@ -143,9 +137,9 @@ Status check_format(const fields::Object& map) {
     return fail(Errc::invalid, "it names no format");
   }
   if (format <= manifest_format_known) return {};
-  return fail(Errc::invalid, "format " + std::to_string(format) +
-                                 " is newer than this program knows (" +
-                                 std::to_string(manifest_format_known) + "): install a newer zerodb");
+  return fail(Errc::invalid,
+              "format " + std::to_string(format) + " is newer than this program knows (" +
+                  std::to_string(manifest_format_known) + "): install a newer zerodb");
 }
 
 Result<Manifest> decode_body(ByteView bytes) {
@@ -223,6 +217,11 @@ Status check_private_part(const PrivatePart& part) {
                                    " bytes in all are allowed");
   }
   return {};
+}
+
+bool commitment_holds(const Manifest& manifest, const ContentKey& key) {
+  if (manifest.is_tombstone()) return manifest.key_commitment.is_zero();
+  return commit_to(key, manifest.blob_id) == manifest.key_commitment;
 }
 
 Bytes seal_private_part(const OwnerKeys& keys, const Manifest& about, const PrivatePart& part) {

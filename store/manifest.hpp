@@ -56,6 +56,10 @@ struct PrivatePart {
 /// UTF-8.
 Status check_private_part(const PrivatePart& part);
 
+/// Whether the version's chunks were sealed under this key, as its owner has signed. A tombstone
+/// has neither content nor key.
+bool commitment_holds(const Manifest& manifest, const ContentKey& key);
+
 /// For a part that check_private_part() has let pass.
 /// Binds owner, hashed key and blob id; does not depend on the version, so that a version can be
 /// moved on without sealing again.

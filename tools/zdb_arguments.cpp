@@ -157,11 +157,19 @@ void Grammar::add_transfers() {
                        "  zdb get work/notes a.txt          to the file a.txt\n"
                        "  zdb get backup.tar - | tar t      to stdout\n"
                        "  zdb get film.mkv - --range 0-99   its first 100 bytes\n"
-                       "  zdb get -r photos/ copy           all under photos/, to the folder copy");
-  add_names(get, "KEY [PATH] | -r PREFIX/ FOLDER", 1, 2);
+                       "  zdb get -r photos/ copy           all under photos/, to the folder copy\n"
+                       "  zdb get zdbshare1-...             what somebody shared with you");
+  add_names(get, "KEY [PATH] | LINK [PATH] | -r PREFIX/ FOLDER", 1, 2);
   get->add_flag("-r,--recursive", arguments_.recursive, "Fetch all objects under a prefix");
   get->add_option("--range", texts_.range, "Only these bytes, counted from 0, both included")
       ->type_name("FIRST-LAST");
+
+  auto* share = add_verb(app_, "share", "Print a link that lets another owner read one object",
+                         "  zdb share film.mkv                then, elsewhere: zdb get LINK\n"
+                         "  zdb share film.mkv --expires 1h");
+  add_names(share, "KEY", 1, 1);
+  share->add_option("--expires", texts_.expires, "30s, 15m, 1h, 7d; default 7d")
+      ->type_name("DURATION");
 
   auto* rm = add_verb(app_, "rm", "Delete objects",
                       "  zdb rm notes.txt old.txt\n"
@@ -293,6 +301,8 @@ std::string Grammar::problem() {
       return "--expires " + texts_.expires + ": is no duration; use 30s, 15m, 1h or 7d";
     }
     arguments_.expires = *expires;
+  } else if (arguments_.verb == "share") {
+    arguments_.expires = std::chrono::hours(7 * 24);
   }
   if (!texts_.weight.empty()) {
     const auto weight = parse_number(texts_.weight);

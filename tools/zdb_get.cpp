@@ -12,8 +12,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view link_prefix = "zdbshare1-";
+
+/// An object of the own owner's, or by a link one that somebody shared.
+struct Wanted {
+  std::string key;
+  std::optional<std::string> link;
+};
+
+Result<client::ObjectInfo> fetch(Client& client, const Wanted& wanted, const ByteSink& sink,
+                                 const std::optional<ByteRange>& range) {
+  return wanted.link ? client.get_shared(*wanted.link, sink, range)
+                     : client.get(wanted.key, sink, range);
+}
+
 /// Fetches one object into one file; how many bytes, or nothing if that failed.
-std::optional<std::uint64_t> get_file(Session& session, Client& client, const std::string& key,
+std::optional<std::uint64_t> get_file(Session& session, Client& client, const Wanted& wanted,
                                       const fs::path& path, Progress& progress) {
   auto file = OutputFile::create(path);
   if (!file) {
@@ -25,9 +39,9 @@ std::optional<std::uint64_t> get_file(Session& session, Client& client, const st
     return file->write(bytes);
   };
   const auto& range = session.arguments().range;
-  const auto info = client.get(key, sink, range);
+  const auto info = fetch(client, wanted, sink, range);
   if (!info) {
-    session.failed(key, info.error(), client);
+    session.failed(wanted.key, info.error(), client);
     return {};
   }
   const auto finished = file->finish(range ? std::nullopt : info->mtime_ms);
@@ -36,11 +50,16 @@ std::optional<std::uint64_t> get_file(Session& session, Client& client, const st
   return {};
 }
 
+/// Its first byte, for what comes with it.
+Result<client::ObjectInfo> look_at_shared(Client& client, const std::string& link) {
+  const ByteSink ignore = [](ByteView) -> Status { return {}; };
+  return client.get_shared(link, ignore, ByteRange{.first = 0, .last = 0});
+}
+
 /// Asked for only where somebody looks on, as it costs a round trip.
-std::optional<std::uint64_t> bytes_to_come(Session& session, Client& client,
-                                           const std::string& key) {
+std::optional<std::uint64_t> bytes_to_come(Session& session, Client& client, const Wanted& wanted) {
   if (!session.shows_progress()) return {};
-  const auto info = client.stat(key);
+  const auto info = wanted.link ? look_at_shared(client, *wanted.link) : client.stat(wanted.key);
   if (!info) return {};
   const auto range = session.arguments().range.value_or(ByteRange{});
   if (range.first >= info->size) return 0;
@@ -64,16 +83,28 @@ std::optional<fs::path> destination(Session& session, const std::string& key) {
   return into_folder ? fs::path(names[1]) / name : fs::path(name);
 }
 
+/// What was shared is called as its owner called it.
+std::optional<Wanted> by_link(Session& session, Client& client, const std::string& link) {
+  const auto info = look_at_shared(client, link);
+  if (info) return Wanted{.key = info->key, .link = link};
+  session.failed("", info.error(), client);
+  return {};
+}
+
 void get_one(Session& session) {
-  const auto& key = session.arguments().names[0];
-  if (!check_key(session, key)) return;
-  const auto path = destination(session, key);
-  if (!path) return;
+  const auto& word = session.arguments().names[0];
+  const bool is_link = word.starts_with(link_prefix);
+  if (!is_link && !check_key(session, word)) return;
+  if (!is_link && !destination(session, word)) return;
   auto client = session.connect();
   if (!client) return;
-  Progress progress(session.shows_progress(), bytes_to_come(session, *client, key));
+  const auto wanted = is_link ? by_link(session, *client, word) : Wanted{.key = word, .link = {}};
+  if (!wanted) return;
+  const auto path = destination(session, wanted->key);
+  if (!path) return;
+  Progress progress(session.shows_progress(), bytes_to_come(session, *client, *wanted));
   session.use(&progress);
-  const auto bytes = get_file(session, *client, key, *path, progress);
+  const auto bytes = get_file(session, *client, *wanted, *path, progress);
   session.use(nullptr);
   if (bytes && *path != "-") {
     session.tell(fmt::format("fetched {}  {}", printable(path->string()), format_bytes(*bytes)));
@@ -119,7 +150,7 @@ void get_tree(Session& session, const Targets& targets) {
           const auto what = "cannot be made: " + failed.message();
           return session.failed(path.parent_path().string(), what, ExitCode::failed);
         }
-        const auto bytes = get_file(session, client, key, path, progress);
+        const auto bytes = get_file(session, client, {.key = key, .link = {}}, path, progress);
         if (bytes) tally.add(*bytes);
       });
   session.use(nullptr);

@@ -602,6 +602,24 @@ TEST_CASE("membership: neither the last node nor the only administrator can be r
   CHECK(scene.founder().membership->mesh_export().error().code == Errc::denied);
 }
 
+TEST_CASE("membership: changes wait while as many rosters are in force as can be told of",
+          "[node]") {
+  JoinScene scene;
+  const auto away = scene.join_new("away").id();
+  // Nobody settles here, as the other member never answers.
+  std::size_t made = 0;
+  Result<client::NodeChanged> last;
+  do {
+    last = scene.set(scene.founder(), {.node = "founder", .zone = "zone" + std::to_string(made)});
+    if (last) made += 1;
+  } while (last && made < 2 * rosters_in_force_max);
+  REQUIRE_FALSE(last);
+  CHECK(last.error().code == Errc::busy);
+  CHECK(scene.founder().mesh.older_rosters().size() == made + 1);
+  CHECK(scene.founder().mesh.older_rosters().size() < rosters_in_force_max);
+  CHECK(scene.remove(scene.founder(), {.node = away.hex(), .force = true}));
+}
+
 TEST_CASE("membership: the mesh key is taken in from its recovery text, and no other", "[node]") {
   JoinScene scene;
   auto& second = scene.join_new("second");

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What a million objects cost a node, and what a node that was away pays to catch up: `make scale`.
+"""What a million objects, a thousand clients, catching up and a new node cost: `make scale`.
 
 Real daemons, real puts; some minutes and about 4 GiB of disk. Counts can be made smaller:
 
@@ -19,8 +19,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
 import msgpack
+import zmq
 
-from harness import MIB, FreshMeshTest, eventually, main
+from harness import KIB, MIB, FreshMeshTest, content, eventually, main
 from wire import Wire
 
 IN_FLIGHT = 200
@@ -145,6 +146,71 @@ class Join(FreshMeshTest):
               + ", ".join(f"{h / before:.1%}" for h in held))
         self.assertEqual(before, sum(held))
         self.assertLess(abs(share - 0.25), 0.03)
+
+
+class OneOfMany:
+    """One client of many in this thread: puts its objects one after the other, then gets them."""
+
+    def __init__(self, context, node, number, objects):
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.connect(f"ipc://{node.folder}/client.sock")
+        self.number, self.objects, self.step = number, objects, 0
+
+    def data(self, i):
+        return content(4 * KIB, f"{self.number}/{i}")
+
+    def ask(self):
+        """Sends the next request; false when there is none left."""
+        i, verb = self.step % self.objects, self.step // self.objects
+        if verb > 1:
+            return False
+        header = {"v": 1, "t": ("put", "get")[verb], "id": self.step, "key": f"{self.number}/{i}"}
+        if verb == 0:
+            header["size"] = 4 * KIB
+        self.socket.send_multipart([msgpack.packb(header), self.data(i) if verb == 0 else b""])
+        return True
+
+    def take(self):
+        """Checks the answer to it."""
+        header, payload = self.socket.recv_multipart()
+        header = msgpack.unpackb(header)
+        getting = self.step >= self.objects
+        if header["t"] != ("stored", "object")[getting] or header["id"] != self.step:
+            raise AssertionError(f"client {self.number}: {header}")
+        if getting and payload != self.data(self.step % self.objects):
+            raise AssertionError(f"client {self.number}: not what was put")
+        self.step += 1
+
+
+class Clients(FreshMeshTest):
+    def test_a_thousand_at_once(self):
+        clients, objects = count(1000), 100
+        node = self.mesh.init().start()
+        context = zmq.Context()
+        context.set(zmq.MAX_SOCKETS, clients + 10)
+        self.addCleanup(context.destroy, linger=0)
+        poller, all_of_them = zmq.Poller(), {}
+        for number in range(clients):
+            client = OneOfMany(context, node, number, objects)
+            all_of_them[client.socket] = client
+            poller.register(client.socket, zmq.POLLIN)
+            client.ask()
+        began = time.monotonic()
+        while all_of_them:
+            ready = poller.poll(PATIENCE_S * 1000)
+            self.assertTrue(ready, "somebody is answered")
+            for socket, _ in ready:
+                all_of_them[socket].take()
+                if not all_of_them[socket].ask():
+                    poller.unregister(socket)
+                    del all_of_them[socket]
+                    socket.close()
+        seconds, peak = time.monotonic() - began, resident_mib(node, "VmHWM")
+        print(f"\n{clients:,} clients, each {objects} puts and {objects} gets of 4 KiB: "
+              f"{2 * clients * objects / seconds:,.0f} operations/s, "
+              f"{peak:.0f} MiB at most in the node")
+        self.assertLess(peak, 512)
 
 
 if __name__ == "__main__":

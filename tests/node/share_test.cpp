@@ -1,0 +1,154 @@
+// What a link lets another owner do, and what it does not.
+#include "node/share_link.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "tests/node/gateway_mesh.hpp"
+#include "tests/support/sizes.hpp"
+
+using namespace zerodb;
+using Catch::Matchers::Contains;
+using test::GatewayMesh;
+using test::pattern;
+
+namespace {
+
+ShareLink some_link(const OwnerKeys& keys) {
+  return {.object = {.owner = keys.id(), .hashed_key = keys.hash_name("film.mkv")},
+          .version = random_id<ManifestHash>(),
+          .expires_ms = 1'700'000'000'000,
+          .part = {.name = "film.mkv",
+                   .media_type = "video/x",
+                   .mtime_ms = 7,
+                   .attributes = {},
+                   .content_key = ContentKey::random()}};
+}
+
+/// A mesh of one owner's gateways, and on its last node a gateway of another owner.
+struct Shared {
+  std::string link_to(const std::string& name, std::uint64_t for_ms = 60'000) {
+    auto link = mesh.mesh.run(mesh.gateways[0].share(name, mesh.now_ms() + for_ms));
+    REQUIRE(link.has_value());
+    return *link;
+  }
+  Result<Bytes> get(const std::string& text) {
+    auto link = parse_share_link(text);
+    REQUIRE(link.has_value());
+    auto stream = mesh.mesh.run(other.get_shared(std::move(*link)));
+    if (!stream) return fail(std::move(stream.error()));
+    Bytes content;
+    const auto size = (*stream)->manifest().size;
+    while (content.size() < size) {
+      auto part = mesh.mesh.run((*stream)->read(content.size(), chunk_bytes_max));
+      if (!part) return fail(std::move(part.error()));
+      content.insert(content.end(), part->view().begin(), part->view().end());
+    }
+    return content;
+  }
+  Errc error(const std::string& text) {
+    const auto content = get(text);
+    REQUIRE_FALSE(content.has_value());
+    return content.error().code;
+  }
+
+  GatewayMesh mesh{4};
+  Gateway other{mesh.mesh[3].context(), OwnerKeys::generate(), {}};
+};
+
+}  // namespace
+
+TEST_CASE("share link: all of it is read back, however a mail broke it up", "[node]") {
+  const auto keys = OwnerKeys::generate();
+  const auto link = some_link(keys);
+  auto text = share_link_text(link, keys);
+  CHECK(is_share_link(text));
+  text.insert(40, "\r\n ");
+  const auto read = parse_share_link(text);
+  REQUIRE(read.has_value());
+  CHECK(read->object == link.object);
+  CHECK(read->version == link.version);
+  CHECK(read->expires_ms == link.expires_ms);
+  CHECK(read->part.name == "film.mkv");
+  CHECK(read->part.media_type == "video/x");
+  CHECK(read->part.mtime_ms == 7);
+  CHECK(to_bytes(read->part.content_key.view()) == to_bytes(link.part.content_key.view()));
+}
+
+TEST_CASE("share link: one changed or missing character is noticed", "[node]") {
+  const auto keys = OwnerKeys::generate();
+  const auto text = share_link_text(some_link(keys), keys);
+  for (std::size_t at = text.find('-') + 1; at < text.size(); ++at) {
+    auto altered = text;
+    altered[at] = altered[at] == 'A' ? 'B' : 'A';
+    for (const auto& bad : {altered, text.substr(0, at)}) {
+      const auto link = parse_share_link(bad);
+      REQUIRE_FALSE(link.has_value());
+      CHECK(link.error().code == Errc::invalid);
+      CHECK_THAT(link.error().what, Contains("cut or altered"));
+    }
+  }
+}
+
+TEST_CASE("share link: nobody but the owner can make one", "[node]") {
+  const auto keys = OwnerKeys::generate();
+  CHECK_FALSE(parse_share_link(share_link_text(some_link(keys), OwnerKeys::generate())));
+  CHECK_FALSE(parse_share_link("zdb1whatever"));
+  CHECK_FALSE(parse_share_link(""));
+}
+
+TEST_CASE("share: another owner reads small and large objects by a link", "[gateway]") {
+  Shared scene;
+  const auto small = pattern(1'000);
+  const auto large = pattern(2 * mib + 17);
+  REQUIRE(scene.mesh.put(0, "small", small));
+  REQUIRE(scene.mesh.put_stream(0, "large", large));
+  CHECK(scene.get(scene.link_to("small")) == small);
+  CHECK(scene.get(scene.link_to("large")) == large);
+}
+
+TEST_CASE("share: a link reads nothing else, and nothing without it", "[gateway]") {
+  Shared scene;
+  REQUIRE(scene.mesh.put(0, "a", pattern(100, 1)));
+  REQUIRE(scene.mesh.put(0, "b", pattern(100, 2)));
+  auto of_a = parse_share_link(scene.link_to("a"));
+  auto of_b = parse_share_link(scene.link_to("b"));
+  auto mixed = parse_share_link(scene.link_to("a"));
+  REQUIRE((of_a && of_b && mixed));
+  // Their holder puts the pieces of two links together.
+  mixed->object = of_b->object;
+  mixed->version = of_b->version;
+  const auto stream = scene.mesh.mesh.run(scene.other.get_shared(std::move(*mixed)));
+  REQUIRE_FALSE(stream.has_value());
+  CHECK(stream.error().code == Errc::corrupt);
+  const auto by_name = scene.mesh.mesh.run(scene.other.get("a"));
+  REQUIRE_FALSE(by_name.has_value());
+  CHECK(by_name.error().code == Errc::not_found);
+}
+
+TEST_CASE("share: a link ends by its time", "[gateway]") {
+  Shared scene;
+  REQUIRE(scene.mesh.put(0, "a", pattern(100)));
+  const auto link = scene.link_to("a", 5'000);
+  CHECK(scene.get(link) == pattern(100));
+  scene.mesh.mesh.world().run_for(std::chrono::seconds(6));
+  CHECK(scene.error(link) == Errc::denied);
+}
+
+TEST_CASE("share: a link ends when its version is replaced or deleted", "[gateway]") {
+  Shared scene;
+  REQUIRE(scene.mesh.put(0, "a", pattern(100, 1)));
+  const auto first = scene.link_to("a");
+  REQUIRE(scene.mesh.put(1, "a", pattern(100, 2)));
+  CHECK(scene.error(first) == Errc::not_found);
+  const auto second = scene.link_to("a");
+  CHECK(scene.get(second) == pattern(100, 2));
+  REQUIRE(scene.mesh.remove(2, "a"));
+  CHECK(scene.error(second) == Errc::not_found);
+}
+
+TEST_CASE("share: what does not exist cannot be shared", "[gateway]") {
+  Shared scene;
+  const auto link = scene.mesh.mesh.run(scene.mesh.gateways[0].share("none", 1));
+  REQUIRE_FALSE(link.has_value());
+  CHECK(link.error().code == Errc::not_found);
+}
