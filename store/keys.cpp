@@ -34,6 +34,8 @@ class GuardedSlots {
   static constexpr std::size_t slots_per_block = 64;  // a page
 
   void add_block() {
+    // A program's first secret may come before anything else of libsodium's.
+    if (sodium_init() < 0) throw std::bad_alloc();
     auto* block = static_cast<std::uint8_t*>(sodium_allocarray(slots_per_block, slot_bytes));
     if (block == nullptr) throw std::bad_alloc();
     sodium_memzero(block, slots_per_block * slot_bytes);
