@@ -68,7 +68,8 @@ class Counted {
 };
 
 Task<Result<EventLogState>> log_of(std::shared_ptr<Gateway> gateway) {
-  auto page = co_await gateway->events({.from = 0, .prefix = {}, .limit = 0});
+  EventQuery nothing{.from = 0, .prefix = {}, .limit = 0};
+  auto page = co_await gateway->events(std::move(nothing));
   if (!page) co_return fail(std::move(page.error()));
   co_return page->log;
 }
@@ -215,7 +216,8 @@ Task<Result<ClientAnswer>> EventService::followers() {
   if (!log) co_return fail(log.error());
   client::Followers::Reply reply{
       .epoch = log->epoch.hex(), .oldest = log->oldest, .next = log->next, .entries = {}};
-  for (const auto& [name, position] : co_await gateway->followers().all()) {
+  const auto all = co_await gateway->followers().all();
+  for (const auto& [name, position] : all) {
     const bool lost = position.epoch != log->epoch || position.next < log->oldest;
     const auto from = lost ? log->oldest : std::min(position.next, log->next);
     reply.entries.push_back(

@@ -95,7 +95,9 @@ Task<void> Followers::open() {
     co_await changed_.wait();
   if (std::exchange(opened_, true) || !file_.load) co_return;
   opening_ = true;
-  decode(co_await offload(runtime_, file_.load));
+  auto load = [this] { return file_.load(); };
+  const auto loaded = co_await offload(runtime_, load);
+  decode(loaded);
   opening_ = false;
   changed_.notify();
 }
@@ -112,7 +114,8 @@ Task<Status> Followers::save() {
     const auto content = encode();
     saving_ = true;
     Status written;
-    if (file_.save) written = co_await offload(runtime_, [&] { return file_.save(content); });
+    auto write = [&] { return file_.save(content); };
+    if (file_.save) written = co_await offload(runtime_, write);
     saving_ = false;
     if (written) saved_changes_ = saved;
     changed_.notify();

@@ -229,8 +229,8 @@ TEST_CASE("events: a wait ends with the first that it is for, or in time", "[gat
 
   std::optional<Result<ClientAnswer>> answer;
   const auto poll = [&]() -> Task<void> {
-    answer = co_await stage->service.events(
-        follower, {.since = start.next, .prefix = "mine/", .wait_ms = 30'000});
+    client::Events request{.since = start.next, .prefix = "mine/", .wait_ms = 30'000};
+    answer = co_await stage->service.events(follower, std::move(request));
   };
   spawn(stage.mesh.mesh[0].runtime, poll());
   REQUIRE(stage.mesh.put(1, "other", pattern(1)).has_value());
@@ -249,7 +249,8 @@ TEST_CASE("events: a client's waits are bounded", "[gateway]") {
   std::size_t refused = 0;
   std::size_t ended = 0;
   const auto poll = [&]() -> Task<void> {
-    const auto answer = co_await stage->service.events(follower, {.wait_ms = 60'000});
+    client::Events request{.wait_ms = 60'000};
+    const auto answer = co_await stage->service.events(follower, std::move(request));
     ended += 1;
     if (!answer && answer.error().code == Errc::busy) refused += 1;
   };
