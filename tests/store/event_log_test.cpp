@@ -86,7 +86,7 @@ TEST_CASE("event log: a page is bounded, and says where to go on past what it pa
     learn(*store, {stored("x/1", 1), stored("y/1", 2), stored("x/2", 3), stored("y/2", 4)});
     auto page = events(*store, {.from = 1, .prefix = "x/", .limit = 1});
     CHECK(lines(page) == Lines{"1 +x/1"});
-    CHECK(page.next == 3);  // the second was looked at
+    CHECK(page.next == 2);
     page = events(*store, {.from = page.next, .prefix = "x/"});
     CHECK(lines(page) == Lines{"3 +x/2"});
     CHECK(page.next == 5);
