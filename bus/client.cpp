@@ -129,6 +129,22 @@ Result<client::Stored> Client::remove(const std::string& key) {
   return impl_->ask_about(key, client::Delete{.key = key});
 }
 
+Result<client::Events::Reply> Client::events(client::Events request) {
+  return impl_->ask(std::move(request));
+}
+
+Result<client::Follower> Client::events_ack(client::EventsAck request) {
+  return impl_->ask(std::move(request));
+}
+
+Result<client::Followers::Reply> Client::followers() {
+  return impl_->ask(client::Followers{});
+}
+
+Result<client::Ok> Client::follower_remove(const std::string& durable) {
+  return impl_->ask(client::FollowerRemove{.durable = durable});
+}
+
 Result<client::Status::Reply> Client::status() {
   return impl_->ask(client::Status{});
 }

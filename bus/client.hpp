@@ -70,6 +70,15 @@ class Client {
   Result<client::List::Reply> list(const std::string& prefix, const std::string& after = {},
                                    std::uint32_t limit = 500);
   Result<client::Stored> remove(const std::string& key);
+  /// Events in the order of the node's log, see PROTOCOL.md ("events"). Waits at most
+  /// `request.wait_ms`; a follower goes on with `since` = next, in the epoch of the reply, and MUST
+  /// look at `gap` and `reset`.
+  Result<client::Events::Reply> events(client::Events request);
+  /// A durable follower is done with all up to `request.sequence`; durable when it returns.
+  Result<client::Follower> events_ack(client::EventsAck request);
+  Result<client::Followers::Reply> followers();
+  Result<client::Ok> follower_remove(const std::string& durable);
+
   Result<client::Status::Reply> status();
   Result<client::Scrub::Reply> scrub(bool start, bool wait);
   Result<std::string> invite(client::Invite request);

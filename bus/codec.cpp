@@ -305,4 +305,23 @@ Result<std::pair<BroadcastHeader, broadcast::Message>> decode_broadcast(ByteView
   return std::pair(about, std::move(*message));
 }
 
+Bytes encode(const client::Published& event) {
+  Bytes out;
+  fields::Sink sink(out);
+  Packer packer(sink);
+  pack_opening(packer, event.name, fields::count_fields(event));
+  fields::pack_fields(packer, event);
+  return out;
+}
+
+Result<client::Published> decode_published(ByteView header) {
+  const auto parsed = fields::parse(header, header_limits);
+  if (!parsed) return fail(parsed.error());
+  auto name = read_name(parsed->get());
+  if (!name) return fail(std::move(name.error()));
+  auto message = Alternatives<std::variant<client::Published>>::read(*name, parsed->get());
+  if (!message) return fail(std::move(message.error()));
+  return std::get<client::Published>(std::move(*message));
+}
+
 }  // namespace zerodb::codec

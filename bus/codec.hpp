@@ -48,4 +48,8 @@ struct BroadcastHeader {
 Bytes encode(const BroadcastHeader& header, const broadcast::Message& message);
 Result<std::pair<BroadcastHeader, broadcast::Message>> decode_broadcast(ByteView header);
 
+/// An event, as it is published to clients.
+Bytes encode(const client::Published& event);
+Result<client::Published> decode_published(ByteView header);
+
 }  // namespace zerodb::codec

@@ -11,8 +11,9 @@ namespace zerodb {
 namespace {
 
 constexpr Milliseconds call_timeout{10'000};
-constexpr std::size_t fetches_max = 64;     // manifests being asked of other nodes at once
-constexpr std::size_t learn_batch_max = 256;      // manifests looked at in one go off the network thread
+constexpr std::size_t fetches_max = 64;  // manifests being asked of other nodes at once
+constexpr std::size_t learn_batch_max =
+    256;                                    // manifests looked at in one go off the network thread
 constexpr std::size_t partitions_max = 64;  // looked at together: bounds what is held at once
 using StatePtr = std::shared_ptr<CatalogueState>;
 
@@ -147,18 +148,6 @@ Task<void> learn_batch(StatePtr state, Get get, std::size_t from, std::size_t to
   co_await state->names->learn_all(std::move(learnt));
 }
 
-Task<void> learn_news(StatePtr state) {
-  const auto wires = std::exchange(state->news, {});
-  const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
-    auto manifest = SignedManifest::verify(wires[i]);
-    if (!manifest || (*manifest)->object.owner != state->keys->id()) return {};
-    return std::move(*manifest);
-  };
-  for (std::size_t from = 0; from < wires.size(); from += learn_batch_max) {
-    co_await learn_batch(state, get, from, std::min(from + learn_batch_max, wires.size()));
-  }
-}
-
 /// From the own store, which verified them before.
 Task<void> learn_here(SyncRoundPtr round, std::vector<ObjectId> objects) {
   auto& context = round->state->context;
@@ -254,7 +243,8 @@ void add_wanted(std::map<ObjectId, Wanted>& wanted, const NodeId& node, const En
 }
 
 /// What the nodes have in `partitions` that they had not before.
-Task<std::map<ObjectId, Wanted>> list_changes(SyncRoundPtr round, std::vector<Partition> partitions) {
+Task<std::map<ObjectId, Wanted>> list_changes(SyncRoundPtr round,
+                                              std::vector<Partition> partitions) {
   const auto& state = round->state;
   FanOut<Listed> listings(state->context.runtime);
   for (const auto& [node, digests] : round->digests) {
@@ -328,6 +318,18 @@ Status check_complete(const CatalogueState& state, const std::set<NodeId>& answe
 }
 
 }  // namespace
+
+Task<void> learn_news(StatePtr state) {
+  const auto wires = std::exchange(state->news, {});
+  const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
+    auto manifest = SignedManifest::verify(wires[i]);
+    if (!manifest || (*manifest)->object.owner != state->keys->id()) return {};
+    return std::move(*manifest);
+  };
+  for (std::size_t from = 0; from < wires.size(); from += learn_batch_max) {
+    co_await learn_batch(state, get, from, std::min(from + learn_batch_max, wires.size()));
+  }
+}
 
 Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
   co_await state->names->open();

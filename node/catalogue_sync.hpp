@@ -9,16 +9,20 @@ namespace zerodb {
 
 /// What rounds leave behind for the next.
 struct CatalogueState {
-  CatalogueState(NodeContext of, std::shared_ptr<const OwnerKeys> owner, OpenNames open)
+  CatalogueState(NodeContext of, std::shared_ptr<const OwnerKeys> owner, OpenNames open,
+                 EventBounds bounds)
       : context(of),
         keys(std::move(owner)),
-        names(std::make_shared<KnownNames>(of.runtime, std::move(open))) {}
+        names(std::make_shared<KnownNames>(of.runtime, std::move(open), bounds)) {}
 
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;
   std::shared_ptr<KnownNames> names;
   std::vector<Bytes> news;  ///< broadcast manifests, not yet verified
 };
+
+/// Learns what broadcasts told.
+Task<void> learn_news(std::shared_ptr<CatalogueState> state);
 
 /// `no_quorum` if too few nodes answered to have seen every acknowledged write.
 Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state);

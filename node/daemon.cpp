@@ -82,6 +82,7 @@ class RealDaemon final : public Daemon {
   std::unique_ptr<Membership> membership_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<ClientPort> clients_;
+  std::unique_ptr<EventPort> events_;
   bool closing_ = false;
 };
 
@@ -112,6 +113,11 @@ Status RealDaemon::open() {
       ClientPort::start(io_, bus_, {.endpoint = "ipc://" + spec_.client_socket.string()}, *node_);
   if (!clients) return fail(std::move(clients.error()));
   clients_ = std::move(*clients);
+  auto events = EventPort::start(io_, bus_, "ipc://" + spec_.event_socket.string(),
+                                 [this] { node_->on_subscribed(); });
+  if (!events) return fail(std::move(events.error()));
+  events_ = std::move(*events);
+  node_->publish_to(*events_);
   return {};
 }
 
@@ -148,6 +154,7 @@ void RealDaemon::close() {
   clients_->stop();
   relay_.set_target(nullptr);
   node_->stop();
+  events_->stop();
   links_->stop();
   runtime_.stop();
 }

@@ -28,6 +28,7 @@ struct DaemonSpec {
   std::function<Status()> forget_settled;  ///< durably: the store lost what it held
   std::uint64_t reserve_bytes = 64 << 20;
   std::filesystem::path client_socket;
+  std::filesystem::path event_socket;
   ZmqLinksOptions links;
   std::string advertise_host;  ///< in place of the host listened on; empty: that one
   int io_threads = 1;

@@ -247,6 +247,14 @@ std::vector<Bytes> DataFolder::load_records() const {
   return {};
 }
 
+Status DataFolder::save_followers(const OwnerId& owner, ByteView sealed) const {
+  return write_secret_file(path_ / ("followers." + owner.hex()), sealed, {.replace = true});
+}
+
+Result<Bytes> DataFolder::load_followers(const OwnerId& owner) const {
+  return read_secret_file(path_ / ("followers." + owner.hex()), file_bytes_max);
+}
+
 Status DataFolder::save_invites(ByteView invites) const {
   return write_secret_file(path_ / "invites", invites, {.replace = true});
 }

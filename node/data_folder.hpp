@@ -13,7 +13,8 @@
 //     settled.roster the roster under which the node last held all that is placed on it: in the
 //                    store, so that it is lost with it
 //   catalogue/       on a gateway: a folder for each owner, the names of its objects, encrypted
-//   client.sock      while it runs
+//   followers.OWNER  on a gateway: how far the durable followers of an owner's events are, sealed
+//   client.sock, events.sock   while it runs
 //   LOCK             held by the process that has the folder open
 //
 // Nobody but the folder's user may enter it. Blocking; one thread.
@@ -45,6 +46,7 @@ class DataFolder {
     return path_ / "catalogue" / owner.hex();
   }
   std::filesystem::path client_socket() const { return path_ / "client.sock"; }
+  std::filesystem::path event_socket() const { return path_ / "events.sock"; }
 
   Status save_roster(const SignedRoster& roster) const;
   Result<SignedRoster> load_roster() const;
@@ -68,6 +70,11 @@ class DataFolder {
   Status save_records(const std::vector<Bytes>& records) const;
   /// Empty when they are missing or damaged: the other nodes know them, too.
   std::vector<Bytes> load_records() const;
+
+  /// May be called from any thread, one at a time for an owner.
+  Status save_followers(const OwnerId& owner, ByteView sealed) const;
+  /// `not_found` if there never were any.
+  Result<Bytes> load_followers(const OwnerId& owner) const;
 
   Status save_invites(ByteView invites) const;
   Bytes load_invites() const;

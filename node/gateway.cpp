@@ -80,9 +80,10 @@ Task<Result<ListPage>> list_page(CorePtr core, ListQuery query) {
 
 }  // namespace
 
-Gateway::Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options, OpenNames open_names)
-    : core_(std::make_shared<GatewayCore>(context, std::move(keys), options,
-                                          std::move(open_names))) {}
+Gateway::Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options, OpenNames open_names,
+                 FollowersFile followers)
+    : core_(std::make_shared<GatewayCore>(context, std::move(keys), options, std::move(open_names),
+                                          std::move(followers))) {}
 
 Gateway::~Gateway() = default;
 
@@ -118,6 +119,34 @@ Task<Result<ListPage>> Gateway::list(ListQuery query) {
   return list_page(core_, std::move(query));
 }
 
+Task<Result<EventPage>> Gateway::events(EventQuery query) {
+  return core_->catalogue.events(std::move(query));
+}
+
+Task<void> Gateway::follow() {
+  return core_->catalogue.follow();
+}
+
+bool Gateway::is_followed() const {
+  return core_->catalogue.is_followed();
+}
+
+Event& Gateway::events_changed() {
+  return core_->catalogue.changed();
+}
+
+std::uint64_t Gateway::event_changes() const {
+  return core_->catalogue.changes();
+}
+
+Followers& Gateway::followers() {
+  return core_->followers;
+}
+
+void Gateway::on_link_up() {
+  core_->catalogue.on_link_up();
+}
+
 void Gateway::on_have(NodeId from, const peer::Have& answer) {
   zerodb::on_have(*core_, from, answer);
 }
@@ -135,6 +164,10 @@ void Gateway::on_peer_time(std::uint64_t their_ms) {
 
 void Gateway::tend() {
   core_->catalogue.tend();
+}
+
+void Gateway::stop() {
+  core_->catalogue.stop();
 }
 
 const GatewayCounters& Gateway::counters() const {

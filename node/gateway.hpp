@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "node/catalogue.hpp"
+#include "node/followers.hpp"
 #include "node/node_context.hpp"
 #include "node/share_link.hpp"
 
@@ -68,6 +69,7 @@ struct GatewayOptions {
   Milliseconds lag_grace{3'000};     ///< a lagging replica may hold a put up this long
   std::size_t chunks_kept_max = 64;  ///< opened ahead of being asked for, by all reads
   std::function<void(const ChunkBinding&)> on_damage{};  ///< bytes on the own disk are not right
+  EventBounds events{};
 };
 
 /// What happened since the start, for status and logs.
@@ -87,8 +89,10 @@ struct GatewayCore;
 
 class Gateway {
  public:
-  /// `open_names` opens where this owner's names are kept; without it they are kept in memory.
-  Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options, OpenNames open_names = {});
+  /// `open_names` opens where this owner's names are kept, `followers` is where the durable
+  /// followers are; without them they are kept in memory.
+  Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options, OpenNames open_names = {},
+          FollowersFile followers = {});
   ~Gateway();
 
   const OwnerKeys& keys() const;
@@ -106,6 +110,16 @@ class Gateway {
   Task<Result<WriteReceipt>> remove(std::string name);
   Task<Result<ListPage>> list(ListQuery query);
 
+  /// The owner's events as this gateway came to know of them; see Catalogue. Whoever waits for more
+  /// looks at event_changes() before, and waits only while it is the same.
+  Task<Result<EventPage>> events(EventQuery query);
+  Task<void> follow();
+  bool is_followed() const;
+  Event& events_changed();
+  std::uint64_t event_changes() const;
+  Followers& followers();
+  void on_link_up();
+
   /// A direct answer to a broadcast `get` of ours.
   void on_have(NodeId from, const peer::Have& answer);
   /// A broadcast `store` or `delete`, not yet verified: news for the catalogue if it is our
@@ -118,6 +132,8 @@ class Gateway {
 
   /// What is to be done now and then.
   void tend();
+  /// Ends what goes on by itself, when the node stops.
+  void stop();
 
   const GatewayCounters& counters() const;
 

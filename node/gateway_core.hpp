@@ -15,12 +15,14 @@ namespace zerodb {
 struct Asking;  // a broadcast `get` of ours, see locate.cpp
 
 struct GatewayCore {
-  GatewayCore(NodeContext of, OwnerKeys owner, const GatewayOptions& with, OpenNames open_names)
+  GatewayCore(NodeContext of, OwnerKeys owner, const GatewayOptions& with, OpenNames open_names,
+              FollowersFile followers_file)
       : context(of),
         keys(std::make_shared<const OwnerKeys>(std::move(owner))),
         options(with),
         commits(of.runtime, of.store),
-        catalogue(of, keys, std::move(open_names)) {}
+        catalogue(of, keys, std::move(open_names), with.events),
+        followers(of.runtime, std::move(followers_file), keys->catalogue_key()) {}
 
   ObjectId object_of(std::string_view name) const {
     return {.owner = keys->id(), .hashed_key = keys->hash_name(name)};
@@ -40,6 +42,7 @@ struct GatewayCore {
   HybridClock clock;
   std::optional<std::uint64_t> clock_confirmed_ms;  ///< steady: when a replica last took a version
   Catalogue catalogue;
+  Followers followers;
   GatewayCounters counters;
   std::map<std::uint64_t, std::shared_ptr<Asking>> asking;  ///< by nonce
   std::set<ObjectId> repairing;

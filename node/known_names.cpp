@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t batch_records = 4'096;  // then they are written at once
 constexpr std::size_t learnt_records_max = 65'536;
 constexpr Milliseconds write_after{5'000};
+constexpr Milliseconds write_soon_after{2};  // so that several events share a sync
 
 /// A tombstone may be swept a day after its deletion, and a name whose tombstone was missed would
 /// be listed for ever: what did not see the whole mesh for nearly as long is begun again.
@@ -36,8 +37,8 @@ std::uint64_t seen_all_in(const NameNotes& notes) {
 
 }  // namespace
 
-KnownNames::KnownNames(Runtime& runtime, OpenNames open)
-    : runtime_(runtime), open_(std::move(open)), changed_(runtime) {
+KnownNames::KnownNames(Runtime& runtime, OpenNames open, EventBounds bounds)
+    : runtime_(runtime), open_(std::move(open)), bounds_(bounds), changed_(runtime) {
   if (!open_) open_ = [] { return make_memory_name_store(); };
 }
 
@@ -132,7 +133,7 @@ void KnownNames::learn(NameRecord record) {
   if (learnt_.size() == batch_records) {
     spawn(runtime_, write_all(shared_from_this(), false));
   } else {
-    wake_writer();
+    wake_writer_soon();
   }
 }
 
@@ -141,7 +142,7 @@ Task<void> KnownNames::learn_all(std::vector<NameRecord> records) {
   for (auto& record : records)
     learnt_.push_back(std::move(record));
   if (learnt_.size() >= batch_records) co_await settle();
-  wake_writer();
+  wake_writer_soon();
 }
 
 Task<void> KnownNames::settle() {
@@ -150,6 +151,18 @@ Task<void> KnownNames::settle() {
 
 void KnownNames::wake_writer() {
   if (!std::exchange(writer_waits_, true)) spawn(runtime_, write_later(shared_from_this()));
+}
+
+/// A put pays for no write of its own names, unless somebody wants to know of them at once.
+void KnownNames::wake_writer_soon() {
+  if (!followed_) return wake_writer();
+  if (!std::exchange(writer_comes_, true)) spawn(runtime_, write_soon(shared_from_this()));
+}
+
+Task<void> KnownNames::write_soon(Self self) {
+  co_await self->runtime_.sleep(write_soon_after);
+  self->writer_comes_ = false;
+  co_await write_all(self, false);
 }
 
 Task<void> KnownNames::write_later(Self self) {
@@ -170,10 +183,13 @@ Task<void> KnownNames::write_all(Self self, bool with_digests) {
   self->writing_ = true;
   const auto life = self->life_;
   const auto store = self->store_;
-  auto work = [batch, store] { return store->write(batch->records, batch->notes); };
+  const NameWrite how{
+      .now_ms = self->runtime_.now_ms(), .durable = self->followed_, .bounds = self->bounds_};
+  auto work = [batch, store, how] { return store->write(batch->records, batch->notes, how); };
   auto written = co_await offload(self->runtime_, work);
   if (!written) co_await self->lose(life, std::move(written.error()));
   self->writing_ = false;
+  self->changes_ += 1;
   self->changed_.notify();
 }
 
@@ -229,6 +245,18 @@ Task<std::optional<ListPage>> KnownNames::page(ListQuery query) {
   auto page = co_await offload(runtime_, work);
   if (page) co_return std::move(*page);
   co_await lose(life, std::move(page.error()));
+  co_return std::nullopt;
+}
+
+Task<std::optional<EventPage>> KnownNames::events(EventQuery query) {
+  const auto self = shared_from_this();
+  co_await settle();
+  const auto life = life_;
+  const auto store = store_;
+  auto work = [&] { return store->events(query); };
+  auto page = co_await offload(runtime_, work);
+  if (page && life == life_) co_return std::move(*page);
+  if (!page) co_await lose(life, std::move(page.error()));
   co_return std::nullopt;
 }
 

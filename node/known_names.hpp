@@ -2,8 +2,9 @@
 // What a catalogue knows: the names learnt so far, on disk, and what each node had when all of it
 // was learnt. What is learnt is gathered in memory and written in batches, a node's digests never
 // before the names they stand for. A store that fails is emptied and begun again, or replaced by
-// one in memory: nothing in it is lost that the mesh does not know. One thread: the node's
-// executor.
+// one in memory: no name in it is lost that the mesh does not know, and its event log has another
+// epoch then. While somebody follows the log, what is learnt is written at once, durably. One
+// thread: the node's executor.
 
 #include <functional>
 #include <map>
@@ -21,7 +22,7 @@ using Digests = std::vector<PartitionDigest>;
 
 class KnownNames : public std::enable_shared_from_this<KnownNames> {
  public:
-  KnownNames(Runtime& runtime, OpenNames open);
+  KnownNames(Runtime& runtime, OpenNames open, EventBounds bounds = {});
 
   /// Opened by whatever comes first; may be called ahead of it.
   Task<void> open();
@@ -38,6 +39,15 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
 
   /// Everything settled before is in it. Nothing if the store was lost meanwhile: catch up again.
   Task<std::optional<ListPage>> page(ListQuery query);
+
+  /// Of all that was learnt before. Nothing if the store was lost meanwhile: its log is another.
+  Task<std::optional<EventPage>> events(EventQuery query);
+  /// Whether what is learnt from now on is written at once, durably.
+  void set_followed(bool followed) { followed_ = followed; }
+  /// Notified when events may have been added, and now and then without a reason.
+  Event& changed() { return changed_; }
+  /// Grows with each of those that has a reason.
+  std::uint64_t changes() const { return changes_; }
 
   /// Grows whenever the store was lost and begun again, and with it all that was learnt.
   std::uint64_t life() const { return life_; }
@@ -61,6 +71,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   static Task<void> open(Self self);
   static Task<void> write_all(Self self, bool with_digests);
   static Task<void> write_later(Self self);
+  static Task<void> write_soon(Self self);
   struct Opened;
 
   static Opened in_memory(const Error& why);
@@ -70,14 +81,19 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   void take_notes(const NameNotes& notes);
   NameNotes changed_notes(bool with_digests);
   void wake_writer();
+  void wake_writer_soon();
 
   Runtime& runtime_;
   OpenNames open_;
+  EventBounds bounds_;
   Event changed_;                     ///< opened, or written
   std::shared_ptr<NameStore> store_;  ///< shared with work under way off this thread
   bool opening_ = false;              ///< or being emptied: nobody looks into it meanwhile
   bool writing_ = false;
   bool writer_waits_ = false;  ///< a write is coming by itself
+  bool writer_comes_ = false;  ///< and another at once
+  bool followed_ = false;
+  std::uint64_t changes_ = 0;
   std::uint64_t life_ = 0;
   std::vector<NameRecord> learnt_;  ///< not yet with the store
   std::map<NodeId, Digests> digests_;

@@ -107,6 +107,8 @@ Node::Node(NodeContext context, Membership& membership, std::optional<OwnerKeys>
       tombstones_(context, options_.tombstones),
       clients_(
           context, [this] { return gateway_; }, options_.clients),
+      events_(
+          context, [this] { return gateway_; }, options_.events),
       scrubber_(std::make_shared<Scrubber>(context, options_.scrub, std::move(files_.scrub))),
       health_(context) {
   options_.gateway.on_damage = [this](const ChunkBinding& blob) { scrubber_->suspect(blob); };
@@ -121,8 +123,9 @@ void Node::set_owner(OwnerKeys keys) {
     const auto key = std::make_shared<const Secret<32>>(keys.catalogue_key().clone());
     open_names = [open = files_.open_names, owner = keys.id(), key] { return open(owner, *key); };
   }
-  gateway_ =
-      std::make_shared<Gateway>(context_, std::move(keys), options_.gateway, std::move(open_names));
+  const auto followers = files_.followers ? files_.followers(keys.id()) : FollowersFile{};
+  gateway_ = std::make_shared<Gateway>(context_, std::move(keys), options_.gateway,
+                                       std::move(open_names), followers);
 }
 
 void Node::start() {
@@ -149,6 +152,8 @@ void Node::stop() {
   tombstones_.stop();
   scrubber_->stop();
   clients_.drop_all();
+  events_.stop();
+  if (gateway_) gateway_->stop();
 }
 
 void Node::subscribe() {
@@ -221,10 +226,12 @@ Task<Result<PeerAnswer>> Node::on_request(Caller caller, peer::Request request, 
   co_return co_await std::visit(dispatch, request);
 }
 
-/// What a put brought here is no news: the own store tells it to the catalogue as well.
+/// What a put brought here is no news, as the own store tells it to the catalogue as well; unless
+/// somebody waits to hear that it was acknowledged.
 bool Node::is_news(const broadcast::Message& message) const {
   const auto* manifest = broadcast::manifest_of(message);
-  return manifest == nullptr || !replica_.has_just_taken(*manifest);
+  if (manifest == nullptr || !replica_.has_just_taken(*manifest)) return true;
+  return gateway_ && gateway_->is_followed();
 }
 
 void Node::on_broadcast(NodeId from, broadcast::Message message) {
@@ -236,6 +243,7 @@ void Node::on_broadcast(NodeId from, broadcast::Message message) {
                       ? std::move(std::get<broadcast::Store>(message).manifest)
                       : std::move(std::get<broadcast::Delete>(message).manifest);
   if (gateway_) gateway_->on_news(manifest);
+  if (replica_.has_just_taken(manifest)) return;
   reconcile_.on_news(from, std::move(manifest));
 }
 
@@ -258,6 +266,7 @@ void Node::on_link_up(NodeId node) {
   health_.look_at(node);
   reconcile_.on_link_up(node);
   scrubber_->repair_soon();
+  if (gateway_) gateway_->on_link_up();
 }
 
 void Node::on_link_down(NodeId node) {
@@ -289,6 +298,16 @@ Task<Result<ClientAnswer>> Node::on_client_request(ClientId client, client::Requ
   }
   if (const auto* asked = std::get_if<client::MeshImport>(&request)) {
     co_return text_answer(membership_.mesh_import(asked->text));
+  }
+  if (auto* asked = std::get_if<client::Events>(&request)) {
+    co_return co_await events_.events(client, std::move(*asked));
+  }
+  if (auto* asked = std::get_if<client::EventsAck>(&request)) {
+    co_return co_await events_.ack(std::move(*asked));
+  }
+  if (std::holds_alternative<client::Followers>(request)) co_return co_await events_.followers();
+  if (auto* asked = std::get_if<client::FollowerRemove>(&request)) {
+    co_return co_await events_.remove(std::move(*asked));
   }
   co_return co_await clients_.handle(client, std::move(request), std::move(payload));
 }

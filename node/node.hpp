@@ -9,6 +9,7 @@
 
 #include "bus/client_port.hpp"
 #include "node/client_service.hpp"
+#include "node/event_service.hpp"
 #include "node/gateway.hpp"
 #include "node/hand_over.hpp"
 #include "node/health.hpp"
@@ -28,6 +29,7 @@ struct NodeOptions {
   TombstoneSweepOptions tombstones;
   GatewayOptions gateway;
   ClientServiceOptions clients;
+  EventServiceOptions events;
   ScrubOptions scrub;
   Milliseconds superseded_keep{600'000};  ///< versions that were overwritten stay this long
 };
@@ -40,6 +42,8 @@ struct NodeFiles {
   /// Opens where an owner's names are kept; in memory if there is no such function.
   std::function<Result<std::unique_ptr<NameStore>>(const OwnerId&, const Secret<32>& key)>
       open_names;
+  /// Where an owner's durable followers are kept; in memory if there is no such function.
+  std::function<FollowersFile(const OwnerId&)> followers;
   ScrubFiles scrub{};
 };
 
@@ -54,6 +58,9 @@ class Node final : public LinkHandler, public ClientHandler {
   void stop();
 
   Gateway* gateway() { return gateway_.get(); }
+  /// Whom to tell of events, until stop().
+  void publish_to(EventSink& sink) { events_.set_sink(&sink); }
+  void on_subscribed() { events_.on_subscribed(); }
   bool is_idle() const { return reconcile_.is_idle(); }
 
   /// Another member's clock, from its answer to a ping.
@@ -99,6 +106,7 @@ class Node final : public LinkHandler, public ClientHandler {
   TombstoneSweep tombstones_;
   std::shared_ptr<Gateway> gateway_;  // shared with requests under way, which outlive an import
   ClientService clients_;
+  EventService events_;
   std::shared_ptr<Scrubber> scrubber_;  // shared with its walk, which may outlive a stop
   HealthLog health_;
   std::uint64_t started_ms_ = 0;

@@ -148,6 +148,8 @@ void apply_config(const Config& config, DaemonSpec& spec) {
   spec.node.scrub.bytes_per_s_least = config.scrub_bytes_per_s;
   spec.node.superseded_keep = std::chrono::seconds(config.superseded_keep_s);
   spec.node.reconcile.bytes_per_s_max = config.move_rate_max;
+  spec.node.gateway.events = {.count_max = config.events_max,
+                              .keep_ms = std::uint64_t{config.events_keep_days} * 86'400'000};
 }
 
 /// `folder` outlives the daemon.
@@ -172,11 +174,18 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
                          [&folder](const OwnerId& owner, const Secret<32>& key) {
                            return open_name_store(folder.catalogue(owner), key);
                          }};
+  spec.node_files.followers = [&folder](const OwnerId& owner) {
+    return FollowersFile{
+        .load = [&folder, owner] { return folder.load_followers(owner); },
+        .save = [&folder,
+                 owner](ByteView content) { return folder.save_followers(owner, content); }};
+  };
   spec.node_files.scrub = {.save = [&folder](const std::string& s) { folder.save_scrub(s); },
                            .saved = folder.load_scrub()};
   spec.forget_settled = [&folder] { return folder.forget_settled_roster(); };
   spec.store_folder = folder.store();
   spec.client_socket = folder.client_socket();
+  spec.event_socket = folder.event_socket();
 }
 
 Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,

@@ -1,17 +1,14 @@
-#include <rocksdb/cache.h>
-#include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/filter_policy.h>
-#include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <mutex>
 #include <shared_mutex>
-#include <unordered_map>
 
+#include "store/disk_event_log.hpp"
 #include "store/encrypted_env.hpp"
 #include "store/file.hpp"
+#include "store/name_database.hpp"
 #include "store/name_store.hpp"
 
 namespace zerodb {
@@ -20,60 +17,10 @@ namespace {
 namespace fs = std::filesystem;
 using rocksdb::Slice;
 
-constexpr std::size_t cache_bytes = 8 << 20;
-constexpr std::size_t write_buffer_bytes = 4 << 20;
-constexpr std::size_t write_buffers_bytes = 12 << 20;
-constexpr std::uint64_t wal_bytes_max = 32 << 20;
-constexpr int open_name_files_max = 128;
 constexpr std::size_t lookups_at_once = 256;
-constexpr std::string_view format = "1";
-constexpr std::string_view format_note = "format";
-
-// ---------------------------------------------------------------------------------------- settings
-
-/// RocksDB would write its own log in the clear.
-class NoLog final : public rocksdb::Logger {
- public:
-  using rocksdb::Logger::Logv;
-  void Logv(const char*, std::va_list) override {}
-};
-
-rocksdb::DBOptions db_options(rocksdb::Env* env) {
-  rocksdb::DBOptions options;
-  options.env = env;
-  options.create_if_missing = true;
-  options.create_missing_column_families = true;
-  options.db_write_buffer_size = write_buffers_bytes;
-  options.max_total_wal_size = wal_bytes_max;
-  options.max_open_files = open_name_files_max;
-  options.info_log = std::make_shared<NoLog>();
-  options.stats_dump_period_sec = 0;
-  options.stats_persist_period_sec = 0;
-  options.track_and_verify_wals_in_manifest = true;
-  return options;
-}
-
-rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache>& cache,
-                                            bool looked_up) {
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = cache;
-  table.cache_index_and_filter_blocks = true;
-  if (looked_up) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  rocksdb::ColumnFamilyOptions options;
-  options.write_buffer_size = write_buffer_bytes;
-  options.compression = rocksdb::kLZ4Compression;
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  return options;
-}
+constexpr std::string_view synced_note = "synced";
 
 // --------------------------------------------------------------------------------- keys and values
-
-Slice slice_of(ByteView bytes) {
-  return {as_text(bytes).data(), bytes.size()};
-}
-ByteView bytes_of(const Slice& slice) {
-  return as_bytes({slice.data(), slice.size()});
-}
 
 constexpr std::size_t known_bytes = 8 + 32;
 
@@ -117,69 +64,6 @@ Result<ListEntry> decode_listed(const Slice& name, const Slice& value) {
   return entry;
 }
 
-tl::unexpected<Error> failure(std::string_view doing, const rocksdb::Status& status) {
-  const auto code = status.IsCorruption() ? Errc::corrupt
-                    : status.IsNoSpace()  ? Errc::full
-                                          : Errc::io;
-  return fail(code, "catalogue: cannot " + std::string(doing) + ": " + status.ToString());
-}
-
-// ---------------------------------------------------------------------------------------- database
-
-/// An open database. The environment outlives it.
-struct Database {
-  static Result<std::unique_ptr<Database>> open(const fs::path& folder, rocksdb::Env* env);
-  Database() = default;
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
-  ~Database() {
-    for (auto* family : families)
-      db->DestroyColumnFamilyHandle(family);
-    if (db) db->Close().PermitUncheckedError();
-  }
-  Status check_format();
-
-  std::unique_ptr<rocksdb::DB> db;
-  std::vector<rocksdb::ColumnFamilyHandle*> families;
-  rocksdb::ColumnFamilyHandle* notes = nullptr;    ///< key -> value
-  rocksdb::ColumnFamilyHandle* names = nullptr;    ///< name -> what a listing shows
-  rocksdb::ColumnFamilyHandle* objects = nullptr;  ///< hashed key -> the latest version known
-};
-
-Result<std::unique_ptr<Database>> Database::open(const fs::path& folder, rocksdb::Env* env) {
-  if (auto made = make_folders(folder); !made) return fail(std::move(made.error()));
-  const auto cache = rocksdb::NewLRUCache(cache_bytes);
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families{
-      {rocksdb::kDefaultColumnFamilyName, family_options(cache, false)},
-      {"names", family_options(cache, false)},
-      {"objects", family_options(cache, true)}};
-  auto opened = std::make_unique<Database>();
-  rocksdb::DB* db = nullptr;
-  const auto status =
-      rocksdb::DB::Open(db_options(env), folder.string(), families, &opened->families, &db);
-  opened->db.reset(db);
-  if (!status.ok()) return failure("open " + folder.string(), status);
-  opened->notes = opened->families[0];
-  opened->names = opened->families[1];
-  opened->objects = opened->families[2];
-  if (auto known = opened->check_format(); !known) return fail(std::move(known.error()));
-  return opened;
-}
-
-Status Database::check_format() {
-  std::string found;
-  const Slice key(format_note);
-  const auto status = db->Get(rocksdb::ReadOptions(), notes, key, &found);
-  if (status.IsNotFound()) {
-    const auto written = db->Put(rocksdb::WriteOptions(), notes, key, Slice(format));
-    if (!written.ok()) return failure("write", written);
-    return {};
-  }
-  if (!status.ok()) return failure("read its format", status);
-  if (found != format) return fail(Errc::corrupt, "catalogue: of another format");
-  return {};
-}
-
 bool is_all_of_key(const fs::path& folder, const Secret<32>& key) {
   std::error_code failed;
   for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
@@ -203,7 +87,9 @@ class DiskNameStore final : public NameStore {
   Result<std::vector<std::optional<KnownVersion>>> known(
       std::span<const HashedKey> objects) override;
   Result<ListPage> page(const ListQuery& query) override;
-  Status write(std::span<const NameRecord> records, const NameNotes& notes) override;
+  Status write(std::span<const NameRecord> records, const NameNotes& notes,
+               const NameWrite& how) override;
+  Result<EventPage> events(const EventQuery& query) override;
   Result<NameNotes> notes() override;
   Status clear() override;
 
@@ -213,7 +99,12 @@ class DiskNameStore final : public NameStore {
   Status open_empty();
   Status check_open() const;
   Result<std::vector<std::optional<KnownVersion>>> look_up(std::span<const HashedKey> objects);
-  Result<std::vector<const NameRecord*>> news_among(std::span<const NameRecord> records);
+  Status use(std::unique_ptr<NameDatabase> database);
+  Status add_news(rocksdb::WriteBatch& batch, DiskEventLog::Change& change,
+                  std::span<const NameRecord> records, std::uint64_t now_ms);
+  Status write_batch(std::span<const NameRecord> records, const NameNotes& notes,
+                     const NameWrite& how);
+  Status sync();
 
   fs::path folder_;
   Secret<32> key_;
@@ -221,7 +112,8 @@ class DiskNameStore final : public NameStore {
   std::unique_ptr<rocksdb::Env> env_;
   std::shared_mutex open_mutex_;  ///< held alone by whoever replaces the database
   std::mutex write_mutex_;        ///< writers look before they write
-  std::unique_ptr<Database> database_;
+  std::unique_ptr<NameDatabase> database_;
+  std::unique_ptr<DiskEventLog> log_;
 };
 
 Status DiskNameStore::open() {
@@ -230,23 +122,31 @@ Status DiskNameStore::open() {
   if (!lock) return fail("catalogue", std::move(lock.error()));
   lock_.emplace(std::move(*lock));
   if (!is_all_of_key(folder_, key_)) return open_empty();
-  auto opened = Database::open(folder_, env_.get());
+  auto opened = NameDatabase::open(folder_, env_.get());
   if (!opened) return open_empty();
-  database_ = std::move(*opened);
+  if (use(std::move(*opened))) return {};
+  return open_empty();
+}
+
+Status DiskNameStore::use(std::unique_ptr<NameDatabase> database) {
+  auto log = DiskEventLog::open(*database);
+  if (!log) return fail(std::move(log.error()));
+  database_ = std::move(database);
+  log_ = std::move(*log);
   return {};
 }
 
 Status DiskNameStore::open_empty() {
+  log_.reset();
   database_.reset();
   std::error_code error;
   fs::remove_all(folder_, error);
   if (error) {
     return fail(Errc::io, "catalogue: cannot empty " + folder_.string() + ": " + error.message());
   }
-  auto opened = Database::open(folder_, env_.get());
+  auto opened = NameDatabase::open(folder_, env_.get());
   if (!opened) return fail(std::move(opened.error()));
-  database_ = std::move(*opened);
-  return {};
+  return use(std::move(*opened));
 }
 
 Status DiskNameStore::check_open() const {
@@ -278,7 +178,7 @@ Result<std::vector<std::optional<KnownVersion>>> DiskNameStore::look_up(
     for (std::size_t i = 0; i < some.size(); ++i) {
       auto& known = found.emplace_back();
       if (statuses[i].IsNotFound()) continue;
-      if (!statuses[i].ok()) return failure("look up", statuses[i]);
+      if (!statuses[i].ok()) return catalogue_failure("look up", statuses[i]);
       auto decoded = decode_known(values[i]);
       if (!decoded) return fail(std::move(decoded.error()));
       known = *decoded;
@@ -299,48 +199,46 @@ Result<ListPage> DiskNameStore::page(const ListQuery& query) {
     if (!entry) return fail(std::move(entry.error()));
     if (!page.add(std::move(*entry))) break;
   }
-  if (!at->status().ok()) return failure("list names", at->status());
+  if (!at->status().ok()) return catalogue_failure("list names", at->status());
   return page.finish();
 }
 
-/// Of several records of one object only the latest.
-Result<std::vector<const NameRecord*>> DiskNameStore::news_among(
-    std::span<const NameRecord> records) {
+Status DiskNameStore::write(std::span<const NameRecord> records, const NameNotes& notes,
+                            const NameWrite& how) {
+  const Shared lock(open_mutex_);
+  const std::lock_guard one_writer(write_mutex_);
+  if (auto ready = check_open(); !ready) return ready;
+  return write_batch(records, notes, how);
+}
+
+Status DiskNameStore::add_news(rocksdb::WriteBatch& batch, DiskEventLog::Change& change,
+                               std::span<const NameRecord> records, std::uint64_t now_ms) {
   std::vector<HashedKey> objects;
   objects.reserve(records.size());
   for (const auto& record : records)
     objects.push_back(record.hashed_key);
   const auto known = look_up(objects);
   if (!known) return fail(known.error());
-  std::unordered_map<HashedKey, const NameRecord*, IdHash> latest;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    const auto& record = records[i];
-    if ((*known)[i] && record.known() <= *(*known)[i]) continue;
-    auto& kept = latest[record.hashed_key];
-    if (kept == nullptr || record.known() > kept->known()) kept = &record;
-  }
-  std::vector<const NameRecord*> news;
-  news.reserve(latest.size());
-  for (const auto& [object, record] : latest)
-    news.push_back(record);
-  return news;
-}
-
-Status DiskNameStore::write(std::span<const NameRecord> records, const NameNotes& notes) {
-  const Shared lock(open_mutex_);
-  const std::lock_guard one_writer(write_mutex_);
-  if (auto ready = check_open(); !ready) return ready;
-  const auto news = news_among(records);
-  if (!news) return fail(news.error());
-  rocksdb::WriteBatch batch;
-  for (const auto* record : *news) {
+  for (const auto* record : later_than(records, *known)) {
     batch.Put(database_->objects, slice_of(record->hashed_key.view()), encode(record->known()));
     if (record->deleted) {
       batch.Delete(database_->names, record->entry.name);
     } else {
       batch.Put(database_->names, record->entry.name, encode(record->entry));
     }
+    log_->append(batch, change,
+                 {.time_ms = now_ms, .deleted = record->deleted, .entry = record->entry});
   }
+  return {};
+}
+
+Status DiskNameStore::write_batch(std::span<const NameRecord> records, const NameNotes& notes,
+                                  const NameWrite& how) {
+  rocksdb::WriteBatch batch;
+  auto change = log_->begin();
+  change.durable = how.durable;
+  if (auto added = add_news(batch, change, records, how.now_ms); !added) return added;
+  if (auto trimmed = log_->trim(batch, change, how.bounds, how.now_ms); !trimmed) return trimmed;
   for (const auto& [key, value] : notes) {
     if (value) {
       batch.Put(database_->notes, "n" + key, slice_of(*value));
@@ -348,9 +246,35 @@ Status DiskNameStore::write(std::span<const NameRecord> records, const NameNotes
       batch.Delete(database_->notes, "n" + key);
     }
   }
-  const auto status = database_->db->Write(rocksdb::WriteOptions(), &batch);
-  if (!status.ok()) return failure("write", status);
+  rocksdb::WriteOptions options;
+  options.sync = how.durable;
+  const auto status = database_->db->Write(options, &batch);
+  if (!status.ok()) return catalogue_failure("write", status);
+  log_->written(change);
   return {};
+}
+
+/// A synced write makes all before it durable, too.
+Status DiskNameStore::sync() {
+  const std::lock_guard one_writer(write_mutex_);
+  if (!log_->needs_sync()) return {};
+  auto change = log_->begin();
+  change.durable = true;
+  rocksdb::WriteBatch batch;
+  batch.Put(database_->notes, Slice(synced_note), Slice());
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  const auto status = database_->db->Write(options, &batch);
+  if (!status.ok()) return catalogue_failure("sync", status);
+  log_->written(change);
+  return {};
+}
+
+Result<EventPage> DiskNameStore::events(const EventQuery& query) {
+  const Shared lock(open_mutex_);
+  if (auto ready = check_open(); !ready) return fail(std::move(ready.error()));
+  if (auto synced = sync(); !synced) return fail(std::move(synced.error()));
+  return log_->page(query);
 }
 
 Result<NameNotes> DiskNameStore::notes() {
@@ -362,7 +286,7 @@ Result<NameNotes> DiskNameStore::notes() {
   for (at->Seek("n"); at->Valid() && at->key().starts_with("n"); at->Next()) {
     notes[at->key().ToString().substr(1)] = to_bytes(bytes_of(at->value()));
   }
-  if (!at->status().ok()) return failure("read notes", at->status());
+  if (!at->status().ok()) return catalogue_failure("read notes", at->status());
   return notes;
 }
 

@@ -1,14 +1,17 @@
 #include <algorithm>
+#include <deque>
 #include <mutex>
 #include <unordered_map>
 
+#include "store/hash.hpp"
 #include "store/name_store.hpp"
 
 namespace zerodb {
 namespace {
 
 constexpr std::size_t page_names_max = 10'000;
-constexpr std::size_t page_bytes_max = 512 * 1024;  // of names, so that a page fits one header
+constexpr std::size_t page_names_bytes_max = 512 * 1024;  // so that a page fits one header
+constexpr std::uint64_t events_in_memory_max = 100'000;
 
 class MemoryNameStore final : public NameStore {
  public:
@@ -32,18 +35,18 @@ class MemoryNameStore final : public NameStore {
     return page.finish();
   }
 
-  Status write(std::span<const NameRecord> records, const NameNotes& notes) override {
+  Status write(std::span<const NameRecord> records, const NameNotes& notes,
+               const NameWrite& how) override {
     const std::lock_guard lock(mutex_);
-    for (const auto& record : records) {
-      const auto [at, is_new] = known_.try_emplace(record.hashed_key, record.known());
-      if (!is_new && record.known() <= at->second) continue;
-      at->second = record.known();
-      if (record.deleted) {
-        names_.erase(record.entry.name);
-      } else {
-        names_.insert_or_assign(record.entry.name, record.entry);
-      }
+    std::vector<std::optional<KnownVersion>> known(records.size());
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      const auto at = known_.find(records[i].hashed_key);
+      if (at != known_.end()) known[i] = at->second;
     }
+    for (const auto* record : later_than(records, known)) {
+      learn(*record, how.now_ms);
+    }
+    trim(how);
     for (const auto& [key, value] : notes) {
       if (value) {
         notes_.insert_or_assign(key, value);
@@ -64,14 +67,51 @@ class MemoryNameStore final : public NameStore {
     names_.clear();
     known_.clear();
     notes_.clear();
+    events_.clear();
+    log_ = {.epoch = random_id<LogEpoch>()};
     return {};
   }
 
+  Result<EventPage> events(const EventQuery& query) override {
+    const std::lock_guard lock(mutex_);
+    EventPageBuilder page(query, log_);
+    auto at = std::ranges::lower_bound(events_, query.from, {}, &LoggedEvent::sequence);
+    while (at != events_.end() && page.add(*at))
+      ++at;
+    if (at == events_.end()) page.reached_end();
+    return page.finish();
+  }
+
  private:
+  void learn(const NameRecord& record, std::uint64_t now_ms) {
+    known_.insert_or_assign(record.hashed_key, record.known());
+    if (record.deleted) {
+      names_.erase(record.entry.name);
+    } else {
+      names_.insert_or_assign(record.entry.name, record.entry);
+    }
+    events_.push_back({.sequence = log_.next,
+                       .time_ms = now_ms,
+                       .deleted = record.deleted,
+                       .entry = record.entry});
+    log_.next += 1;
+  }
+
+  void trim(const NameWrite& how) {
+    const auto count_max = std::min(how.bounds.count_max, events_in_memory_max);
+    while (!events_.empty() && (events_.size() > count_max ||
+                                events_.front().time_ms + how.bounds.keep_ms < how.now_ms)) {
+      events_.pop_front();
+    }
+    log_.oldest = log_.next - events_.size();
+  }
+
   std::mutex mutex_;
   std::map<std::string, ListEntry, std::less<>> names_;
   std::unordered_map<HashedKey, KnownVersion, IdHash> known_;
   NameNotes notes_;
+  std::deque<LoggedEvent> events_;
+  EventLogState log_{.epoch = random_id<LogEpoch>()};
 };
 
 }  // namespace
@@ -79,13 +119,29 @@ class MemoryNameStore final : public NameStore {
 PageBuilder::PageBuilder(std::size_t limit) : limit_(std::min(limit, page_names_max)) {}
 
 bool PageBuilder::add(ListEntry entry) {
-  if (page_.entries.size() >= limit_ || bytes_ > page_bytes_max) {
+  if (page_.entries.size() >= limit_ || bytes_ > page_names_bytes_max) {
     page_.more = true;
     return false;
   }
   bytes_ += entry.name.size();
   page_.entries.push_back(std::move(entry));
   return true;
+}
+
+std::vector<const NameRecord*> later_than(std::span<const NameRecord> records,
+                                          std::span<const std::optional<KnownVersion>> known) {
+  std::vector<const NameRecord*> later;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (!known[i] || records[i].known() > *known[i]) later.push_back(&records[i]);
+  }
+  const auto version_of = [](const NameRecord* record) { return record->known(); };
+  std::ranges::stable_sort(later, {}, version_of);
+  // One of a version: own writes may be heard of twice.
+  const auto twice = std::ranges::unique(later, [](const auto* a, const auto* b) {
+    return a->known() == b->known() && a->hashed_key == b->hashed_key;
+  });
+  later.erase(twice.begin(), twice.end());
+  return later;
 }
 
 std::string first_name_of(const ListQuery& query) {

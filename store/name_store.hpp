@@ -1,8 +1,10 @@
 #pragma once
 // The names of one owner's objects, as one of its gateways keeps them: in byte order, with what a
-// listing shows, and the latest version known of every object, deletions included. Everything in
-// it can be found again in the mesh, so that it may be lost at any time, and never waits for a
-// disk to sync. All calls block; all are thread-safe; callers run them off the network thread.
+// listing shows, and the latest version known of every object, deletions included; and the log of
+// how they changed. Names can be found again in the mesh, so that they may be lost at any time, and
+// do not wait for a disk to sync; nobody is told of an event that is not synced. A log that is lost
+// is begun again under another epoch. All calls block; all are thread-safe; callers run them off
+// the network thread.
 
 #include <filesystem>
 #include <map>
@@ -11,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "store/event_log.hpp"
 #include "store/keys.hpp"
 #include "store/manifest.hpp"
 
@@ -20,14 +23,6 @@ struct ListQuery {
   std::string prefix;
   std::string after;  ///< strictly after this name, in byte order
   std::size_t limit = 1000;
-};
-
-struct ListEntry {
-  std::string name;
-  std::uint64_t size = 0;
-  Version version;
-  std::optional<std::int64_t> mtime_ms;
-  bool operator==(const ListEntry&) const = default;
 };
 
 struct ListPage {
@@ -55,6 +50,12 @@ struct NameRecord {
 /// Small values beside the names, by key; nothing drops one.
 using NameNotes = std::map<std::string, std::optional<Bytes>>;
 
+struct NameWrite {
+  std::uint64_t now_ms = 0;  ///< UTC
+  bool durable = false;      ///< synced when it returns, with all that was written before
+  EventBounds bounds;
+};
+
 class NameStore {
  public:
   virtual ~NameStore() = default;
@@ -67,13 +68,20 @@ class NameStore {
   /// page fits a message; `more` says whether others follow.
   virtual Result<ListPage> page(const ListQuery& query) = 0;
 
-  /// Learns each record that is later than what is known of its object, and sets the notes. All or
-  /// nothing after a crash, and nothing without what was written before it.
-  virtual Status write(std::span<const NameRecord> records, const NameNotes& notes) = 0;
+  /// Learns each record that is later than what is known of its object, and sets the notes. Each
+  /// version that is later becomes an event, in the order of versions, and the log is kept within
+  /// its bounds. All or nothing after a crash, and nothing without what was written before it.
+  virtual Status write(std::span<const NameRecord> records, const NameNotes& notes,
+                       const NameWrite& how = {}) = 0;
+
+  /// Events from `from` on whose names begin with `prefix`. What it tells of, the log's end
+  /// included, is durable.
+  virtual Result<EventPage> events(const EventQuery& query) = 0;
 
   virtual Result<NameNotes> notes() = 0;
 
-  /// Forgets everything, damage included: the store is usable and empty afterwards.
+  /// Forgets everything, damage included: the store is usable and empty afterwards, and its log
+  /// has another epoch.
   virtual Status clear() = 0;
 };
 
@@ -98,6 +106,11 @@ class PageBuilder {
   std::size_t bytes_ = 0;
   ListPage page_;
 };
+
+/// Those that are later than `known` says of their objects (in the order of `records`, the same
+/// version once), in the order of versions.
+std::vector<const NameRecord*> later_than(std::span<const NameRecord> records,
+                                          std::span<const std::optional<KnownVersion>> known);
 
 /// Where a page of `query` begins: the first name that is not before it.
 std::string first_name_of(const ListQuery& query);

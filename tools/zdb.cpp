@@ -12,13 +12,14 @@ namespace {
 using namespace zerodb;
 using namespace zerodb::tools;
 
-constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 19> verbs{{
+constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 20> verbs{{
     {"put", run_put},
     {"get", run_get},
     {"ls", run_ls},
     {"stat", run_stat},
     {"rm", run_rm},
     {"share", run_share},
+    {"watch", run_watch},
     {"status", run_status},
     {"scrub", run_scrub},
     {"invite", run_invite},

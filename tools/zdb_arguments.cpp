@@ -60,6 +60,8 @@ struct Texts {
   std::string range;
   std::string expires;
   std::string weight;
+  std::string since;
+  std::string limit;
 };
 
 /// CLI11's help, with our own words for what a verb takes.
@@ -99,6 +101,7 @@ class Grammar {
         "zdb VERB --help shows examples.");
     add_transfers();
     add_listings();
+    add_watch();
     add_administration();
     add_nodes();
     add_mesh_key();
@@ -112,11 +115,13 @@ class Grammar {
   void add_names(CLI::App* verb, const std::string& usage, int at_least, int at_most);
   void add_transfers();
   void add_listings();
+  void add_watch();
   void add_administration();
   void add_nodes();
   void add_mesh_key();
   std::string used_verb() const;
   std::string problem();
+  std::string problem_of_watch();
   static Parsed refuse(std::string what, const std::string& verb);
 
   std::shared_ptr<HelpFormatter> help_ = std::make_shared<HelpFormatter>();
@@ -197,6 +202,32 @@ void Grammar::add_listings() {
                           "  zdb status\n"
                           "  zdb status --json");
   status->add_flag("--json", arguments_.json, "One JSON document");
+}
+
+void Grammar::add_watch() {
+  auto& watch = arguments_.watch;
+  auto* verb = add_verb(
+      app_, "watch", "Follow what is stored and deleted, one line an event",
+      "  zdb watch                         all from now on: sequence, event, size, key\n"
+      "  zdb watch photos/ --since 0       all that is still known, under a prefix\n"
+      "  zdb watch --durable mirror        go on where this follower was, the first time from now\n"
+      "  zdb watch --durable mirror --exec 'echo \"$ZERODB_EVENT $ZERODB_KEY\"'\n"
+      "  zdb watch --list                  the durable followers\n"
+      "  zdb watch --forget mirror");
+  add_names(verb, "[PREFIX]", 0, 1);
+  verb->add_option("--since", texts_.since, "From this sequence number on; 0: all that are kept")
+      ->type_name("N");
+  verb->add_option("--durable", watch.durable, "The node remembers how far this follower is")
+      ->type_name("NAME");
+  verb->add_option("--exec", watch.command,
+                   "Run this by /bin/sh for each event, with ZERODB_EVENT, _KEY, _VERSION, _SIZE\n"
+                   "and _SEQUENCE set; stop when it fails")
+      ->type_name("COMMAND");
+  verb->add_option("--limit", texts_.limit, "End after so many events")->type_name("N");
+  verb->add_flag("--once", watch.once, "End when there are no more for now");
+  verb->add_flag("--json", watch.json, "One JSON object a line");
+  verb->add_flag("--list", watch.list, "List the durable followers");
+  verb->add_option("--forget", watch.forget, "Remove a durable follower")->type_name("NAME");
 }
 
 void Grammar::add_administration() {
@@ -286,6 +317,23 @@ std::string Grammar::used_verb() const {
   return verb;
 }
 
+std::string Grammar::problem_of_watch() {
+  auto& watch = arguments_.watch;
+  const auto number = [](const std::string& text, std::optional<std::uint64_t>& to) {
+    if (!text.empty()) to = parse_number(text);
+    return text.empty() || to.has_value();
+  };
+  if (!number(texts_.since, watch.since)) return "--since " + texts_.since + ": is no number";
+  if (!number(texts_.limit, watch.limit) || watch.limit == 0U) {
+    return "--limit " + texts_.limit + ": is no number of events";
+  }
+  const bool follows = watch.since || watch.durable || watch.command || watch.limit || watch.once;
+  if ((watch.list || watch.forget) && (follows || (watch.list && watch.forget))) {
+    return "--list and --forget: go with no other option but --json";
+  }
+  return {};
+}
+
 /// What CLI11 cannot see is wrong.
 std::string Grammar::problem() {
   if (!texts_.range.empty()) {
@@ -311,6 +359,7 @@ std::string Grammar::problem() {
     }
     arguments_.weight = static_cast<std::uint32_t>(*weight);
   }
+  if (const auto what = problem_of_watch(); !what.empty()) return what;
   if (arguments_.verb == "node set" && !arguments_.weight && !arguments_.zone) {
     return "node set: nothing to set; give --zone, --weight or both";
   }
@@ -342,8 +391,13 @@ Parsed Grammar::parse(std::vector<std::string> words) {
   arguments_.verb = used_verb();
   for (auto& name : arguments_.names)
     name = unshielded(std::move(name));
-  for (auto* text : {&texts_.node, &texts_.range, &texts_.expires, &texts_.weight}) {
+  for (auto* text : {&texts_.node, &texts_.range, &texts_.expires, &texts_.weight, &texts_.since,
+                     &texts_.limit}) {
     *text = unshielded(std::move(*text));
+  }
+  auto& watch = arguments_.watch;
+  for (auto* text : {&watch.durable, &watch.command, &watch.forget}) {
+    if (*text) *text = unshielded(std::move(**text));
   }
   if (arguments_.zone) arguments_.zone = unshielded(std::move(*arguments_.zone));
   if (const auto what = problem(); !what.empty()) return refuse(what, arguments_.verb);

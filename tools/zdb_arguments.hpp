@@ -12,6 +12,18 @@
 
 namespace zerodb::tools {
 
+/// Of `zdb watch`.
+struct WatchArguments {
+  std::optional<std::uint64_t> since;
+  std::optional<std::string> durable;
+  std::optional<std::string> command;  ///< for each event
+  std::optional<std::uint64_t> limit;  ///< of events, then it ends
+  bool once = false;                   ///< ends when there are no more for now
+  bool json = false;
+  bool list = false;                   ///< the durable followers
+  std::optional<std::string> forget;   ///< one of them
+};
+
 struct Arguments {
   std::string verb;  ///< "put", "get", ... "owner id", "node list", "mesh export" ...
   std::filesystem::path node;
@@ -30,6 +42,7 @@ struct Arguments {
   std::optional<std::uint32_t> weight;
   bool now = false;
   bool no_wait = false;
+  WatchArguments watch;
 };
 
 /// Either arguments, or the code to exit with: what there was to say has been said.

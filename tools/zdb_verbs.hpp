@@ -12,6 +12,7 @@ void run_ls(Session& session);
 void run_stat(Session& session);
 void run_rm(Session& session);
 void run_share(Session& session);
+void run_watch(Session& session);
 void run_status(Session& session);
 void run_scrub(Session& session);
 void run_invite(Session& session);

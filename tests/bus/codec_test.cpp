@@ -51,6 +51,7 @@ Bytes decoded_and_encoded(const Golden& golden) {
   if (golden.kind == "client_reply") return reply_encoded_again(codec::decode_client_reply(header));
   if (golden.kind == "client_error") return reply_encoded_again(codec::decode_client_reply(header));
   if (golden.kind == "peer_reply") return reply_encoded_again(codec::decode_peer_reply(header));
+  if (golden.kind == "client_event") return codec::encode(codec::decode_published(header).value());
   REQUIRE(golden.kind == "broadcast");
   const auto decoded = codec::decode_broadcast(header);
   REQUIRE(decoded);

@@ -45,10 +45,12 @@ class NamesOnDisk final : public NameStore {
     if (fails()) return fail(Errc::corrupt, "test");
     return disk_.store->page(query);
   }
-  Status write(std::span<const NameRecord> records, const NameNotes& notes) override {
+  Status write(std::span<const NameRecord> records, const NameNotes& notes,
+               const NameWrite& how) override {
     if (fails()) return fail(Errc::io, "test");
-    return disk_.store->write(records, notes);
+    return disk_.store->write(records, notes, how);
   }
+  Result<EventPage> events(const EventQuery& query) override { return disk_.store->events(query); }
   Result<NameNotes> notes() override { return disk_.store->notes(); }
   Status clear() override {
     disk_.cleared += 1;

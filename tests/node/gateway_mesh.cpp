@@ -57,6 +57,7 @@ GatewayMesh::GatewayMesh(std::size_t nodes, GatewayMeshOptions options)
     auto& gateway = gateways.emplace_back(context, OwnerKeys(keys.seed()), options.gateway);
     node.follow({keys.id()});
     node.on_have = [&](NodeId from, const peer::Have& have) { gateway.on_have(from, have); };
+    node.is_followed = [&] { return gateway.is_followed(); };
     node.on_news = [&](ByteView manifest) { gateway.on_news(manifest); };
   }
 }

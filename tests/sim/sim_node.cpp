@@ -150,7 +150,8 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
 
 bool SimNode::is_news(const broadcast::Message& message) const {
   const auto* manifest = broadcast::manifest_of(message);
-  return manifest == nullptr || !replica->has_just_taken(*manifest);
+  if (manifest == nullptr || !replica->has_just_taken(*manifest)) return true;
+  return is_followed && is_followed();
 }
 
 void SimNode::on_broadcast(NodeId from, broadcast::Message message) {

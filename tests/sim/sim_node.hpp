@@ -54,6 +54,7 @@ class SimNode : public LinkHandler {
   // Where a gateway listens.
   std::function<void(NodeId, const peer::Have&)> on_have;
   std::function<void(ByteView manifest)> on_news;
+  std::function<bool()> is_followed;  ///< then what this node took itself is news, too
 
   Task<Result<PeerAnswer>> on_request(Caller caller, peer::Request request,
                                       Payload payload) override;

@@ -1,0 +1,173 @@
+#include "node/followers.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "store/cipher.hpp"
+#include "store/fields.hpp"
+
+namespace zerodb {
+namespace {
+
+constexpr std::size_t follower_name_bytes_max = 64;
+constexpr std::uint32_t followers_format = 1;
+constexpr std::string_view followers_domain = "zerodb follower";
+
+struct FollowersContent {
+  struct One {
+    std::string name;
+    LogEpoch epoch;
+    std::uint64_t next = 0;
+    template <class Self, class Visitor>
+    static void visit(Self& self, Visitor& field) {
+      field("name", self.name);
+      field("epoch", self.epoch);
+      field("next", self.next);
+    }
+  };
+  std::uint32_t format = followers_format;
+  bool lost = false;
+  std::vector<One> followers;
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field("format", self.format);
+    field("lost", self.lost);
+    field("followers", self.followers);
+  }
+};
+
+/// The catalogue's key encrypts files of its own.
+Secret<32> key_for_followers(const Secret<32>& catalogue_key) {
+  auto hash = keyed_blake2b_256(followers_domain, catalogue_key.view(), {});
+  auto key = Secret<32>::from(hash);
+  wipe(hash);
+  return std::move(*key);
+}
+
+tl::unexpected<Error> no_such_follower(const std::string& name) {
+  return fail(Errc::not_found, "there is no follower '" + name + "'");
+}
+
+}  // namespace
+
+Status check_follower_name(const std::string& name) {
+  const auto fits = [](char c) { return c >= ' ' && c <= '~'; };
+  if (!name.empty() && name.size() <= follower_name_bytes_max && std::ranges::all_of(name, fits)) {
+    return {};
+  }
+  return fail(Errc::invalid, "'" + printable(name) +
+                                 "' is no follower's name: 1 to 64 printable ASCII characters");
+}
+
+Followers::Followers(Runtime& runtime, FollowersFile file, const Secret<32>& catalogue_key)
+    : runtime_(runtime),
+      file_(std::move(file)),
+      key_(key_for_followers(catalogue_key)),
+      changed_(runtime) {}
+
+// ---------------------------------------------------------------------------------------- the file
+
+Bytes Followers::encode() const {
+  FollowersContent content;
+  content.lost = lost_;
+  for (const auto& [name, position] : followers_)
+    content.followers.push_back({name, position.epoch, position.next});
+  return seal_small(key_, as_bytes(followers_domain), fields::encode(content));
+}
+
+void Followers::decode(const Result<Bytes>& file) {
+  if (!file && file.error().code == Errc::not_found) return;
+  auto plain = file ? open_small(key_, as_bytes(followers_domain), *file) : file;
+  auto content = plain ? fields::decode<FollowersContent>(*plain) : fail(std::move(plain.error()));
+  if (!content || content->format != followers_format) {
+    spdlog::warn(
+        "the file of followers cannot be read{}; each is told that it may have missed events",
+        content ? "" : ": " + content.error().what);
+    lost_ = true;
+    return;
+  }
+  lost_ = content->lost;
+  for (auto& one : content->followers)
+    followers_[std::move(one.name)] = {.epoch = one.epoch, .next = one.next};
+}
+
+Task<void> Followers::open() {
+  while (opening_)
+    co_await changed_.wait();
+  if (std::exchange(opened_, true) || !file_.load) co_return;
+  opening_ = true;
+  auto load = [this] { return file_.load(); };
+  const auto loaded = co_await offload(runtime_, load);
+  decode(loaded);
+  opening_ = false;
+  changed_.notify();
+}
+
+/// All that changed before the call. Those who come while a file is being written share the next.
+Task<Status> Followers::save() {
+  const auto mine = ++changes_;
+  while (saved_changes_ < mine) {
+    if (saving_) {
+      co_await changed_.wait();
+      continue;
+    }
+    const auto saved = changes_;
+    const auto content = encode();
+    saving_ = true;
+    Status written;
+    auto write = [&] { return file_.save(content); };
+    if (file_.save) written = co_await offload(runtime_, write);
+    saving_ = false;
+    if (written) saved_changes_ = saved;
+    changed_.notify();
+    if (!written) co_return fail("followers", std::move(written.error()));
+  }
+  co_return Status();
+}
+
+// ------------------------------------------------------------------------------------------- calls
+
+Task<std::optional<FollowerPosition>> Followers::find(std::string name) {
+  co_await open();
+  const auto found = followers_.find(name);
+  if (found == followers_.end()) co_return std::nullopt;
+  co_return found->second;
+}
+
+Task<Result<FollowerPosition>> Followers::add(std::string name, FollowerPosition position) {
+  co_await open();
+  if (!followers_.contains(name) && followers_.size() >= followers_max) {
+    co_return fail(Errc::full, "there are " + std::to_string(followers_max) +
+                                   " durable followers; remove one that is not needed any more");
+  }
+  if (lost_) position = {.epoch = {}, .next = 0};
+  const auto [at, is_new] = followers_.try_emplace(name, position);
+  position = at->second;
+  if (auto saved = co_await save(); !saved) co_return fail(std::move(saved.error()));
+  co_return position;
+}
+
+Task<Result<FollowerPosition>> Followers::move(std::string name, FollowerPosition position,
+                                               bool back) {
+  co_await open();
+  const auto found = followers_.find(name);
+  if (found == followers_.end()) co_return no_such_follower(name);
+  const bool forward =
+      position.epoch != found->second.epoch || position.next > found->second.next || back;
+  if (!forward) co_return found->second;
+  found->second = position;
+  if (auto saved = co_await save(); !saved) co_return fail(std::move(saved.error()));
+  co_return position;
+}
+
+Task<Status> Followers::remove(std::string name) {
+  co_await open();
+  if (followers_.erase(name) == 0) co_return no_such_follower(name);
+  co_return co_await save();
+}
+
+Task<std::map<std::string, FollowerPosition>> Followers::all() {
+  co_await open();
+  co_return followers_;
+}
+
+}  // namespace zerodb

@@ -1,0 +1,289 @@
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "tools/terminal.hpp"
+#include "tools/zdb_verbs.hpp"
+
+namespace zerodb::tools {
+
+namespace {
+
+constexpr std::uint32_t poll_ms = 30'000;
+constexpr std::chrono::milliseconds reconnect_after{200};
+
+// ------------------------------------------------------------------------------------ being ended
+
+/// While nothing is under way that SIGINT or SIGTERM may not cut short, they end the process at
+/// once: the node keeps what was acknowledged, and nothing else is to be saved.
+volatile std::sig_atomic_t in_the_middle = 0;
+volatile std::sig_atomic_t asked_to_end = 0;
+
+extern "C" void on_end_signal(int) {
+  if (in_the_middle == 0) ::_exit(static_cast<int>(ExitCode::done));
+  asked_to_end = 1;
+}
+
+void watch_for_end_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_end_signal;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+/// Holds the end up until an event is printed, handled and acknowledged.
+class Middle {
+ public:
+  Middle() { in_the_middle = 1; }
+  ~Middle() { in_the_middle = 0; }
+  Middle(const Middle&) = delete;
+  Middle& operator=(const Middle&) = delete;
+};
+
+// ---------------------------------------------------------------------------------------- commands
+
+/// The environment of this process and what the event says.
+std::vector<std::string> environment_of(const client::Event& event) {
+  std::vector<std::string> all;
+  for (char** one = environ; *one != nullptr; ++one) {
+    if (!std::string_view(*one).starts_with("ZERODB_")) all.emplace_back(*one);
+  }
+  all.push_back("ZERODB_KEY=" + event.key);
+  all.push_back("ZERODB_EVENT=" + event.kind);
+  all.push_back("ZERODB_VERSION=" + std::to_string(event.version));
+  all.push_back("ZERODB_SEQUENCE=" + std::to_string(event.sequence));
+  all.push_back("ZERODB_SIZE=" + std::to_string(event.size));
+  return all;
+}
+
+/// Runs in the child, between fork and exec.
+[[noreturn]] void run_shell(const char* command, char* const* environment) {
+  ::execle("/bin/sh", "sh", "-c", command, static_cast<char*>(nullptr), environment);
+  ::_exit(127);
+}
+
+/// Nothing if the command succeeded; else how it failed.
+std::string run_command(const std::string& command, const client::Event& event) {
+  auto texts = environment_of(event);
+  std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
+  for (auto& text : texts)
+    pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  const auto child = ::fork();
+  if (child < 0) return std::string("cannot be started: ") + std::strerror(errno);
+  if (child == 0) run_shell(command.c_str(), pointers.data());
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) return std::string("cannot be waited for: ") + std::strerror(errno);
+  }
+  if (WIFSIGNALED(status)) return fmt::format("ended by signal {}", WTERMSIG(status));
+  if (WEXITSTATUS(status) != 0) return fmt::format("exit code {}", WEXITSTATUS(status));
+  return {};
+}
+
+// ------------------------------------------------------------------------------------------ output
+
+void print_event(const client::Event& event, const std::string& epoch, bool json) {
+  if (!json) {
+    fmt::print("{} {} {} {}\n", event.sequence, event.kind, event.size,
+               shown(event.key, STDOUT_FILENO));
+    return;
+  }
+  nlohmann::ordered_json line{{"sequence", event.sequence},
+                              {"event", event.kind},
+                              {"key", event.key},
+                              {"version", event.version},
+                              {"size", event.size},
+                              {"time_ms", event.time_ms},
+                              {"epoch", epoch}};
+  if (event.mtime_ms) line["mtime_ms"] = *event.mtime_ms;
+  using Handler = nlohmann::ordered_json::error_handler_t;
+  fmt::print("{}\n", line.dump(-1, ' ', false, Handler::replace));
+}
+
+// ---------------------------------------------------------------------------------------- watching
+
+/// One run of `zdb watch`: where it is, and what it does with each event.
+class Watch {
+ public:
+  Watch(Session& session, Client client)
+      : session_(session), options_(session.arguments().watch), client_(std::move(client)) {
+    const auto& names = session.arguments().names;
+    if (!names.empty()) request_.prefix = names.front();
+    request_.since = options_.since;
+    request_.durable = options_.durable;
+    request_.wait_ms = options_.once ? 0 : poll_ms;
+  }
+
+  void run() {
+    while (!done_ && asked_to_end == 0) {
+      if (options_.limit)
+        request_.limit =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(*options_.limit - handled_, 1'000));
+      auto reply = client_.events(request_);
+      if (reply) {
+        take(*reply);
+      } else if (client_.lost()) {
+        wait_for_node(reply.error());
+      } else {
+        return session_.failed("watch", reply.error());
+      }
+    }
+  }
+
+ private:
+  void wait_for_node(const Error& error) {
+    if (!std::exchange(waits_, true)) {
+      session_.warn(error.what + "; waiting for it");
+    }
+    std::this_thread::sleep_for(reconnect_after);
+  }
+
+  void take(const client::Events::Reply& reply) {
+    waits_ = false;
+    if (reply.gap || reply.reset) return end_lost(reply);
+    const Middle middle;
+    std::optional<std::uint64_t> handled;
+    for (const auto& event : reply.entries) {
+      if (asked_to_end != 0 || !handle(event, reply.epoch)) break;
+      handled = event.sequence;
+      handled_ += 1;
+      // With a command each event counts by itself: the next may take long.
+      if (options_.command && !acknowledge(reply.epoch, event.sequence)) break;
+    }
+    if (std::fflush(stdout) != 0) {
+      done_ = true;
+      return session_.failed("stdout", "cannot be written", ExitCode::failed);
+    }
+    const bool all = handled ? *handled == reply.entries.back().sequence : reply.entries.empty();
+    const auto until = all ? reply.next - 1 : handled.value_or(0);
+    if (until > 0 && !(options_.command && !all)) acknowledge(reply.epoch, until);
+    request_.since = reply.next;
+    request_.epoch = reply.epoch;
+    done_ = done_ || !all || (options_.limit && handled_ >= *options_.limit) ||
+            (options_.once && reply.entries.empty());
+  }
+
+  bool handle(const client::Event& event, const std::string& epoch) {
+    print_event(event, epoch, options_.json);
+    if (!options_.command) return true;
+    std::fflush(stdout);
+    const auto problem = run_command(*options_.command, event);
+    if (problem.empty()) return true;
+    done_ = true;
+    if (asked_to_end != 0) return false;
+    session_.failed("watch",
+                    fmt::format("the command failed for event {} ({} {}): {}", event.sequence,
+                                event.kind, printable(event.key), problem),
+                    ExitCode::failed);
+    return false;
+  }
+
+  /// Durable when it returns. A node that stopped meanwhile is waited for.
+  bool acknowledge(const std::string& epoch, std::uint64_t sequence) {
+    if (!options_.durable || sequence == acknowledged_) return true;
+    for (;;) {
+      const auto moved = client_.events_ack(
+          {.durable = *options_.durable, .epoch = epoch, .sequence = sequence, .back = {}});
+      if (moved) break;
+      if (!client_.lost()) {
+        done_ = true;
+        session_.failed("watch", moved.error());
+        return false;
+      }
+      if (asked_to_end != 0) return false;
+      wait_for_node(moved.error());
+    }
+    waits_ = false;
+    acknowledged_ = sequence;
+    return true;
+  }
+
+  void end_lost(const client::Events::Reply& reply) {
+    done_ = true;
+    const auto what = reply.reset
+                          ? std::string("the node's log of events is another one than before")
+                          : fmt::format("events before {} are not kept any more", reply.oldest);
+    const auto again = options_.durable
+                           ? fmt::format("--durable {} --since {}", *options_.durable, reply.next)
+                           : fmt::format("--since {}", reply.next);
+    session_.failed("watch",
+                    fmt::format("{}: look at what there is with zdb ls, then go on with: zdb watch "
+                                "{}",
+                                what, again),
+                    ExitCode::not_found);
+  }
+
+  Session& session_;
+  const WatchArguments& options_;
+  Client client_;
+  client::Events request_;
+  std::uint64_t handled_ = 0;
+  std::uint64_t acknowledged_ = 0;
+  bool waits_ = false;  ///< the node is gone, and that was said
+  bool done_ = false;
+};
+
+/// A follower that is told to begin elsewhere is moved there first, so that it stays so.
+bool move_follower(Session& session, Client& client) {
+  const auto& options = session.arguments().watch;
+  if (!options.durable || !options.since) return true;
+  const auto now = client.events({.since = options.since, .durable = options.durable});
+  if (!now || now->gap || now->reset) return true;  // the watch finds it again, and says so
+  const auto first = *options.since == 0 ? now->oldest : *options.since;
+  const auto moved = client.events_ack({.durable = *options.durable,
+                                        .epoch = now->epoch,
+                                        .sequence = first - 1,
+                                        .back = true});
+  if (!moved) session.failed("watch", moved.error(), client);
+  return moved.has_value();
+}
+
+void list_followers(Session& session, Client& client) {
+  const auto reply = client.followers();
+  if (!reply) return session.failed("watch", reply.error(), client);
+  if (session.arguments().watch.json) {
+    auto document = nlohmann::ordered_json::array();
+    for (const auto& one : reply->entries) {
+      document.push_back({{"durable", one.durable},
+                          {"next", one.next},
+                          {"behind", one.behind},
+                          {"lost", one.lost}});
+    }
+    fmt::print("{}\n", document.dump(2));
+    return;
+  }
+  for (const auto& one : reply->entries) {
+    fmt::print("{}  next {}, {} behind{}\n", one.durable, one.next, one.behind,
+               one.lost ? ", and some events are lost to it" : "");
+  }
+}
+
+}  // namespace
+
+void run_watch(Session& session) {
+  auto client = session.connect();
+  if (!client) return;
+  const auto& options = session.arguments().watch;
+  if (options.list) return list_followers(session, *client);
+  if (options.forget) {
+    const auto removed = client->follower_remove(*options.forget);
+    if (!removed) session.failed("watch", removed.error(), *client);
+    return;
+  }
+  if (!move_follower(session, *client)) return;
+  watch_for_end_signals();
+  Watch(session, std::move(*client)).run();
+}
+
+}  // namespace zerodb::tools
