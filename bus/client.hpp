@@ -25,6 +25,8 @@ struct PutOptions {
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
+  std::optional<std::uint64_t> if_version;  ///< only if this version stands; else `conflict`
+  bool if_absent = false;                   ///< only if there is no such object; else `conflict`
 };
 
 struct ByteRange {
@@ -63,7 +65,9 @@ class Client {
   Result<client::ObjectInfo> stat(const std::string& key);
   Result<client::List::Reply> list(const std::string& prefix, const std::string& after = {},
                                    std::uint32_t limit = 500);
-  Result<client::Stored> remove(const std::string& key);
+  /// `not_found` if there is no such object, `conflict` if another version stands.
+  Result<client::Stored> remove(const std::string& key,
+                                std::optional<std::uint64_t> if_version = {});
   Result<client::Status::Reply> status();
   Result<client::Scrub::Reply> scrub(bool start, bool wait);
   Result<std::string> invite(client::Invite request);

@@ -1,5 +1,6 @@
 #include "node/gateway.hpp"
 
+#include "node/condition.hpp"
 #include "node/get_stream.hpp"
 #include "node/put_small.hpp"
 #include "node/put_stream.hpp"
@@ -31,13 +32,20 @@ Task<Result<std::unique_ptr<GetStream>>> get_object(CorePtr core, std::string na
   co_return open_get_stream(core, std::move(*located));
 }
 
-Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name) {
+Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name,
+                                         std::optional<Version> only) {
   auto located = co_await find_object(core, "delete", name);
   if (!located) co_return fail(std::move(located.error()));
-  co_return co_await put_tombstone(core, std::move(name), located->version->manifest().version);
+  const auto standing = located->version->manifest().version;
+  if (only && *only != standing) co_return another_stands("delete", name, standing, only);
+  co_return co_await put_tombstone(core, std::move(name), standing, only);
 }
 
 Task<Result<std::unique_ptr<PutStream>>> begin_put(CorePtr core, PutSpec spec) {
+  if (auto valid = check_name(spec.name); !valid) co_return fail("put", std::move(valid.error()));
+  // Seen again at the end; said now, it spares a client the sending.
+  auto expected = co_await expected_by(core, "put", spec.name, spec.condition);
+  if (!expected) co_return fail(std::move(expected.error()));
   co_return open_put_stream(std::move(core), std::move(spec));
 }
 
@@ -69,8 +77,8 @@ Task<Result<std::unique_ptr<GetStream>>> Gateway::get(std::string name) {
   return get_object(core_, std::move(name));
 }
 
-Task<Result<WriteReceipt>> Gateway::remove(std::string name) {
-  return remove_object(core_, std::move(name));
+Task<Result<WriteReceipt>> Gateway::remove(std::string name, std::optional<Version> only) {
+  return remove_object(core_, std::move(name), only);
 }
 
 Task<Result<ListPage>> Gateway::list(ListQuery query) {

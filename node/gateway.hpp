@@ -18,12 +18,20 @@ struct WriteReceipt {
   std::vector<NodeId> missing;  ///< placed nodes that were unreachable or failed
 };
 
+/// What must stand for a write to be done; else it fails with `conflict`.
+struct WriteCondition {
+  bool absent = false;             ///< no object
+  std::optional<Version> version;  ///< this version of it
+  bool is_set() const { return absent || version; }
+};
+
 /// What a client says about an object it puts.
 struct PutSpec {
   std::string name;
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
+  WriteCondition condition{};
 };
 
 /// A large object on its way in: chunk after chunk, then finish(). Dropped, it leaves nothing.
@@ -97,8 +105,8 @@ class Gateway {
   Task<Result<std::unique_ptr<PutStream>>> put(PutSpec spec);
   /// `not_found` if a read quorum says so, at once.
   Task<Result<std::unique_ptr<GetStream>>> get(std::string name);
-  /// `not_found` if there was nothing to delete.
-  Task<Result<WriteReceipt>> remove(std::string name);
+  /// `not_found` if there was nothing to delete, `conflict` if another version than `only` stands.
+  Task<Result<WriteReceipt>> remove(std::string name, std::optional<Version> only = {});
   Task<Result<ListPage>> list(ListQuery query);
 
   /// A direct answer to a broadcast `get` of ours.
