@@ -72,6 +72,8 @@ Result<client::Stored> Client::put(const std::string& key, const ByteSource& sou
   client::Put request{.key = key, .size = options.size, .mtime_ms = options.mtime_ms};
   if (!options.media_type.empty()) request.media_type = std::move(options.media_type);
   if (!options.attributes.empty()) request.attributes = std::move(options.attributes);
+  request.if_version = options.if_version;
+  if (options.if_absent) request.if_absent = true;
   return ClientUpload(impl_->channel(), source, std::move(request)).run();
 }
 
@@ -125,8 +127,9 @@ Result<client::List::Reply> Client::list(const std::string& prefix, const std::s
   return impl_->ask(client::List{.prefix = prefix, .after = after, .limit = limit});
 }
 
-Result<client::Stored> Client::remove(const std::string& key) {
-  return impl_->ask_about(key, client::Delete{.key = key});
+Result<client::Stored> Client::remove(const std::string& key,
+                                      std::optional<std::uint64_t> if_version) {
+  return impl_->ask_about(key, client::Delete{.key = key, .if_version = if_version});
 }
 
 Result<client::Events::Reply> Client::events(client::Events request) {

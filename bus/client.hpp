@@ -25,6 +25,8 @@ struct PutOptions {
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
+  std::optional<std::uint64_t> if_version;  ///< only if this version stands; else `conflict`
+  bool if_absent = false;                   ///< only if there is no such object; else `conflict`
 };
 
 struct ByteRange {
@@ -69,7 +71,6 @@ class Client {
   Result<client::ObjectInfo> stat(const std::string& key);
   Result<client::List::Reply> list(const std::string& prefix, const std::string& after = {},
                                    std::uint32_t limit = 500);
-  Result<client::Stored> remove(const std::string& key);
   /// Events in the order of the node's log, see PROTOCOL.md ("events"). Waits at most
   /// `request.wait_ms`; a follower goes on with `since` = next, in the epoch of the reply, and MUST
   /// look at `gap` and `reset`.
@@ -79,6 +80,9 @@ class Client {
   Result<client::Followers::Reply> followers();
   Result<client::Ok> follower_remove(const std::string& durable);
 
+  /// `not_found` if there is no such object, `conflict` if another version stands.
+  Result<client::Stored> remove(const std::string& key,
+                                std::optional<std::uint64_t> if_version = {});
   Result<client::Status::Reply> status();
   Result<client::Scrub::Reply> scrub(bool start, bool wait);
   Result<std::string> invite(client::Invite request);

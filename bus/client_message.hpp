@@ -65,8 +65,11 @@ struct Upload {
   std::uint64_t upload = 0;
   std::uint64_t credit = 0;              ///< bytes the node takes beyond those answered
   std::uint32_t chunk_bytes = 0;         ///< size of every put_data payload but the last
+  std::optional<Bytes> resume;           ///< with put_resume, on any connection, it goes on
+  std::optional<std::uint64_t> offset;   ///< where it goes on
   ZERODB_FIELDS(field("upload", self.upload); field("credit", self.credit);
-                field("chunk_bytes", self.chunk_bytes);)
+                field("chunk_bytes", self.chunk_bytes); field("resume", self.resume);
+                field("offset", self.offset);)
 };
 
 /// Stores an object. If `size` is given, at most 65536, and is the payload's length, this is the
@@ -78,9 +81,21 @@ struct Put {
   std::optional<std::string> media_type;
   std::optional<std::int64_t> mtime_ms;
   std::optional<std::map<std::string, std::string>> attributes;
+  std::optional<std::uint64_t> if_version;   ///< only if this version stands; else `conflict`
+  std::optional<bool> if_absent;             ///< only if there is no such object
+  std::optional<bool> resumable;             ///< an upload that may outlast the connection
   ZERODB_FIELDS(field("key", self.key); field("size", self.size);
                 field("media_type", self.media_type); field("mtime_ms", self.mtime_ms);
-                field("attributes", self.attributes);)
+                field("attributes", self.attributes); field("if_version", self.if_version);
+                field("if_absent", self.if_absent); field("resumable", self.resumable);)
+};
+
+/// Takes over an upload that was begun as `resumable`, as after a lost connection.
+struct PutResume {
+  static constexpr std::string_view name = "put_resume";
+  Bytes resume;
+  using Reply = Upload;
+  ZERODB_FIELDS(field("resume", self.resume);)
 };
 
 /// Payload: the next chunk. An empty payload only keeps the upload alive.
@@ -174,8 +189,9 @@ struct List {
 struct Delete {
   static constexpr std::string_view name = "delete";
   std::string key;
+  std::optional<std::uint64_t> if_version;   ///< only if this version stands; else `conflict`
   using Reply = Stored;
-  ZERODB_FIELDS(field("key", self.key);)
+  ZERODB_FIELDS(field("key", self.key); field("if_version", self.if_version);)
 };
 
 /// A store or deletion of the owner's, as the node that answers came to know of it.
@@ -503,7 +519,7 @@ struct MeshImport {
   ZERODB_FIELDS(field("text", self.text);)
 };
 
-using Request = std::variant<Put, PutData, PutEnd, PutAbort, Get, GetData, GetEnd, Stat, List,
+using Request = std::variant<Put, PutResume, PutData, PutEnd, PutAbort, Get, GetData, GetEnd, Stat, List,
                              Delete, Status, Scrub, Invite, OwnerShow, OwnerExport, OwnerImport,
                              NodeSet, NodeRemove, MeshExport, MeshImport, Share, GetShared, Events,
                              EventsAck, Followers, FollowerRemove>;

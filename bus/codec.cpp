@@ -18,7 +18,8 @@ constexpr std::size_t shown_name_bytes_max = 64;
 
 constexpr std::array all_codes{Errc::not_found, Errc::corrupt,   Errc::denied,
                                Errc::timeout,   Errc::no_quorum, Errc::full,
-                               Errc::busy,      Errc::io,        Errc::invalid};
+                               Errc::busy,      Errc::io,        Errc::invalid,
+                               Errc::conflict};
 
 constexpr fields::Limits header_limits{.bytes = header_bytes_max, .binary = header_bytes_max};
 

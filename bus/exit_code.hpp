@@ -14,6 +14,7 @@ enum class ExitCode : int {
   unreachable = 5,  ///< no quorum, or no node answered
   damaged = 6,      ///< beyond repair
   full = 7,
+  conflict = 8,  ///< another version stands than was expected
 };
 
 constexpr ExitCode exit_code_of(Errc code) {
@@ -29,6 +30,8 @@ constexpr ExitCode exit_code_of(Errc code) {
       return ExitCode::unreachable;
     case Errc::full:
       return ExitCode::full;
+    case Errc::conflict:
+      return ExitCode::conflict;
     case Errc::busy:
     case Errc::io:
     case Errc::invalid:

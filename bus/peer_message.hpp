@@ -110,8 +110,9 @@ struct Committed {
 struct PutInline {
   static constexpr std::string_view name = "put_inline";
   Bytes manifest;
+  std::optional<std::uint64_t> expected;  ///< refuse if anything later than this version stands
   using Reply = Committed;
-  ZERODB_FIELDS(field("manifest", self.manifest);)
+  ZERODB_FIELDS(field("manifest", self.manifest); field("expected", self.expected);)
 };
 
 /// How many bytes the replica will take beyond those it has answered for.
@@ -149,8 +150,10 @@ struct PutCommit {
   static constexpr std::string_view name = "put_commit";
   TransferId transfer;
   Bytes manifest;
+  std::optional<std::uint64_t> expected;  ///< as in put_inline
   using Reply = Committed;
-  ZERODB_FIELDS(field("transfer", self.transfer); field("manifest", self.manifest);)
+  ZERODB_FIELDS(field("transfer", self.transfer); field("manifest", self.manifest);
+                field("expected", self.expected);)
 };
 
 /// Drops a transfer.

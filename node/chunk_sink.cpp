@@ -1,5 +1,6 @@
 #include "node/chunk_sink.hpp"
 
+#include "node/condition.hpp"
 #include "node/event.hpp"
 
 namespace zerodb {
@@ -22,7 +23,7 @@ class LocalSink : public ChunkSink {
 
   Task<Status> open() override;
   Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
-  Task<CommitResult> commit(SignedPtr version) override;
+  Task<CommitResult> commit(SignedPtr version, Expected expected) override;
   void abandon() override;
 
  private:
@@ -51,12 +52,14 @@ Task<Result<std::optional<Leaf>>> LocalSink::write(std::uint64_t index, Payload 
   co_return std::optional<Leaf>(*leaf);
 }
 
-Task<CommitResult> LocalSink::commit(SignedPtr version) {
+Task<CommitResult> LocalSink::commit(SignedPtr version, Expected expected) {
   const auto upload = upload_;
   if (!upload) co_return let_go();
+  if (auto can = check_can_judge(core_->context, expected); !can) co_return fail(can.error());
   auto& store = core_->context.store;
   auto work = [&] {
-    return used_up_ ? store.commit_version(*version) : store.commit_upload(*upload, *version);
+    return used_up_ ? store.commit_version(*version, expected)
+                    : store.commit_upload(*upload, *version, expected);
   };
   auto outcome = co_await offload(core_->context.runtime, work);
   if (outcome && outcome->kind == CommitOutcome::Kind::stored) used_up_ = true;
@@ -85,7 +88,7 @@ class RemoteSink : public ChunkSink {
 
   Task<Status> open() override;
   Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
-  Task<CommitResult> commit(SignedPtr version) override;
+  Task<CommitResult> commit(SignedPtr version, Expected expected) override;
   void abandon() override;
 
  private:
@@ -149,11 +152,12 @@ Task<Result<std::optional<Leaf>>> RemoteSink::write(std::uint64_t index, Payload
   co_return std::optional<Leaf>{};
 }
 
-Task<CommitResult> RemoteSink::commit(SignedPtr version) {
+Task<CommitResult> RemoteSink::commit(SignedPtr version, Expected expected) {
   if (abandoned_) co_return let_go();
   const auto for_the_disk = version->manifest().size / commit_bytes_per_ms;
   const auto timeout = core_->options.chunk_timeout + Milliseconds(for_the_disk);
-  peer::PutCommit request{.transfer = transfer_, .manifest = version->wire()};
+  peer::PutCommit request{
+      .transfer = transfer_, .manifest = version->wire(), .expected = as_field(expected)};
   auto answer = co_await ask(std::move(request), Payload{}, timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return std::move(answer->message);

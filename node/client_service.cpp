@@ -5,6 +5,8 @@ namespace zerodb {
 // Sessions are shared with the requests that are under way in them, which may outlast the client.
 
 struct ClientService::UploadSession {
+  explicit UploadSession(Runtime& runtime) : written(runtime) {}
+
   std::shared_ptr<Gateway> gateway;
   std::unique_ptr<PutStream> stream;
   std::string name;
@@ -13,6 +15,8 @@ struct ClientService::UploadSession {
   std::uint64_t unanswered = 0;  ///< bytes of those
   std::uint64_t last_used_ms = 0;
   std::size_t busy = 0;  ///< requests under way
+  Bytes resume;          ///< empty: ends with its connection
+  Event written;         ///< some of the unanswered bytes were
 };
 
 struct ClientService::DownloadSession {
@@ -27,6 +31,7 @@ namespace {
 
 constexpr std::uint32_t list_entries_max = 1000;
 constexpr std::uint64_t share_expires_s_max = 3650ULL * 24 * 3600;
+constexpr std::size_t resume_bytes = 16;
 
 /// Counts a request in its session for as long as it lasts.
 class InUse {
@@ -49,11 +54,26 @@ class InUse {
   Runtime& runtime_;
 };
 
+std::optional<Version> version_in(const std::optional<std::uint64_t>& field) {
+  return field ? std::optional(Version{*field}) : std::nullopt;
+}
+
+/// In a time that does not tell where they differ.
+bool same_secret(ByteView one, ByteView other) {
+  if (one.size() != other.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < one.size(); ++i)
+    difference |= static_cast<unsigned>(one[i] ^ other[i]);
+  return difference == 0;
+}
+
 PutSpec spec_of(client::Put request) {
   return {.name = std::move(request.key),
           .media_type = request.media_type.value_or(""),
           .mtime_ms = request.mtime_ms,
-          .attributes = request.attributes.value_or(std::map<std::string, std::string>())};
+          .attributes = request.attributes.value_or(std::map<std::string, std::string>()),
+          .condition = {.absent = request.if_absent.value_or(false),
+                        .version = version_in(request.if_version)}};
 }
 
 client::ObjectInfo info_of(const GetStream& stream) {
@@ -99,6 +119,9 @@ struct ClientService::Dispatch {
 
   Reply operator()(client::Put& request) {
     return service.put(client, std::move(request), std::move(payload));
+  }
+  Reply operator()(client::PutResume& request) {
+    return service.put_resume(client, std::move(request));
   }
   Reply operator()(client::PutData& request) {
     return service.put_data(client, request, std::move(payload));
@@ -153,39 +176,84 @@ Task<Result<ClientAnswer>> ClientService::put(ClientId client, client::Put reque
                                       " bytes came with a put that says " +
                                       (size ? std::to_string(*size) : "nothing") + " of its size");
   }
-  auto spec = spec_of(std::move(request));
-  if (!whole) co_return co_await open_upload(client, std::move(spec), size);
+  auto spec = spec_of(request);
+  if (!whole) co_return co_await open_upload(client, request, std::move(spec));
   const auto gateway = gateway_();
   auto receipt = co_await gateway->put_small(std::move(spec), std::move(payload));
   if (!receipt) co_return fail(std::move(receipt.error()));
   co_return ClientAnswer{stored_reply(*receipt), {}};
 }
 
-Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, PutSpec spec,
-                                                      std::optional<std::uint64_t> size) {
+Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, const client::Put& request,
+                                                      PutSpec spec) {
   if (clients_[client].uploads.size() >= options_.uploads_per_client_max ||
       uploads_ >= options_.uploads_max) {
     co_return fail(Errc::busy, "too many uploads are open; end one, then try again");
   }
   ++uploads_;
-  auto session = std::make_shared<UploadSession>();
+  auto session = std::make_shared<UploadSession>(context_.runtime);
   session->gateway = gateway_();
   session->name = spec.name;
-  session->size = size;
+  session->size = request.size;
   session->last_used_ms = context_.runtime.steady_ms();
   const auto id = ++last_session_;
   clients_[client].uploads[id] = session;
   auto stream = co_await session->gateway->put(std::move(spec));
-  if (stream) {
-    session->stream = std::move(*stream);
-    co_return ClientAnswer{upload_reply(id), {}};
+  const auto known = clients_.find(client);
+  const bool there = known != clients_.end() && known->second.uploads.contains(id);
+  if (!stream && there && known->second.uploads.erase(id) != 0) --uploads_;
+  if (!stream) co_return fail(std::move(stream.error()));
+  if (!there) co_return fail(Errc::not_found, "the client went away");
+  session->stream = std::move(*stream);
+  auto reply = upload_reply(id);
+  if (request.resumable.value_or(false)) {
+    session->resume.resize(resume_bytes);
+    context_.runtime.random(session->resume);
+    reply.resume = session->resume;
   }
-  if (clients_[client].uploads.erase(id) != 0) --uploads_;
-  co_return fail(std::move(stream.error()));
+  co_return ClientAnswer{std::move(reply), {}};
 }
 
 client::Upload ClientService::upload_reply(std::uint64_t upload) const {
-  return {.upload = upload, .credit = options_.upload_credit_bytes, .chunk_bytes = chunk_bytes_max};
+  return {.upload = upload,
+          .credit = options_.upload_credit_bytes,
+          .chunk_bytes = chunk_bytes_max,
+          .resume = {},
+          .offset = {}};
+}
+
+Result<ClientService::UploadPtr> ClientService::take_by_token(const Bytes& resume) {
+  for (auto& [client, sessions] : clients_) {
+    const auto has_it = [&](const auto& entry) {
+      return !entry.second->resume.empty() && same_secret(entry.second->resume, resume);
+    };
+    const auto found = std::ranges::find_if(sessions.uploads, has_it);
+    if (found == sessions.uploads.end()) continue;
+    auto session = std::move(found->second);
+    sessions.uploads.erase(found);
+    return session;
+  }
+  return fail(Errc::not_found,
+              "there is no such upload to go on with; it ended, failed, or waited "
+              "for too long");
+}
+
+Task<Result<ClientAnswer>> ClientService::put_resume(ClientId client, client::PutResume request) {
+  if (clients_[client].uploads.size() >= options_.uploads_per_client_max) {
+    co_return fail(Errc::busy, "too many uploads are open; end one, then try again");
+  }
+  auto taken = take_by_token(request.resume);
+  if (!taken) co_return fail(std::move(taken.error()));
+  const auto session = std::move(*taken);
+  const auto id = ++last_session_;
+  clients_[client].uploads[id] = session;
+  const InUse in_use(session->busy, session->last_used_ms, context_.runtime);
+  while (session->unanswered > 0)
+    co_await session->written.wait();
+  auto reply = upload_reply(id);
+  reply.resume = session->resume;
+  reply.offset = session->received;
+  co_return ClientAnswer{std::move(reply), {}};
 }
 
 Result<std::shared_ptr<ClientService::UploadSession>> ClientService::upload_of(
@@ -220,6 +288,7 @@ Task<Result<ClientAnswer>> ClientService::put_data(ClientId client, client::PutD
   session->unanswered += bytes;
   auto written = co_await session->stream->write(std::move(payload));
   session->unanswered -= bytes;
+  session->written.notify();
   if (!written) co_return fail(std::move(written.error()));
   co_return ClientAnswer{upload_reply(request.upload), {}};
 }
@@ -385,7 +454,7 @@ Task<Result<ClientAnswer>> ClientService::list(client::List request) {
 
 Task<Result<ClientAnswer>> ClientService::remove(client::Delete request) {
   const auto gateway = gateway_();
-  auto receipt = co_await gateway->remove(std::move(request.key));
+  auto receipt = co_await gateway->remove(std::move(request.key), version_in(request.if_version));
   if (!receipt) co_return fail(std::move(receipt.error()));
   co_return ClientAnswer{stored_reply(*receipt), {}};
 }
@@ -394,18 +463,32 @@ Task<Result<ClientAnswer>> ClientService::remove(client::Delete request) {
 
 void ClientService::gone(ClientId client) {
   const auto found = clients_.find(client);
-  if (found == clients_.end()) return;
-  uploads_ -= found->second.uploads.size();
-  downloads_ -= found->second.downloads.size();
-  // Requests still waiting in an upload hold its session, and end when the stream does.
-  for (auto& [id, session] : found->second.uploads)
-    session->stream.reset();
+  if (found == clients_.end() || client == nobody) return;
+  auto sessions = std::move(found->second);
   clients_.erase(found);
+  for (auto& [id, session] : sessions.uploads) {
+    if (!session->resume.empty() && session->stream) {
+      clients_[nobody].uploads[id] = std::move(session);
+    } else {
+      drop(*session);
+    }
+  }
+  downloads_ -= sessions.downloads.size();
+}
+
+/// Requests still waiting in an upload hold its session, and end when the stream does.
+void ClientService::drop(UploadSession& session) {
+  session.stream.reset();
+  --uploads_;
 }
 
 void ClientService::drop_all() {
-  while (!clients_.empty())
-    gone(clients_.begin()->first);
+  for (auto& [client, sessions] : clients_) {
+    for (auto& [id, session] : sessions.uploads)
+      drop(*session);
+    downloads_ -= sessions.downloads.size();
+  }
+  clients_.clear();
 }
 
 void ClientService::drop_idle() {

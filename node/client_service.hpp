@@ -1,12 +1,13 @@
 #pragma once
 // What clients ask about objects: put, get, stat, list and delete over the gateway, with each
-// client's uploads and downloads, which are bounded and go when the client does. One thread: the
-// node's executor.
+// client's uploads and downloads, which are bounded and go when the client does, but for resumable
+// uploads: those may be taken over for a while. One thread: the node's executor.
 
 #include <map>
 #include <memory>
 
 #include "bus/client_port.hpp"
+#include "node/event.hpp"
 #include "node/gateway.hpp"
 
 namespace zerodb {
@@ -52,10 +53,12 @@ class ClientService {
     std::map<std::uint64_t, std::shared_ptr<UploadSession>> uploads;
     std::map<std::uint64_t, std::shared_ptr<DownloadSession>> downloads;
   };
+  static constexpr ClientId nobody = 0;  ///< holds the uploads that wait to be resumed
   using Reply = Task<Result<ClientAnswer>>;
   struct Dispatch;
 
   Reply put(ClientId client, client::Put request, Payload payload);
+  Reply put_resume(ClientId client, client::PutResume request);
   Reply put_data(ClientId client, client::PutData request, Payload payload);
   Reply put_end(ClientId client, client::PutEnd request);
   Reply put_abort(ClientId client, client::PutAbort request);
@@ -69,8 +72,13 @@ class ClientService {
   Reply remove(client::Delete request);
 
   Reply read(ClientId client, std::unique_ptr<GetStream> stream, WantedRange wanted);
-  Reply open_upload(ClientId client, PutSpec spec, std::optional<std::uint64_t> size);
+  using UploadPtr = std::shared_ptr<UploadSession>;
+
+  Reply open_upload(ClientId client, const client::Put& request, PutSpec spec);
+  /// Takes a resumable upload from the connection that has it, or had it.
+  Result<UploadPtr> take_by_token(const Bytes& resume);
   Result<std::shared_ptr<UploadSession>> upload_of(ClientId client, std::uint64_t upload);
+  void drop(UploadSession& session);
   client::Upload upload_reply(std::uint64_t upload) const;
   client::Stored stored_reply(const WriteReceipt& receipt) const;
 

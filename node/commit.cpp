@@ -7,36 +7,42 @@ namespace {
 
 constexpr int rounds_max = 8;
 constexpr std::uint64_t clock_confirmed_for_ms = 60'000;
+constexpr Milliseconds clock_wait{50};
+constexpr Milliseconds clock_wait_max{3'000};
 
 /// What one node made of one version.
 struct Outcome {
   bool stored = false;
-  std::optional<Version> standing;  ///< a later one
+  SignedPtr standing;  ///< refused for this one
   std::optional<Error> error;
 };
 using CommitRound = FanOut<Outcome>;
 
 /// Takes a "later version stands" at its word only if the owner signed that version.
-Outcome judge_standing(const SignedManifest& ours, ByteView wire) {
+Outcome judge_standing(const SignedManifest& ours, const Expected& expected, ByteView wire) {
   auto standing = SignedManifest::verify(wire);
-  if (!standing) return {.error = std::move(standing.error())};
-  if ((*standing)->object != ours->object || !standing->is_later_than(ours)) {
-    return {.error = Error{Errc::corrupt, "refused for a version that is not later"}};
+  if (!standing) return {.standing = {}, .error = std::move(standing.error())};
+  const bool later =
+      standing->is_later_than(ours) || (expected && (*standing)->version > *expected);
+  if ((*standing)->object != ours->object || !later) {
+    return {.standing = {},
+            .error = Error{Errc::corrupt, "refused for a version that is not later"}};
   }
-  return {.standing = (*standing)->version};
+  return {.standing = std::make_shared<const SignedManifest>(std::move(*standing)), .error = {}};
 }
 
-Outcome judge(const SignedManifest& ours, CommitResult answer) {
-  if (!answer) return {.error = std::move(answer.error())};
-  if (answer->stored) return {.stored = true};
-  if (answer->standing) return judge_standing(ours, *answer->standing);
-  return {.error = Error{Errc::io, "it lost the sealed bytes it had been sent"}};
+Outcome judge(const SignedManifest& ours, const Expected& expected, CommitResult answer) {
+  if (!answer) return {.standing = {}, .error = std::move(answer.error())};
+  if (answer->stored) return {.stored = true, .standing = {}, .error = {}};
+  if (answer->standing) return judge_standing(ours, expected, *answer->standing);
+  return {.standing = {}, .error = Error{Errc::io, "it lost the sealed bytes it had been sent"}};
 }
 
-Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, Task<CommitResult> call) {
+Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, Expected expected,
+                  Task<CommitResult> call) {
   auto answer = co_await std::move(call);
-  auto outcome = judge(*version, std::move(answer));
-  const bool confirms = outcome.stored || outcome.standing.has_value();
+  auto outcome = judge(*version, expected, std::move(answer));
+  const bool confirms = outcome.stored || outcome.standing;
   if (confirms && !core->is_self(node)) {
     core->clock_confirmed_ms = core->context.runtime.steady_ms();
   }
@@ -48,8 +54,12 @@ struct Tally {
   std::size_t waiting = 0;  ///< for nodes that are up
   std::size_t full = 0;
   std::size_t refused = 0;  ///< as invalid: with a manifest of ours, that is the clock
-  std::optional<Version> standing;
+  SignedPtr standing;       ///< the latest one
 };
+
+bool is_later(const SignedPtr& one, const SignedPtr& other) {
+  return one && (!other || one->is_later_than(*other));
+}
 
 Tally count(const GatewayCore& core, const CommitRound& round) {
   Tally tally;
@@ -59,7 +69,7 @@ Tally count(const GatewayCore& core, const CommitRound& round) {
       continue;
     }
     tally.stored += answer->stored ? 1 : 0;
-    tally.standing = std::max(tally.standing, answer->standing);
+    if (is_later(answer->standing, tally.standing)) tally.standing = answer->standing;
     if (!answer->error) continue;
     tally.full += answer->error->code == Errc::full ? 1 : 0;
     tally.refused += answer->error->code == Errc::invalid ? 1 : 0;
@@ -84,24 +94,61 @@ Task<bool> clock_is_right(const CorePtr& core, CommitRound& round) {
   co_return true;
 }
 
-Task<void> ask_all(const CorePtr& core, CommitRound& round, SignedPtr version, const CommitPlan& plan) {
-  bool placed_here = false;
+bool was_asked(const CommitRound& round, const NodeId& node) {
+  return std::ranges::find(round.slots(), node, &CommitRound::Slot::node) != round.slots().end();
+}
+
+void ask_one(const CorePtr& core, CommitRound& round, const NodeId& node, const SignedPtr& version,
+             const CommitPlan& plan) {
+  round.ask(node, ask(core, node, version, plan.expected, plan.commit_at(node, version)));
+}
+
+/// All that were not asked yet.
+Task<void> ask_all(const CorePtr& core, CommitRound& round, SignedPtr version,
+                   const CommitPlan& plan) {
+  bool asks_here = false;
   for (const auto& node : plan.targets.nodes()) {
-    placed_here = placed_here || core->is_self(node);
-    if (!core->is_self(node))
-      round.ask(node, ask(core, node, version, plan.commit_at(node, version)));
+    if (was_asked(round, node)) continue;
+    asks_here = asks_here || core->is_self(node);
+    if (!core->is_self(node)) ask_one(core, round, node, version, plan);
   }
-  if (!placed_here) co_return;
+  if (!asks_here) co_return;
   const bool right = co_await clock_is_right(core, round);
-  if (!right) co_return;
-  const auto self = core->context.mesh.self();
-  round.ask(self, ask(core, self, version, plan.commit_at(self, version)));
+  if (right) ask_one(core, round, core->context.mesh.self(), version, plan);
+}
+
+/// Pings confirm it within moments of the start.
+Task<void> wait_for_clock(const CorePtr& core) {
+  for (auto waited = Milliseconds(0); waited < clock_wait_max; waited += clock_wait) {
+    if (is_clock_confirmed(*core)) co_return;
+    co_await core->context.runtime.sleep(clock_wait);
+  }
+}
+
+/// One after the other, until one took it or refused it for another version. All gateways begin at
+/// the same node, so that of those who write at once all but one are refused before anything of
+/// theirs is kept anywhere. True if one took it.
+Task<bool> ask_in_turn(const CorePtr& core, CommitRound& round, SignedPtr version,
+                       const CommitPlan& plan) {
+  const auto& nodes = plan.targets.nodes();
+  for (const auto& node : nodes) {
+    if (core->is_self(node) && nodes.size() > 1) {
+      co_await wait_for_clock(core);
+      if (!is_clock_confirmed(*core)) continue;  // not tried on the own store
+    }
+    ask_one(core, round, node, version, plan);
+    while (!round.all_answered())
+      co_await round.changed();
+    const auto tally = count(*core, round);
+    if (tally.stored > 0 || tally.standing) co_return tally.stored > 0;
+  }
+  co_return false;
 }
 
 /// In the placement that is furthest from its quorum, nodes that stored the version; with `or_may`
 /// also those that still may.
-Targets::Count count_stored(const GatewayCore& core, const CommitRound& round, const Targets& targets,
-                            bool or_may) {
+Targets::Count count_stored(const GatewayCore& core, const CommitRound& round,
+                            const Targets& targets, bool or_may) {
   return targets.count_for_write([&](const NodeId& node) {
     const auto slot = std::ranges::find(round.slots(), node, &CommitRound::Slot::node);
     if (slot == round.slots().end()) return false;
@@ -110,18 +157,20 @@ Targets::Count count_stored(const GatewayCore& core, const CommitRound& round, c
 }
 
 /// Until the round is decided: enough stored it, a later version stands, or too few are left.
-Task<void> decide(const CorePtr& core, CommitRound& round, const Targets& targets) {
+Task<void> decide(const CorePtr& core, CommitRound& round, const SignedManifest& version,
+                  const Targets& targets) {
   while (true) {
-    if (count(*core, round).standing) co_return;
+    const auto standing = count(*core, round).standing;
+    if (standing && standing->is_later_than(version)) co_return;
     if (count_stored(*core, round, targets, false).is_enough()) co_return;
     if (!count_stored(*core, round, targets, true).is_enough()) co_return;
     co_await round.changed();
   }
 }
 
-Task<SignedPtr> sign_again(const CorePtr& core, SignedPtr old, Version standing) {
+Task<SignedPtr> sign_again(const CorePtr& core, SignedPtr old, SignedPtr standing) {
   core->counters.versions_retried += 1;
-  core->clock.observe(standing);
+  core->clock.observe(standing->manifest().version);
   auto manifest = old->manifest();
   manifest.version = core->next_version();
   auto sign = [&] {
@@ -139,7 +188,8 @@ std::vector<Failure> failures_of(const GatewayCore& core, const CommitRound& rou
   return failures;
 }
 
-Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& round, const Tally& tally) {
+Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& round,
+              const Tally& tally) {
   const auto failures = failures_of(core, round);
   const auto doing = about(plan.verb, plan.name);
   if (tally.refused == 0) {
@@ -181,20 +231,59 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
   return receipt;
 }
 
+/// Whether some node may keep the version, in spite of all.
+bool may_be_kept(const CommitRound& round, const SignedManifest& version) {
+  return std::ranges::any_of(round.slots(), [&](const CommitRound::Slot& slot) {
+    if (!slot.answer || slot.answer->stored) return true;
+    if (slot.answer->standing) return slot.answer->standing->hash() == version.hash();
+    const auto code = slot.answer->error->code;
+    return code == Errc::timeout || code == Errc::io;
+  });
+}
+
+Error explain_conflict(const CommitRound& round, const SignedManifest& version,
+                       const SignedManifest& standing, const CommitPlan& plan) {
+  auto what = about(plan.verb, plan.name) + ": version " + std::to_string(standing->version.value) +
+              " stands, which was not expected";
+  if (!may_be_kept(round, version)) return {Errc::conflict, std::move(what)};
+  return {Errc::no_quorum, std::move(what) +
+                               "; but a node may have kept this write, which may "
+                               "still appear: look at the object again"};
+}
+
+Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, CommitPlan plan) {
+  CommitRound round(core->context.runtime);
+  const bool taken = co_await ask_in_turn(core, round, version, plan);
+  if (taken) {
+    co_await ask_all(core, round, version, plan);
+    co_await decide(core, round, *version, plan.targets);
+  }
+  if (count_stored(*core, round, plan.targets, false).is_enough()) {
+    co_return acknowledge(core, std::move(round), std::move(version), plan);
+  }
+  const auto tally = count(*core, round);
+  if (!tally.standing) co_return fail(explain(*core, plan, round, tally));
+  announce(*core, *tally.standing);  // a read quorum has not heard of it
+  co_return fail(explain_conflict(round, *version, *tally.standing, plan));
+}
+
 }  // namespace
 
 Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan) {
+  if (plan.expected) {
+    co_return co_await commit_if_expected(std::move(core), std::move(first), std::move(plan));
+  }
   auto version = std::move(first);
   for (int i = 0; i < rounds_max; ++i) {
     CommitRound round(core->context.runtime);
     co_await ask_all(core, round, version, plan);
-    co_await decide(core, round, plan.targets);
+    co_await decide(core, round, *version, plan.targets);
     if (count_stored(*core, round, plan.targets, false).is_enough()) {
       co_return acknowledge(core, std::move(round), std::move(version), plan);
     }
     const auto tally = count(*core, round);
     if (!tally.standing) co_return fail(explain(*core, plan, round, tally));
-    version = co_await sign_again(core, std::move(version), *tally.standing);
+    version = co_await sign_again(core, std::move(version), tally.standing);
   }
   co_return fail(Errc::busy, about(plan.verb, plan.name) + ": others keep writing later versions " +
                                  "of it; try again");

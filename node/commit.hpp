@@ -20,8 +20,12 @@ struct CommitPlan {
   std::optional<std::int64_t> mtime_ms;
   Targets targets;
   CommitAt commit_at;
+  Expected expected{};  ///< commit_at() holds to it, too
 };
 
+/// With `expected`, `first` is the only version tried: `conflict` if a node holds anything later
+/// than expected.
+///
 /// `first` is the version to begin with. `no_quorum`, or `full` if space is what was missing, or
 /// `invalid` if this node's clock is ahead of the others'.
 Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan);

@@ -10,19 +10,24 @@ constexpr std::size_t commit_batch_max = 64;
 }  // namespace
 
 struct CommitQueue::Job {
-  Job(Runtime& runtime, MakeManifest make, Payload bytes)
-      : make_manifest(std::move(make)), sealed(std::move(bytes)), done(runtime) {}
+  Job(Runtime& runtime, MakeManifest make, Payload bytes, Expected condition)
+      : make_manifest(std::move(make)),
+        sealed(std::move(bytes)),
+        expected(condition),
+        done(runtime) {}
 
   MakeManifest make_manifest;
   Payload sealed;
+  Expected expected;
   std::optional<Result<CommitOutcome>> outcome;
   Event done;
 };
 
-Task<Result<CommitOutcome>> CommitQueue::commit(MakeManifest make_manifest, Payload sealed) {
+Task<Result<CommitOutcome>> CommitQueue::commit(MakeManifest make_manifest, Payload sealed,
+                                                Expected expected) {
   const auto state = state_;
   const auto job =
-      std::make_shared<Job>(state->runtime, std::move(make_manifest), std::move(sealed));
+      std::make_shared<Job>(state->runtime, std::move(make_manifest), std::move(sealed), expected);
   state->waiting.push_back(job);
   if (!std::exchange(state->writing, true)) spawn(state->runtime, write(state));
   while (!job->outcome)
@@ -55,7 +60,8 @@ void CommitQueue::commit_all(Store& store, const std::vector<std::shared_ptr<Job
       job->outcome = fail(std::move(manifest.error()));
       continue;
     }
-    commits.push_back({.manifest = **manifest, .sealed = job->sealed.view()});
+    commits.push_back(
+        {.manifest = **manifest, .sealed = job->sealed.view(), .expected = job->expected});
     manifests.push_back(std::move(*manifest));
     jobs.push_back(job.get());
   }

@@ -21,7 +21,8 @@ class CommitQueue {
       : state_(std::make_shared<State>(State{runtime, store, {}, false})) {}
 
   /// Store::commit_inline. The caller bounds how many it has under way.
-  Task<Result<CommitOutcome>> commit(MakeManifest make_manifest, Payload sealed);
+  Task<Result<CommitOutcome>> commit(MakeManifest make_manifest, Payload sealed,
+                                     Expected expected = {});
 
  private:
   struct Job;

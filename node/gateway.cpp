@@ -1,5 +1,6 @@
 #include "node/gateway.hpp"
 
+#include "node/condition.hpp"
 #include "node/get_stream.hpp"
 #include "node/put_small.hpp"
 #include "node/put_stream.hpp"
@@ -64,13 +65,20 @@ Task<Result<std::unique_ptr<GetStream>>> get_shared_object(CorePtr core, ShareLi
   co_return open_get_stream(core, std::move(**located), std::move(link.part));
 }
 
-Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name) {
+Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name,
+                                         std::optional<Version> only) {
   auto located = co_await find_object(core, "delete", name);
   if (!located) co_return fail(std::move(located.error()));
-  co_return co_await put_tombstone(core, std::move(name), located->version->manifest().version);
+  const auto standing = located->version->manifest().version;
+  if (only && *only != standing) co_return another_stands("delete", name, standing, only);
+  co_return co_await put_tombstone(core, std::move(name), standing, only);
 }
 
 Task<Result<std::unique_ptr<PutStream>>> begin_put(CorePtr core, PutSpec spec) {
+  if (auto valid = check_name(spec.name); !valid) co_return fail("put", std::move(valid.error()));
+  // Seen again at the end; said now, it spares a client the sending.
+  auto expected = co_await expected_by(core, "put", spec.name, spec.condition);
+  if (!expected) co_return fail(std::move(expected.error()));
   co_return open_put_stream(std::move(core), std::move(spec));
 }
 
@@ -111,8 +119,8 @@ Task<Result<std::unique_ptr<GetStream>>> Gateway::get_shared(ShareLink link) {
   return get_shared_object(core_, std::move(link));
 }
 
-Task<Result<WriteReceipt>> Gateway::remove(std::string name) {
-  return remove_object(core_, std::move(name));
+Task<Result<WriteReceipt>> Gateway::remove(std::string name, std::optional<Version> only) {
+  return remove_object(core_, std::move(name), only);
 }
 
 Task<Result<ListPage>> Gateway::list(ListQuery query) {

@@ -20,12 +20,20 @@ struct WriteReceipt {
   std::vector<NodeId> missing;  ///< placed nodes that were unreachable or failed
 };
 
+/// What must stand for a write to be done; else it fails with `conflict`.
+struct WriteCondition {
+  bool absent = false;             ///< no object
+  std::optional<Version> version;  ///< this version of it
+  bool is_set() const { return absent || version; }
+};
+
 /// What a client says about an object it puts.
 struct PutSpec {
   std::string name;
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
+  WriteCondition condition{};
 };
 
 /// A large object on its way in: chunk after chunk, then finish(). Dropped, it leaves nothing.
@@ -106,8 +114,8 @@ class Gateway {
   Task<Result<std::string>> share(std::string name, std::uint64_t expires_ms);
   /// By somebody's link. `denied` once it has expired, `not_found` when its version stands no more.
   Task<Result<std::unique_ptr<GetStream>>> get_shared(ShareLink link);
-  /// `not_found` if there was nothing to delete.
-  Task<Result<WriteReceipt>> remove(std::string name);
+  /// `not_found` if there was nothing to delete, `conflict` if another version than `only` stands.
+  Task<Result<WriteReceipt>> remove(std::string name, std::optional<Version> only = {});
   Task<Result<ListPage>> list(ListQuery query);
 
   /// The owner's events as this gateway came to know of them; see Catalogue. Whoever waits for more

@@ -18,4 +18,10 @@ struct NodeContext {
       std::chrono::hours(24)};  ///< deletions are remembered at least so long
 };
 
+/// A node whose store was lost cannot say that nothing later than expected stands.
+inline Status check_can_judge(const NodeContext& context, const Expected& expected) {
+  if (!expected || context.mesh.is_whole()) return {};
+  return fail(Errc::busy, "its store was lost and fills up again");
+}
+
 }  // namespace zerodb

@@ -1,5 +1,7 @@
 #include "node/put_lanes.hpp"
 
+#include "node/condition.hpp"
+
 namespace zerodb {
 namespace {
 
@@ -125,19 +127,24 @@ Task<Status> PutLanes::room() {
 
 // ----------------------------------------------------------------------------------- the commit
 
-Task<Result<WriteReceipt>> PutLanes::commit(std::uint64_t total) {
+Task<Result<WriteReceipt>> PutLanes::commit(std::uint64_t total, WriteCondition condition) {
   const auto self = shared_from_this();
   while (!failed_ && leaves_known_ < leaves_.size())
     co_await changed_.wait();
   if (failed_) co_return fail(*failed_);
+  auto expected = co_await expected_by(core_, "put", draft_.part.name, condition);
+  if (!expected) co_return fail(std::move(expected.error()));
+  expected_ = *expected;
   auto version = co_await sign_version(total);
   CommitPlan plan{.verb = "put",
                   .name = draft_.part.name,
                   .mtime_ms = draft_.part.mtime_ms,
                   .targets = targets_,
-                  .commit_at = [self](NodeId node, SignedPtr signed_version) {
-                    return commit_lane(self, self->lane_of(node), std::move(signed_version));
-                  }};
+                  .commit_at =
+                      [self](NodeId node, SignedPtr signed_version) {
+                        return commit_lane(self, self->lane_of(node), std::move(signed_version));
+                      },
+                  .expected = expected_};
   auto receipt = co_await commit_on_quorum(core_, std::move(version), std::move(plan));
   work_.end();
   if (receipt) core_->counters.puts += 1;
@@ -161,7 +168,7 @@ Task<CommitResult> PutLanes::commit_lane(Self self, Lane& lane, SignedPtr versio
     co_await self->changed_.wait();
   if (lane.gone) co_return fail(*lane.gone);
   lane.committing = true;
-  auto answer = co_await lane.sink->commit(std::move(version));
+  auto answer = co_await lane.sink->commit(std::move(version), self->expected_);
   lane.committing = false;
   lane.committed = lane.committed || (answer && answer->stored);
   if (!answer && answer.error().code != Errc::invalid) self->let_go(lane, answer.error());

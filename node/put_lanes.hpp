@@ -23,7 +23,7 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
   Task<Status> room();
 
   /// After the last chunk: signs, and waits for W replicas that have everything.
-  Task<Result<WriteReceipt>> commit(std::uint64_t total);
+  Task<Result<WriteReceipt>> commit(std::uint64_t total, WriteCondition condition);
 
   /// Drops what was sent, everywhere.
   void abandon();
@@ -72,6 +72,7 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
   std::size_t leaves_known_ = 0;
   std::uint64_t started_ms_;
   bool ending_ = false;  ///< the last chunk was sent
+  Expected expected_;
   std::optional<Error> failed_;
   Event changed_;
 };

@@ -72,7 +72,7 @@ Task<Result<WriteReceipt>> SealingStream::finish(std::uint64_t total) {
   }
   if (auto sent = send(std::move(last), true); !sent) co_return fail(std::move(sent.error()));
   const auto lanes = lanes_;
-  auto receipt = co_await lanes->commit(total);
+  auto receipt = co_await lanes->commit(total, spec_.condition);
   acknowledged_ = receipt.has_value();
   co_return receipt;
 }

@@ -120,10 +120,12 @@ Result<PeerAnswer> Replica::Impl::found_again(const Transfer& transfer,
 
 Task<Result<PeerAnswer>> Replica::Impl::put_inline(peer::PutInline request, Payload payload) {
   const auto now = now_ms();
+  const auto expected = replica_work::expected_in(request.expected);
+  if (auto can = check_can_judge(context_, expected); !can) co_return fail(std::move(can.error()));
   auto check = [&request, &payload, now] {
     return replica_work::check_inline(request.manifest, payload, now);
   };
-  auto outcome = co_await commits_.commit(check, payload);
+  auto outcome = co_await commits_.commit(check, payload, expected);
   if (is_stored(outcome)) taken_.add(request.manifest);
   co_return answer_to(outcome);
 }
@@ -187,11 +189,13 @@ Task<Result<PeerAnswer>> Replica::Impl::take_chunk(NodeId from, peer::PutChunk r
 }
 
 Task<Result<PeerAnswer>> Replica::Impl::commit(NodeId from, peer::PutCommit request) {
+  const auto expected = replica_work::expected_in(request.expected);
+  if (auto can = check_can_judge(context_, expected); !can) co_return fail(std::move(can.error()));
   auto found = hear(request.transfer, from);
   const auto now = now_ms();
   if (!found && found.error().code == Errc::not_found) {
     auto outcome = co_await offload(context_.runtime, [this, &request, now] {
-      return replica_work::commit_kept_blob(context_.store, request.manifest, now);
+      return replica_work::commit_kept_blob(context_.store, request, now);
     });
     co_return answer_to(outcome);
   }
@@ -200,7 +204,7 @@ Task<Result<PeerAnswer>> Replica::Impl::commit(NodeId from, peer::PutCommit requ
   if (transfer->is_busy()) co_return fail(Errc::busy, "put_commit: chunks are still being written");
   transfer->committing = true;
   auto outcome = co_await offload(context_.runtime, [this, &transfer, &request, now] {
-    return replica_work::commit_transfer(context_.store, *transfer, request.manifest, now);
+    return replica_work::commit_transfer(context_.store, *transfer, request, now);
   });
   transfer->committing = false;
   transfer->heard_ms = context_.runtime.steady_ms();

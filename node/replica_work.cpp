@@ -66,23 +66,28 @@ Result<std::shared_ptr<const SignedManifest>> check_inline(ByteView wire, const 
   return std::make_shared<const SignedManifest>(std::move(*manifest));
 }
 
-Result<CommitOutcome> commit_transfer(Store& store, const Transfer& transfer, ByteView wire,
-                                      std::uint64_t now_ms) {
-  auto manifest = check_manifest(wire, now_ms);
+Result<CommitOutcome> commit_transfer(Store& store, const Transfer& transfer,
+                                      const peer::PutCommit& request, std::uint64_t now_ms) {
+  auto manifest = check_manifest(request.manifest, now_ms);
   if (!manifest) return fail(std::move(manifest.error()));
   if (auto right = check_belongs(manifest->manifest(), transfer.spec); !right) {
     return fail(std::move(right.error()));
   }
-  return store.commit_upload(*transfer.upload, *manifest);
+  return store.commit_upload(*transfer.upload, *manifest, expected_in(request.expected));
 }
 
-Result<CommitOutcome> commit_kept_blob(Store& store, ByteView wire, std::uint64_t now_ms) {
-  auto manifest = check_manifest(wire, now_ms);
+Result<CommitOutcome> commit_kept_blob(Store& store, const peer::PutCommit& request,
+                                       std::uint64_t now_ms) {
+  auto manifest = check_manifest(request.manifest, now_ms);
   if (!manifest) return fail(std::move(manifest.error()));
   if ((*manifest)->is_tombstone()) {
     return fail(Errc::invalid, "put_commit: a tombstone needs no transfer; send put_inline");
   }
-  return store.commit_version(*manifest);
+  return store.commit_version(*manifest, expected_in(request.expected));
+}
+
+Expected expected_in(const std::optional<std::uint64_t>& field) {
+  return field ? Expected(Version{*field}) : Expected();
 }
 
 Result<PeerAnswer> read_manifest(Store& store, const peer::GetManifest& request, bool settled) {

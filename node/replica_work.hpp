@@ -11,11 +11,14 @@ Result<std::shared_ptr<const SignedManifest>> check_inline(ByteView wire, const 
                                                            std::uint64_t now_ms);
 
 /// Verifies the manifest and commits what `transfer` carried under it.
-Result<CommitOutcome> commit_transfer(Store& store, const Transfer& transfer, ByteView wire,
-                                      std::uint64_t now_ms);
+Result<CommitOutcome> commit_transfer(Store& store, const Transfer& transfer,
+                                      const peer::PutCommit& request, std::uint64_t now_ms);
 
 /// For a commit whose transfer is gone: it may have succeeded before, with the answer lost.
-Result<CommitOutcome> commit_kept_blob(Store& store, ByteView wire, std::uint64_t now_ms);
+Result<CommitOutcome> commit_kept_blob(Store& store, const peer::PutCommit& request,
+                                       std::uint64_t now_ms);
+
+Expected expected_in(const std::optional<std::uint64_t>& field);
 
 Result<PeerAnswer> read_manifest(Store& store, const peer::GetManifest& request, bool settled);
 Result<PeerAnswer> read_chunk(Store& store, const peer::GetChunk& request);

@@ -105,11 +105,29 @@ void DiskStore::note_index_damage(const Error&) {
 
 // ------------------------------------------------------------------------------------- commits
 
-Result<DiskStore::Standing> DiskStore::standing_against(const SignedManifest& manifest) const {
+Result<DiskStore::Standing> DiskStore::standing_against(const SignedManifest& manifest,
+                                                        Expected expected) const {
   auto latest = index_->latest(manifest->object);
   if (!latest) return fail(std::move(latest.error()));
-  const bool is_later = *latest && (*latest)->is_later_than(manifest);
+  bool is_later = *latest && (*latest)->is_later_than(manifest);
+  if (*latest && expected && !is_later) {
+    auto unexpected = holds_later_than(*expected, manifest, **latest);
+    if (!unexpected) return fail(std::move(unexpected.error()));
+    is_later = *unexpected;
+  }
   return Standing{.latest = std::move(*latest), .is_later = is_later};
+}
+
+/// Of another version than `manifest`.
+Result<bool> DiskStore::holds_later_than(Version expected, const SignedManifest& manifest,
+                                         const SignedManifest& latest) const {
+  if (latest.hash() != manifest.hash()) return latest->version > expected;
+  const auto versions = index_->versions(manifest->object);
+  if (!versions) return fail(versions.error());
+  if (versions->size() < 2) return false;
+  const auto before = index_key::decode((*versions)[1].key);
+  if (!before) return fail(before.error());
+  return before->version > expected;
 }
 
 /// A failed write of the index may or may not have reached the disk: nothing is undone after it.
@@ -176,8 +194,9 @@ Status DiskStore::check_inline(const SignedManifest& manifest, ByteView sealed) 
   return fail(Errc::corrupt, "commit: the sealed chunk does not give the manifest's root");
 }
 
-Result<CommitOutcome> DiskStore::commit_inline(const SignedManifest& manifest, ByteView sealed) {
-  const InlineCommit commit{.manifest = manifest, .sealed = sealed};
+Result<CommitOutcome> DiskStore::commit_inline(const SignedManifest& manifest, ByteView sealed,
+                                               Expected expected) {
+  const InlineCommit commit{.manifest = manifest, .sealed = sealed, .expected = expected};
   auto outcomes = commit_inline_all(std::span(&commit, 1));
   return std::move(outcomes.front());
 }
@@ -205,7 +224,7 @@ std::vector<Result<CommitOutcome>> DiskStore::commit_inline_all(
     };
     // What came before in the batch stands before this one.
     if (std::ranges::any_of(staged, same_object)) write_staged(staged, outcomes);
-    auto judged = judge_inline(commit.manifest, commit.sealed);
+    auto judged = judge_inline(commit);
     if (auto* good = std::get_if<Staged>(&judged)) {
       good->at = outcomes.size();
       staged.push_back(std::move(*good));
@@ -220,11 +239,12 @@ std::vector<Result<CommitOutcome>> DiskStore::commit_inline_all(
 
 /// The outcome, if it is known already; else what is to be written. The object's mutex is held.
 std::variant<DiskStore::Staged, Result<CommitOutcome>> DiskStore::judge_inline(
-    const SignedManifest& manifest, ByteView sealed) const {
+    const InlineCommit& commit) const {
+  const auto& [manifest, sealed, expected] = commit;
   const auto refuse = [](Error error) { return Result<CommitOutcome>(fail(std::move(error))); };
   if (auto trusted = blobs_.check_trusted(); !trusted) return refuse(std::move(trusted.error()));
   if (auto right = check_inline(manifest, sealed); !right) return refuse(std::move(right.error()));
-  auto before = standing_against(manifest);
+  auto before = standing_against(manifest, expected);
   if (!before) return refuse(std::move(before.error()));
   if (before->is_later) return Result<CommitOutcome>(superseded_by(std::move(before->latest)));
   std::optional<ByteView> inline_value;
@@ -256,7 +276,8 @@ Result<std::unique_ptr<Upload>> DiskStore::begin_upload(const UploadSpec& spec) 
   return std::unique_ptr<Upload>(std::move(*upload));
 }
 
-Result<CommitOutcome> DiskStore::commit_upload(Upload& upload, const SignedManifest& manifest) {
+Result<CommitOutcome> DiskStore::commit_upload(Upload& upload, const SignedManifest& manifest,
+                                               Expected expected) {
   auto* blob = dynamic_cast<BlobUpload*>(&upload);
   if (blob == nullptr) return fail(Errc::invalid, "commit: an upload of another store");
   if (manifest->is_tombstone() || manifest->is_inline()) {
@@ -267,14 +288,14 @@ Result<CommitOutcome> DiskStore::commit_upload(Upload& upload, const SignedManif
   const auto no_writes = blob->stop_writes();
   // Looked at twice: first to spare the disk, then with the object's mutex, which is not held
   // while much is synced.
-  auto before = standing_against(manifest);
+  auto before = standing_against(manifest, expected);
   if (!before) return fail(std::move(before.error()));
   if (before->is_later) return superseded_by(std::move(before->latest));
   if (auto right = blob->check(manifest); !right) return fail(std::move(right.error()));
   if (auto sealed = blob->seal(manifest); !sealed) return fail(std::move(sealed.error()));
 
   const std::lock_guard guard(mutex_of(manifest->object));
-  before = standing_against(manifest);
+  before = standing_against(manifest, expected);
   if (!before) return fail(std::move(before.error()));
   if (before->is_later) return superseded_by(std::move(before->latest));
   if (auto aside = put_damaged_file_aside(manifest->binding()); !aside) {
@@ -303,11 +324,11 @@ bool DiskStore::holds_blob_of(const SignedManifest& manifest, const SignedManife
   return blobs_.holds(manifest->binding());
 }
 
-Result<CommitOutcome> DiskStore::commit_version(const SignedManifest& manifest) {
-  if (manifest->is_tombstone()) return commit_inline(manifest, {});
+Result<CommitOutcome> DiskStore::commit_version(const SignedManifest& manifest, Expected expected) {
+  if (manifest->is_tombstone()) return commit_inline(manifest, {}, expected);
   if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
   const std::lock_guard guard(mutex_of(manifest->object));
-  auto before = standing_against(manifest);
+  auto before = standing_against(manifest, expected);
   if (!before) return fail(std::move(before.error()));
   if (before->is_later) return superseded_by(std::move(before->latest));
   const auto kept = index_->find(manifest->object, manifest->blob_id);

@@ -20,12 +20,14 @@ class DiskStore final : public Store {
   Result<std::optional<SignedManifest>> latest(const ObjectId& object) override;
   Result<std::optional<SignedManifest>> find(const ObjectId& object,
                                              const BlobId& blob_id) override;
-  Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) override;
+  Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed,
+                                      Expected expected) override;
   std::vector<Result<CommitOutcome>> commit_inline_all(
       std::span<const InlineCommit> commits) override;
   Result<std::unique_ptr<Upload>> begin_upload(const UploadSpec& spec) override;
-  Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest) override;
-  Result<CommitOutcome> commit_version(const SignedManifest& manifest) override;
+  Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest,
+                                      Expected expected) override;
+  Result<CommitOutcome> commit_version(const SignedManifest& manifest, Expected expected) override;
   Result<Payload> read_chunk(const SignedManifest& manifest, std::uint64_t index) override;
   Result<std::vector<Leaf>> read_leaves(const SignedManifest& manifest, std::uint64_t first,
                                         std::size_t count) override;
@@ -46,7 +48,7 @@ class DiskStore final : public Store {
   /// What stands before a commit, and whether the commit may go on.
   struct Standing {
     std::optional<SignedManifest> latest;
-    bool is_later = false;  ///< than the manifest to commit
+    bool is_later = false;  ///< than the manifest to commit, or than what it expects to stand
   };
 
   DiskStore(const StoreOptions& options, FolderLock lock);
@@ -57,7 +59,9 @@ class DiskStore final : public Store {
   std::size_t stripe_of(const ObjectId& object) const { return IdHash{}(object) % stripes; }
   std::mutex& mutex_of(const ObjectId& object) { return mutexes_[stripe_of(object)]; }
 
-  Result<Standing> standing_against(const SignedManifest& manifest) const;
+  Result<Standing> standing_against(const SignedManifest& manifest, Expected expected) const;
+  Result<bool> holds_later_than(Version expected, const SignedManifest& manifest,
+                                const SignedManifest& latest) const;
   Status check_inline(const SignedManifest& manifest, ByteView sealed) const;
   bool holds_blob_of(const SignedManifest& manifest, const SignedManifest& kept) const;
   std::vector<std::unique_lock<std::mutex>> lock_stripes(const std::set<std::size_t>& wanted);
@@ -65,8 +69,7 @@ class DiskStore final : public Store {
   struct Staged;
   Staged stage(const SignedManifest& manifest, const Standing& before,
                std::optional<ByteView> inline_value) const;
-  std::variant<Staged, Result<CommitOutcome>> judge_inline(const SignedManifest& manifest,
-                                                           ByteView sealed) const;
+  std::variant<Staged, Result<CommitOutcome>> judge_inline(const InlineCommit& commit) const;
   void write_staged(std::vector<Staged>& staged, std::vector<Result<CommitOutcome>>& outcomes);
   CommitOutcome note_stored(const Staged& staged);
   Result<CommitOutcome> record(const SignedManifest& manifest, const Standing& before,

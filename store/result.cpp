@@ -22,6 +22,8 @@ std::string_view to_string(Errc code) {
       return "io";
     case Errc::invalid:
       return "invalid";
+    case Errc::conflict:
+      return "conflict";
   }
   return "unknown";
 }

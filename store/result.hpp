@@ -22,6 +22,7 @@ enum class Errc : std::uint8_t {
   busy = 7,       ///< a limit on work in flight was reached; try again
   io = 8,         ///< the operating system refused to read, write or connect
   invalid = 9,    ///< malformed or out of range: repeating it cannot help
+  conflict = 10,  ///< another version stands than the caller expects; nothing was done
 };
 
 /// The stable name of a code, as it appears on the wire and in logs, e.g. "not_found".

@@ -23,7 +23,7 @@ namespace zerodb {
 struct CommitOutcome {
   enum class Kind {
     stored,        ///< durable now (or already was: commits are idempotent)
-    superseded,    ///< refused: a later version stands; `standing` says which
+    superseded,    ///< refused: `standing` is later than it, or than what was expected
     blob_missing,  ///< refused: the manifest's sealed bytes are not here
   };
   Kind kind = Kind::stored;
@@ -69,7 +69,7 @@ struct StoreStats {
   std::uint64_t blob_bytes = 0;  ///< sealed bytes of the objects counted
   std::uint64_t free_bytes = 0;  ///< of the file system
   std::uint64_t total_bytes = 0;
-  std::uint64_t uploads = 0;  ///< under way
+  std::uint64_t uploads = 0;     ///< under way
   std::uint64_t superseded = 0;  ///< older versions, until they are swept
   std::uint64_t superseded_bytes = 0;
   bool suspect = false;       ///< an fsync failed: nothing more is accepted until a restart
@@ -130,10 +130,16 @@ struct UploadSpec {
   std::uint32_t chunk_bytes = chunk_bytes_max;  ///< plaintext bytes of every chunk but the last
 };
 
+/// Of a conditional commit: it is `superseded` if this store holds anything later than this version
+/// but the version to commit itself. So that one took the place of that version or of an older one.
+/// Nothing: no condition. Versions that were swept are not seen any more.
+using Expected = std::optional<Version>;
+
 /// One of several inline objects or tombstones to keep.
 struct InlineCommit {
   const SignedManifest& manifest;
   ByteView sealed;
+  Expected expected{};
 };
 
 class Store {
@@ -150,14 +156,15 @@ class Store {
   /// Keeps an inline object or a tombstone. `sealed` is the one sealed chunk (empty for a
   /// tombstone); its leaf must give the manifest's root, else `corrupt`. Durable on return.
   /// The manifest must come from SignedManifest::verify.
-  virtual Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) = 0;
+  virtual Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed,
+                                              Expected expected = {}) = 0;
 
   /// commit_inline for each, in order, with as few fsyncs as can be. Answers in the same order.
   virtual std::vector<Result<CommitOutcome>> commit_inline_all(
       std::span<const InlineCommit> commits) {
     std::vector<Result<CommitOutcome>> outcomes;
-    for (const auto& [manifest, sealed] : commits)
-      outcomes.push_back(commit_inline(manifest, sealed));
+    for (const auto& [manifest, sealed, expected] : commits)
+      outcomes.push_back(commit_inline(manifest, sealed, expected));
     return outcomes;
   }
 
@@ -167,10 +174,12 @@ class Store {
   /// Checks that the written leaves give the manifest's root (else `corrupt`), then makes blob and
   /// manifest durable in that order. After `superseded` the upload is still whole and may be
   /// committed again under a later version; it is used up by `stored`.
-  virtual Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest) = 0;
+  virtual Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest,
+                                              Expected expected = {}) = 0;
 
   /// Moves a blob already kept to a later version of the same object.
-  virtual Result<CommitOutcome> commit_version(const SignedManifest& manifest) = 0;
+  virtual Result<CommitOutcome> commit_version(const SignedManifest& manifest,
+                                               Expected expected = {}) = 0;
 
   /// Sealed chunk `index` as it is on disk, unchecked: whoever opens it checks it. Appends
   /// nothing, allocates once. `not_found` when the version is not here or its file is missing.

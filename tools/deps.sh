@@ -24,6 +24,9 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     "then use cmake --preset release:" $packages
 fi
 
+# The tests' JavaScript programs want any Node.js with npm; Debian's only if there is none.
+command -v npm >/dev/null || packages="$packages nodejs npm"
+
 missing=
 for package in $packages; do
   installed "$package" || missing="$missing $package"

@@ -54,6 +54,21 @@ std::optional<ByteRange> parse_range(std::string_view text) {
   return ByteRange{.first = *first, .last = last};
 }
 
+/// "NAME=VALUE", each name once; an error names the one that is not.
+Result<std::map<std::string, std::string>> parse_attributes(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> attributes;
+  for (const auto& text : texts) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return fail(Errc::invalid, "--attr " + printable(text) + ": use NAME=VALUE");
+    }
+    if (!attributes.emplace(text.substr(0, equals), text.substr(equals + 1)).second) {
+      return fail(Errc::invalid, "--attr " + printable(text) + ": this name was given before");
+    }
+  }
+  return attributes;
+}
+
 /// What CLI11 fills in as text, before it is looked at.
 struct Texts {
   std::string node;
@@ -62,6 +77,8 @@ struct Texts {
   std::string weight;
   std::string since;
   std::string limit;
+  std::string if_version;
+  std::vector<std::string> attributes;
 };
 
 /// CLI11's help, with our own words for what a verb takes.
@@ -97,7 +114,7 @@ class Grammar {
     app_.footer(
         "Options may stand anywhere; after -- everything is a name.\n"
         "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 denied, 5 no quorum or node\n"
-        "unreachable, 6 damaged beyond repair, 7 full.\n"
+        "unreachable, 6 damaged beyond repair, 7 full, 8 another version stands.\n"
         "zdb VERB --help shows examples.");
     add_transfers();
     add_listings();
@@ -122,6 +139,7 @@ class Grammar {
   std::string used_verb() const;
   std::string problem();
   std::string problem_of_watch();
+  std::string problem_of_write();
   static Parsed refuse(std::string what, const std::string& verb);
 
   std::shared_ptr<HelpFormatter> help_ = std::make_shared<HelpFormatter>();
@@ -147,15 +165,26 @@ void Grammar::add_names(CLI::App* verb, const std::string& usage, int at_least, 
 }
 
 void Grammar::add_transfers() {
-  auto* put = add_verb(app_, "put", "Store files",
-                       "  zdb put notes.txt                 as notes.txt\n"
-                       "  zdb put notes.txt work/notes      as work/notes\n"
-                       "  zdb put *.jpg photos/             several, under a prefix\n"
-                       "  zdb put -r photos                 a folder, as photos/...\n"
-                       "  zdb put -r photos 2026/           a folder, as 2026/...\n"
-                       "  tar c . | zdb put - backup.tar    from stdin");
+  auto* put =
+      add_verb(app_, "put", "Store files",
+               "  zdb put notes.txt                 as notes.txt\n"
+               "  zdb put notes.txt work/notes      as work/notes\n"
+               "  zdb put *.jpg photos/             several, under a prefix\n"
+               "  zdb put -r photos                 a folder, as photos/...\n"
+               "  zdb put -r photos 2026/           a folder, as 2026/...\n"
+               "  tar c . | zdb put - backup.tar    from stdin\n"
+               "  zdb put a.png --type image/png --attr by=ann\n"
+               "  zdb put lock --if-absent          only if there is none: else exit code 8");
   add_names(put, "PATH... [KEY | PREFIX/]", 1, 0);
   put->add_flag("-r,--recursive", arguments_.recursive, "Store all files of a folder");
+  put->add_option("--type", arguments_.media_type, "Media type, such as text/plain")
+      ->type_name("TYPE");
+  put->add_option("--attr", texts_.attributes, "An attribute; may be given again")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  put->add_flag("--if-absent", arguments_.if_absent, "Only if there is no such object");
+  put->add_option("--if-version", texts_.if_version, "Only if this version stands; see zdb stat")
+      ->type_name("N");
 
   auto* get = add_verb(app_, "get", "Fetch files",
                        "  zdb get work/notes                to the file notes\n"
@@ -181,6 +210,8 @@ void Grammar::add_transfers() {
                       "  zdb rm -r photos/2019/            all under the prefix");
   add_names(rm, "KEY... | -r PREFIX/", 1, 0);
   rm->add_flag("-r,--recursive", arguments_.recursive, "Delete all objects under a prefix");
+  rm->add_option("--if-version", texts_.if_version, "Only if this version stands; see zdb stat")
+      ->type_name("N");
 }
 
 void Grammar::add_listings() {
@@ -334,6 +365,21 @@ std::string Grammar::problem_of_watch() {
   return {};
 }
 
+/// With what is said of objects that are put or deleted.
+std::string Grammar::problem_of_write() {
+  auto attributes = parse_attributes(texts_.attributes);
+  if (!attributes) return attributes.error().what;
+  arguments_.attributes = std::move(*attributes);
+  if (texts_.if_version.empty()) return {};
+  arguments_.if_version = parse_number(texts_.if_version);
+  if (!arguments_.if_version) {
+    return "--if-version " + printable(texts_.if_version) + ": is no version; zdb stat shows it";
+  }
+  if (arguments_.if_absent) return "--if-version and --if-absent exclude each other";
+  if (arguments_.recursive) return "--if-version: is for one object, not for -r";
+  return {};
+}
+
 /// What CLI11 cannot see is wrong.
 std::string Grammar::problem() {
   if (!texts_.range.empty()) {
@@ -343,6 +389,7 @@ std::string Grammar::problem() {
     }
     if (arguments_.recursive) return "--range: is for one object, not for -r";
   }
+  if (auto what = problem_of_write(); !what.empty()) return what;
   if (!texts_.expires.empty()) {
     const auto expires = parse_duration(texts_.expires);
     if (!expires) {
@@ -399,6 +446,10 @@ Parsed Grammar::parse(std::vector<std::string> words) {
   for (auto* text : {&watch.durable, &watch.command, &watch.forget}) {
     if (*text) *text = unshielded(std::move(**text));
   }
+  for (auto& text : texts_.attributes)
+    text = unshielded(std::move(text));
+  for (auto* text : {&texts_.if_version, &arguments_.media_type})
+    *text = unshielded(std::move(*text));
   if (arguments_.zone) arguments_.zone = unshielded(std::move(*arguments_.zone));
   if (const auto what = problem(); !what.empty()) return refuse(what, arguments_.verb);
   arguments_.node = texts_.node.empty() ? default_node() : std::filesystem::path(texts_.node);

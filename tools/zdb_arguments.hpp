@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,6 +34,10 @@ struct Arguments {
   bool json = false;
   bool details = false;
   std::optional<ByteRange> range;
+  std::string media_type;
+  std::map<std::string, std::string> attributes;
+  bool if_absent = false;
+  std::optional<std::uint64_t> if_version;
   bool share_owner = false;
   std::chrono::seconds expires{3600};
   bool replace = false;

@@ -46,7 +46,14 @@ std::optional<client::Stored> put_file(Session& session, Client& client, InputFi
     if (count) progress.add(*count);
     return count;
   };
-  auto stored = client.put(item.key, source, {.size = file.size(), .mtime_ms = file.mtime_ms()});
+  const auto& arguments = session.arguments();
+  auto stored = client.put(item.key, source,
+                           {.size = file.size(),
+                            .media_type = arguments.media_type,
+                            .mtime_ms = file.mtime_ms(),
+                            .attributes = arguments.attributes,
+                            .if_version = arguments.if_version,
+                            .if_absent = arguments.if_absent});
   if (stored) return std::move(*stored);
   session.failed(item.path.string(), stored.error(), client);
   return {};
@@ -169,6 +176,9 @@ void run_put(Session& session) {
   if (session.arguments().recursive) return put_recursively(session);
   const auto items = put_items(session.arguments().names);
   if (!items) return session.failed("", items.error().what, ExitCode::usage);
+  if (items->size() > 1 && session.arguments().if_version) {
+    return session.failed("", "--if-version: is for one object", ExitCode::usage);
+  }
   // What is wrong with the command itself is said before a node is looked for.
   if (items->size() == 1 && items->front().path != "-" && fs::is_directory(items->front().path)) {
     const auto path = printable(items->front().path.string());

@@ -12,7 +12,7 @@ void remove_all(Session& session, const std::vector<std::string>& keys) {
   for_each_at_once(session, keys.size(), [&](Client& client, std::size_t i) {
     const auto& key = keys[i];
     if (!check_key(session, key)) return;
-    const auto outcome = client.remove(key);
+    const auto outcome = client.remove(key, session.arguments().if_version);
     if (!outcome) return session.failed(key, outcome.error(), client);
     session.check_copies(key, *outcome);
     ++removed;
@@ -45,6 +45,9 @@ void remove_recursively(Session& session) {
 void run_rm(Session& session) {
   if (session.arguments().recursive) return remove_recursively(session);
   const auto& keys = session.arguments().names;
+  if (keys.size() > 1 && session.arguments().if_version) {
+    return session.failed("", "--if-version: is for one object", ExitCode::usage);
+  }
   if (keys.size() == 1 && !check_key(session, keys.front())) return;
   remove_all(session, keys);
 }

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "store/manifest.hpp"
@@ -64,6 +65,21 @@ std::vector<std::variant<Messages...>> each_of(const std::variant<Messages...>&)
   return {std::variant<Messages...>(Messages{})...};
 }
 
+/// The names of the alternatives of `Variant` that no golden header of `kind` is of.
+template <class Variant, class Decode>
+std::vector<std::string> without_golden(std::string_view kind, Decode decode) {
+  std::vector<std::string> missing;
+  for (const auto& message : each_of(Variant())) {
+    const auto is_of_it = [&](const Golden& golden) {
+      return golden.kind == kind && decode(golden.header) == message.index();
+    };
+    if (std::ranges::none_of(golden_headers(), is_of_it)) {
+      missing.push_back(std::visit([](const auto& one) { return std::string(one.name); }, message));
+    }
+  }
+  return missing;
+}
+
 bool is_error(const Error& error, std::string_view part) {
   return error.code == Errc::invalid && error.what.find(part) != std::string::npos;
 }
@@ -77,6 +93,26 @@ TEST_CASE("codec: golden headers decode and encode to the same bytes", "[bus]") 
     INFO(golden.kind << " " << golden.name);
     CHECK(to_hex(decoded_and_encoded(golden)) == to_hex(golden.header));
   }
+}
+
+TEST_CASE("codec: every message of a client, and every error, has a golden header", "[bus]") {
+  const auto request = [](const Bytes& header) {
+    const auto decoded = codec::decode_client_request(header);
+    return decoded ? decoded->message.index() : std::variant_npos;
+  };
+  const auto reply = [](const Bytes& header) {
+    const auto decoded = codec::decode_client_reply(header);
+    return decoded && decoded->message ? decoded->message->index() : std::variant_npos;
+  };
+  CHECK(without_golden<client::Request>("client_request", request) == std::vector<std::string>{});
+  CHECK(without_golden<client::Reply>("client_reply", reply) == std::vector<std::string>{});
+  std::set<std::string> codes;
+  for (const auto& golden : golden_headers()) {
+    if (golden.kind != "client_error") continue;
+    const auto decoded = codec::decode_client_reply(golden.header);
+    codes.insert(std::string(to_string(decoded.value().message.error().code)));
+  }
+  CHECK(codes.size() == static_cast<std::size_t>(Errc::conflict));  // the last one
 }
 
 TEST_CASE("codec: must-fail headers are refused with a reason and their id", "[bus]") {
@@ -136,6 +172,8 @@ TEST_CASE("codec: a header cut anywhere is refused", "[bus]") {
     for (std::size_t length = 0; length < golden.header.size(); ++length) {
       const auto cut = ByteView(golden.header).first(length);
       CHECK_FALSE(codec::decode_client_request(cut));
+      CHECK_FALSE(codec::decode_client_reply(cut));
+      CHECK_FALSE(codec::decode_peer_request(cut));
       CHECK_FALSE(codec::decode_peer_reply(cut));
       CHECK_FALSE(codec::decode_broadcast(cut));
     }

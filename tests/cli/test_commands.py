@@ -35,6 +35,51 @@ class Objects(MeshTest):
         self.put(self.node, self.key, b"again")
         self.assertEqual(b"again", self.get(self.node, self.key))
 
+    def version(self, key):
+        return json.loads(self.ok(self.node, "stat", key, "--json").out)["version"]
+
+    def test_a_put_if_absent_is_done_once(self):
+        for data in (b"one", content(3 * MIB)):
+            key = f"{self.key}/{len(data)}"
+            source = self.file("source", data)
+            self.ok(self.node, "put", source, key, "--if-absent")
+            self.refused(8, self.node, "put", source, key, "--if-absent",
+                         says=[f"put '{key}': version {self.version(key)} stands"])
+            self.ok(self.node, "rm", key)
+            self.ok(self.node, "put", source, key, "--if-absent")
+
+    def test_a_put_and_an_rm_of_a_version_leave_another_one_alone(self):
+        self.put(self.node, self.key, b"one")
+        old = self.version(self.key)
+        self.ok(self.node, "put", "-", self.key, "--if-version", str(old), stdin=b"two")
+        new = self.version(self.key)
+        self.assertGreater(new, old)
+        for words in (["put", "-", self.key], ["rm", self.key]):
+            self.refused(8, self.node, *words, "--if-version", str(old), stdin=b"three",
+                         says=[f"version {new} stands, not the expected {old}"])
+        self.assertEqual(b"two", self.get(self.node, self.key))
+        self.refused(2, self.node, "rm", self.key, "other", "--if-version", str(new))
+        self.refused(2, self.node, "put", "-", self.key, "--if-version", "new")
+        self.refused(2, self.node, "put", "-", self.key, "--if-version", "1", "--if-absent")
+        self.ok(self.node, "rm", self.key, "--if-version", str(new))
+
+    def test_a_media_type_and_attributes_are_kept_and_shown(self):
+        source = self.file("source", b"x")
+        self.ok(self.node, "put", source, self.key, "--type", "text/x-note", "--attr", "by=ann",
+                "--attr", "empty=", "--attr", "sum=1+1=2")
+        info = json.loads(self.ok(self.node, "stat", self.key, "--json").out)
+        self.assertEqual("text/x-note", info["media_type"])
+        self.assertEqual({"by": "ann", "empty": "", "sum": "1+1=2"}, info["attributes"])
+        shown = self.ok(self.node, "stat", self.key).out.decode()
+        self.assertRegex(shown, r"(?m)^media type +text/x-note$")
+        self.assertRegex(shown, r"(?m)^attribute +by: ann$")
+        largest = ["--attr", "k=" + 4095 * "v"]
+        self.ok(self.node, "put", source, self.key, *largest)
+        self.refused(1, self.node, "put", source, self.key, *largest, "--attr", "k2=",
+                     says=["4096"])
+        for wrong in (["--attr", "novalue"], ["--attr", "=x"], ["--attr", "a=1", "--attr", "a=2"]):
+            self.refused(2, self.node, "put", source, self.key, *wrong, says=["--attr"])
+
     def test_the_key_defaults_to_the_name_of_the_file(self):
         source = self.file("default-key.txt", b"x")
         self.ok(self.node, "put", source)

@@ -264,3 +264,112 @@ TEST_CASE("client service: a node that is down is named in the receipt", "[gatew
   CHECK(stored.missing == std::vector<std::string>{"node2"});
   CHECK(stored.copies == 2);
 }
+
+TEST_CASE("client service: conditions are told to the gateway, and a conflict to the client",
+          "[gateway]") {
+  Served node;
+  const client::Put put{.key = "a", .size = 1, .if_absent = true};
+  const auto stored = node.expect<client::Stored>(alice, put, pattern(1));
+  CHECK(node.error(bob, put, pattern(1)) == Errc::conflict);
+  CHECK(node.error(bob, client::Put{.key = "a", .if_absent = true}) == Errc::conflict);
+  const auto upload =
+      node.expect<client::Upload>(alice, client::Put{.key = "a", .if_version = stored.version});
+  node.send(upload.upload, pattern(mib));
+  const auto end = client::PutEnd{.upload = upload.upload, .size = mib};
+  const auto second = node.expect<client::Stored>(alice, end);
+  CHECK(node.error(bob, client::Delete{.key = "a", .if_version = stored.version}) ==
+        Errc::conflict);
+  node.expect<client::Stored>(bob, client::Delete{.key = "a", .if_version = second.version});
+  CHECK(node.error(bob, client::Put{.key = "a", .size = 1, .if_version = 1, .if_absent = true},
+                   pattern(1)) == Errc::invalid);
+}
+
+TEST_CASE("client service: attributes are kept up to their limit and no further", "[gateway]") {
+  Served node;
+  client::Put put{.key = "a", .size = 0, .attributes = {{{"k", std::string(4095, 'x')}}}};
+  node.expect<client::Stored>(alice, put);
+  CHECK(node.expect<client::ObjectInfo>(bob, client::Stat{.key = "a"}).attributes ==
+        *put.attributes);
+  put.attributes = {{{"k", std::string(4096, 'x')}}};
+  CHECK(node.error(alice, put) == Errc::invalid);
+  put.size = {};
+  CHECK(node.error(alice, put) == Errc::invalid);  // at once, not after the upload
+}
+
+namespace {
+
+client::Upload begin_resumable(Served& node, const std::string& key) {
+  auto upload = node.expect<client::Upload>(alice, client::Put{.key = key, .resumable = true});
+  REQUIRE(upload.resume);
+  CHECK(upload.resume->size() == 16);
+  return upload;
+}
+
+}  // namespace
+
+TEST_CASE("client service: a resumable upload goes on over another connection", "[gateway]") {
+  Served node;
+  const auto content = pattern(5 * mib + 7);
+  const auto began = begin_resumable(node, "large");
+  node.send(began.upload, ByteView(content).first(3 * mib));
+  node.service.gone(alice);
+  const auto resumed = node.expect<client::Upload>(bob, client::PutResume{*began.resume});
+  CHECK(resumed.offset == 3 * mib);
+  CHECK(resumed.resume == began.resume);
+  for (std::size_t at = 3 * mib; at < content.size(); at += mib) {
+    const auto chunk =
+        ByteView(content).subspan(at, std::min<std::size_t>(mib, content.size() - at));
+    node.expect<client::Upload>(bob, client::PutData{.upload = resumed.upload, .offset = at},
+                                chunk);
+  }
+  const client::PutEnd end{.upload = resumed.upload, .size = content.size()};
+  CHECK(node.expect<client::Stored>(bob, end).size == content.size());
+  CHECK(node.mesh.get(1, "large") == content);
+  CHECK(node.error(bob, client::PutResume{*began.resume}) == Errc::not_found);
+}
+
+TEST_CASE("client service: an upload is taken from a connection that still seems to be there",
+          "[gateway]") {
+  Served node;
+  const auto began = begin_resumable(node, "large");
+  node.send(began.upload, pattern(mib));
+  const auto resumed = node.expect<client::Upload>(bob, client::PutResume{*began.resume});
+  CHECK(resumed.offset == mib);
+  const client::PutData late{.upload = began.upload, .offset = mib};
+  CHECK(node.error(alice, late, pattern(5)) == Errc::not_found);
+  node.service.gone(alice);
+  const client::PutData next{.upload = resumed.upload, .offset = mib};
+  node.expect<client::Upload>(bob, next, pattern(5));
+}
+
+TEST_CASE("client service: nobody goes on with an upload without its token", "[gateway]") {
+  Served node;
+  const auto began = begin_resumable(node, "large");
+  const auto plain = node.begin("plain");
+  CHECK_FALSE(plain.resume);
+  node.service.gone(alice);
+  auto wrong = *began.resume;
+  wrong[15] ^= 1;
+  CHECK(node.error(bob, client::PutResume{wrong}) == Errc::not_found);
+  CHECK(node.error(bob, client::PutResume{}) == Errc::not_found);
+  CHECK(node.error(bob, client::PutData{.upload = began.upload}, pattern(5)) == Errc::not_found);
+  node.expect<client::Upload>(bob, client::PutResume{*began.resume});
+}
+
+TEST_CASE("client service: an upload that nobody resumes goes, and its space with it",
+          "[gateway]") {
+  Served node(3, {.uploads_max = 1});
+  const auto began = begin_resumable(node, "large");
+  node.send(began.upload, pattern(4 * mib));
+  node.service.gone(alice);
+  CHECK(node.error(bob, client::Put{.key = "another"}) == Errc::busy);
+  node.mesh.mesh.world().run_for(std::chrono::seconds(119));
+  node.service.drop_idle();
+  CHECK(node.mesh.uploads() == 3);
+  node.mesh.mesh.world().run_for(std::chrono::seconds(3));
+  node.service.drop_idle();
+  node.mesh.mesh.world().run_for(std::chrono::seconds(1));
+  CHECK(node.mesh.uploads() == 0);
+  CHECK(node.error(bob, client::PutResume{*began.resume}) == Errc::not_found);
+  node.begin("another", bob);
+}

@@ -100,10 +100,15 @@ Result<std::optional<SignedManifest>> MemoryStore::find(const ObjectId& object,
 }
 
 /// What becomes of `manifest` if that follows from what is kept; nothing if it is to be kept.
-std::optional<CommitOutcome> MemoryStore::decided_already(const SignedManifest& manifest) const {
+std::optional<CommitOutcome> MemoryStore::decided_already(const SignedManifest& manifest,
+                                                          Expected expected) const {
   const auto found = objects_.find(place_of(manifest->object));
   if (found == objects_.end()) return {};
   const auto& standing = found->second.rbegin()->second.manifest;
+  for (const auto& [place, kept] : found->second) {
+    if (expected && place.first > *expected && kept.manifest.hash() != manifest.hash())
+      return CommitOutcome{.kind = CommitOutcome::Kind::superseded, .standing = standing};
+  }
   if (standing.hash() == manifest.hash() && !marks_.contains(manifest->object)) {
     return CommitOutcome{.kind = CommitOutcome::Kind::stored, .standing = standing};
   }
@@ -123,12 +128,13 @@ CommitOutcome MemoryStore::keep(const SignedManifest& manifest, std::shared_ptr<
   return {.kind = CommitOutcome::Kind::stored, .standing = manifest};
 }
 
-Result<CommitOutcome> MemoryStore::commit_inline(const SignedManifest& manifest, ByteView sealed) {
+Result<CommitOutcome> MemoryStore::commit_inline(const SignedManifest& manifest, ByteView sealed,
+                                                 Expected expected) {
   const std::lock_guard lock(mutex_);
   if (auto writable = check_writable(); !writable) return fail(writable.error());
   if (manifest->is_tombstone()) {
     if (!sealed.empty()) return fail(Errc::invalid, "commit: a tombstone has no bytes");
-    if (auto decided = decided_already(manifest)) return *decided;
+    if (auto decided = decided_already(manifest, expected)) return *decided;
     return keep(manifest, nullptr);
   }
   if (!manifest->is_inline()) return fail(Errc::invalid, "commit: not an inline object");
@@ -138,7 +144,7 @@ Result<CommitOutcome> MemoryStore::commit_inline(const SignedManifest& manifest,
   if (!match(blob->leaves, manifest.manifest())) {
     return fail(Errc::corrupt, "commit: the sealed bytes do not give the manifest's root");
   }
-  if (auto decided = decided_already(manifest)) return *decided;
+  if (auto decided = decided_already(manifest, expected)) return *decided;
   return keep(manifest, std::move(blob));
 }
 
@@ -149,7 +155,8 @@ Result<std::unique_ptr<Upload>> MemoryStore::begin_upload(const UploadSpec& spec
   return std::unique_ptr<Upload>(std::make_unique<MemoryUpload>(*this, spec));
 }
 
-Result<CommitOutcome> MemoryStore::commit_upload(Upload& upload, const SignedManifest& manifest) {
+Result<CommitOutcome> MemoryStore::commit_upload(Upload& upload, const SignedManifest& manifest,
+                                                 Expected expected) {
   const std::lock_guard lock(mutex_);
   if (auto writable = check_writable(); !writable) return fail(writable.error());
   const auto& written = dynamic_cast<MemoryUpload&>(upload);
@@ -161,14 +168,15 @@ Result<CommitOutcome> MemoryStore::commit_upload(Upload& upload, const SignedMan
   if (!match(written.blob()->leaves, manifest.manifest())) {
     return fail(Errc::corrupt, "commit: the chunks do not give the manifest's root");
   }
-  if (auto decided = decided_already(manifest)) return *decided;
+  if (auto decided = decided_already(manifest, expected)) return *decided;
   return keep(manifest, written.blob());
 }
 
-Result<CommitOutcome> MemoryStore::commit_version(const SignedManifest& manifest) {
+Result<CommitOutcome> MemoryStore::commit_version(const SignedManifest& manifest,
+                                                  Expected expected) {
   const std::lock_guard lock(mutex_);
   if (auto writable = check_writable(); !writable) return fail(writable.error());
-  if (auto decided = decided_already(manifest)) return *decided;
+  if (auto decided = decided_already(manifest, expected)) return *decided;
   const auto* kept = kept_with(manifest->object, manifest->blob_id);
   if (kept == nullptr || marks_.contains(manifest->object))
     return CommitOutcome{.kind = CommitOutcome::Kind::blob_missing, .standing = {}};

@@ -14,10 +14,13 @@ class MemoryStore : public Store {
   Result<std::optional<SignedManifest>> latest(const ObjectId& object) override;
   Result<std::optional<SignedManifest>> find(const ObjectId& object,
                                              const BlobId& blob_id) override;
-  Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed) override;
+  Result<CommitOutcome> commit_inline(const SignedManifest& manifest, ByteView sealed,
+                                      Expected expected = {}) override;
   Result<std::unique_ptr<Upload>> begin_upload(const UploadSpec& spec) override;
-  Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest) override;
-  Result<CommitOutcome> commit_version(const SignedManifest& manifest) override;
+  Result<CommitOutcome> commit_upload(Upload& upload, const SignedManifest& manifest,
+                                      Expected expected = {}) override;
+  Result<CommitOutcome> commit_version(const SignedManifest& manifest,
+                                       Expected expected = {}) override;
   Result<Payload> read_chunk(const SignedManifest& manifest, std::uint64_t index) override;
   Result<std::vector<Leaf>> read_leaves(const SignedManifest& manifest, std::uint64_t first,
                                         std::size_t count) override;
@@ -57,7 +60,8 @@ class MemoryStore : public Store {
     return {partition_of(object.hashed_key), object};
   }
 
-  std::optional<CommitOutcome> decided_already(const SignedManifest& manifest) const;
+  std::optional<CommitOutcome> decided_already(const SignedManifest& manifest,
+                                               Expected expected) const;
   CommitOutcome keep(const SignedManifest& manifest, std::shared_ptr<Blob> blob);
   const Kept* kept_with(const ObjectId& object, const BlobId& blob_id) const;
   Status check_writable() const;

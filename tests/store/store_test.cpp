@@ -145,6 +145,37 @@ TEST_CASE("store: the same commit again changes nothing", "[store]") {
   check_content(*disk.store, object);
 }
 
+TEST_CASE("store: a conditional commit takes the place of what it expects, and of nothing later",
+          "[store]") {
+  Disk disk;
+  const auto size = GENERATE(as<std::uint64_t>(), 10, 100'000);
+  const auto make = [&](std::uint64_t ms) {
+    return seal_object(disk.owner, {.name = "a", .size = size, .version = Version::at(ms)});
+  };
+  const auto commit = [&](const sim::SealedObject& object, std::uint64_t expected_ms) {
+    const auto expected = expected_ms == 0 ? Version{} : Version::at(expected_ms);
+    if (object.manifest->is_inline()) {
+      return disk->commit_inline(object.manifest, object.chunks[0], expected).value().kind;
+    }
+    const auto upload = disk.upload(object);
+    return disk->commit_upload(*upload, object.manifest, expected).value().kind;
+  };
+  const auto first = make(10);
+  const auto second = make(20);
+  CHECK(commit(first, 0) == Kind::stored);
+  CHECK(commit(make(30), 0) == Kind::superseded);
+  CHECK(commit(make(30), 9) == Kind::superseded);
+  CHECK(commit(second, 10) == Kind::stored);
+  // Again: it came there by itself, or what stood between is still seen.
+  CHECK(commit(second, 10) == Kind::stored);
+  CHECK(commit(second, 9) == Kind::superseded);
+  CHECK(disk->commit_version(second.manifest, Version::at(9)).value().kind == Kind::superseded);
+  CHECK(disk->commit_version(second.manifest, Version::at(10)).value().kind == Kind::stored);
+  const auto grave = sign_tombstone(disk.owner, "a", Version::at(40));
+  CHECK(disk->commit_inline(grave, {}, Version::at(19)).value().kind == Kind::superseded);
+  CHECK(disk->commit_inline(grave, {}, Version::at(20)).value().kind == Kind::stored);
+}
+
 TEST_CASE("store: commits of a batch are judged one after the other", "[store]") {
   Disk disk;
   const auto first = seal_object(disk.owner, {.name = "a", .version = Version::at(5)});

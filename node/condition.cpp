@@ -1,0 +1,38 @@
+#include "node/condition.hpp"
+
+#include "node/locate.hpp"
+
+namespace zerodb {
+
+Task<Result<Expected>> expected_by(CorePtr core, std::string_view verb, std::string name,
+                                   WriteCondition condition) {
+  if (!condition.is_set()) co_return Expected();
+  if (condition.absent && condition.version) {
+    co_return fail(Errc::invalid, about(verb, name) + ": if_version and if_absent at once");
+  }
+  auto located = co_await locate(core, verb, name);
+  if (!located) co_return fail(std::move(located.error()));
+  const auto* standing = *located ? &(*located)->version->manifest() : nullptr;
+  const bool exists = standing != nullptr && !standing->is_tombstone();
+  if (condition.version && !exists) {
+    co_return fail(Errc::conflict, about(verb, name) + ": there is no such object, and version " +
+                                       std::to_string(condition.version->value) + " was expected");
+  }
+  if (exists && condition.version != standing->version) {
+    co_return another_stands(verb, name, standing->version, condition.version);
+  }
+  const auto expected = standing != nullptr ? standing->version : Version{};
+  core->clock.observe(expected);
+  co_return Expected(expected);
+}
+
+tl::unexpected<Error> another_stands(std::string_view verb, std::string_view name, Version standing,
+                                     std::optional<Version> expected) {
+  const auto stands =
+      about(verb, name) + ": version " + std::to_string(standing.value) + " stands, ";
+  return fail(Errc::conflict, expected
+                                  ? stands + "not the expected " + std::to_string(expected->value)
+                                  : stands + "and no object was expected");
+}
+
+}  // namespace zerodb
