@@ -10,7 +10,7 @@ Task<Result<Expected>> expected_by(CorePtr core, std::string_view verb, std::str
   if (condition.absent && condition.version) {
     co_return fail(Errc::invalid, about(verb, name) + ": if_version and if_absent at once");
   }
-  auto located = co_await locate(core, verb, name);
+  auto located = co_await locate(core, core->object_of(name), about(verb, name));
   if (!located) co_return fail(std::move(located.error()));
   const auto* standing = *located ? &(*located)->version->manifest() : nullptr;
   const bool exists = standing != nullptr && !standing->is_tombstone();
