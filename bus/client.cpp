@@ -71,6 +71,7 @@ Result<client::Stored> Client::put(const std::string& key, const ByteSource& sou
   if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
   client::Put request{.key = key, .size = options.size, .mtime_ms = options.mtime_ms};
   if (!options.media_type.empty()) request.media_type = std::move(options.media_type);
+  if (options.receipts) request.receipts = true;
   if (!options.attributes.empty()) request.attributes = std::move(options.attributes);
   return ClientUpload(impl_->channel(), source, std::move(request)).run();
 }
@@ -109,6 +110,10 @@ Result<client::List::Reply> Client::list(const std::string& prefix, const std::s
 
 Result<client::Stored> Client::remove(const std::string& key) {
   return impl_->ask_about(key, client::Delete{.key = key});
+}
+
+Result<client::Verify::Reply> Client::verify(const std::string& key) {
+  return impl_->ask_about(key, client::Verify{.key = key});
 }
 
 Result<client::Status::Reply> Client::status() {

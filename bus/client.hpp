@@ -25,6 +25,7 @@ struct PutOptions {
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
+  bool receipts = false;  ///< each node that has it by then signs that it does
 };
 
 struct ByteRange {
@@ -64,6 +65,8 @@ class Client {
   Result<client::List::Reply> list(const std::string& prefix, const std::string& after = {},
                                    std::uint32_t limit = 500);
   Result<client::Stored> remove(const std::string& key);
+  /// Has every placed node prove that it holds the object; what each did is in the reply.
+  Result<client::Verify::Reply> verify(const std::string& key);
   Result<client::Status::Reply> status();
   Result<client::Scrub::Reply> scrub(bool start, bool wait);
   Result<std::string> invite(client::Invite request);

@@ -1,6 +1,7 @@
 #include "node/chunk_sink.hpp"
 
 #include "node/event.hpp"
+#include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
@@ -22,7 +23,7 @@ class LocalSink : public ChunkSink {
 
   Task<Status> open() override;
   Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
-  Task<CommitResult> commit(SignedPtr version) override;
+  Task<CommitResult> commit(SignedPtr version, bool receipt) override;
   void abandon() override;
 
  private:
@@ -51,7 +52,7 @@ Task<Result<std::optional<Leaf>>> LocalSink::write(std::uint64_t index, Payload 
   co_return std::optional<Leaf>(*leaf);
 }
 
-Task<CommitResult> LocalSink::commit(SignedPtr version) {
+Task<CommitResult> LocalSink::commit(SignedPtr version, bool receipt) {
   const auto upload = upload_;
   if (!upload) co_return let_go();
   auto& store = core_->context.store;
@@ -60,7 +61,11 @@ Task<CommitResult> LocalSink::commit(SignedPtr version) {
   };
   auto outcome = co_await offload(core_->context.runtime, work);
   if (outcome && outcome->kind == CommitOutcome::Kind::stored) used_up_ = true;
-  co_return to_committed(std::move(outcome));
+  auto committed = to_committed(std::move(outcome));
+  if (receipt && committed && committed->stored) {
+    committed->receipt = co_await make_receipt(core_->context, version->wire());
+  }
+  co_return committed;
 }
 
 void LocalSink::abandon() {
@@ -85,7 +90,7 @@ class RemoteSink : public ChunkSink {
 
   Task<Status> open() override;
   Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
-  Task<CommitResult> commit(SignedPtr version) override;
+  Task<CommitResult> commit(SignedPtr version, bool receipt) override;
   void abandon() override;
 
  private:
@@ -149,11 +154,12 @@ Task<Result<std::optional<Leaf>>> RemoteSink::write(std::uint64_t index, Payload
   co_return std::optional<Leaf>{};
 }
 
-Task<CommitResult> RemoteSink::commit(SignedPtr version) {
+Task<CommitResult> RemoteSink::commit(SignedPtr version, bool receipt) {
   if (abandoned_) co_return let_go();
   const auto for_the_disk = version->manifest().size / commit_bytes_per_ms;
   const auto timeout = core_->options.chunk_timeout + Milliseconds(for_the_disk);
-  peer::PutCommit request{.transfer = transfer_, .manifest = version->wire()};
+  peer::PutCommit request{.transfer = transfer_, .manifest = version->wire(), .receipt = {}};
+  if (receipt) request.receipt = true;
   auto answer = co_await ask(std::move(request), Payload{}, timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return std::move(answer->message);

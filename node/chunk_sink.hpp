@@ -17,8 +17,9 @@ class ChunkSink {
   /// sink has no room for waits. Answers the chunk's leaf if it was computed on the way.
   virtual Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) = 0;
 
-  /// After the last write. Again, under a later version, if another one stands.
-  virtual Task<CommitResult> commit(SignedPtr version) = 0;
+  /// After the last write. Again, under a later version, if another one stands. Signed, if
+  /// `receipt`.
+  virtual Task<CommitResult> commit(SignedPtr version, bool receipt) = 0;
 
   /// Drops what was written, behind; writes under way fail.
   virtual void abandon() = 0;

@@ -59,10 +59,12 @@ class ClientService {
   Reply stat(client::Stat request);
   Reply list(client::List request);
   Reply remove(client::Delete request);
+  Reply verify(client::Verify request);
 
   Reply open_upload(ClientId client, PutSpec spec, std::optional<std::uint64_t> size);
   Result<std::shared_ptr<UploadSession>> upload_of(ClientId client, std::uint64_t upload);
   client::Upload upload_reply(std::uint64_t upload) const;
+  std::string name_of(const NodeId& node) const;
   client::Stored stored_reply(const WriteReceipt& receipt) const;
 
   NodeContext context_;

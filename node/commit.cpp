@@ -1,6 +1,7 @@
 #include "node/commit.hpp"
 
 #include "node/fan_out.hpp"
+#include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
@@ -13,6 +14,7 @@ struct Outcome {
   bool stored = false;
   std::optional<Version> standing;  ///< a later one
   std::optional<Error> error;
+  std::optional<Receipt> receipt;  ///< verified; if one was asked for
 };
 using CommitRound = FanOut<Outcome>;
 
@@ -33,12 +35,28 @@ Outcome judge(const SignedManifest& ours, CommitResult answer) {
   return {.error = Error{Errc::io, "it lost the sealed bytes it had been sent"}};
 }
 
-Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, Task<CommitResult> call) {
+/// A copy that its node does not sign for is none, when receipts are what was asked for.
+Task<Outcome> with_receipt(CorePtr core, NodeId node, SignedPtr version,
+                           std::optional<peer::Receipt> said) {
+  auto receipt = co_await check_receipt(core->context, node, version->hash(), std::move(said));
+  if (receipt) co_return Outcome{.stored = true, .receipt = std::move(receipt)};
+  const std::string what = "its receipt is missing or forged";
+  if (!core->is_self(node)) core->complaints.about(node, "bad receipt", what);
+  co_return Outcome{.error = Error{Errc::corrupt, what}};
+}
+
+Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, bool receipts,
+                  Task<CommitResult> call) {
   auto answer = co_await std::move(call);
+  std::optional<peer::Receipt> receipt;
+  if (answer) receipt = std::move(answer->receipt);
   auto outcome = judge(*version, std::move(answer));
   const bool confirms = outcome.stored || outcome.standing.has_value();
   if (confirms && !core->is_self(node)) {
     core->clock_confirmed_ms = core->context.runtime.steady_ms();
+  }
+  if (receipts && outcome.stored) {
+    co_return co_await with_receipt(core, node, std::move(version), std::move(receipt));
   }
   co_return outcome;
 }
@@ -84,24 +102,25 @@ Task<bool> clock_is_right(const CorePtr& core, CommitRound& round) {
   co_return true;
 }
 
-Task<void> ask_all(const CorePtr& core, CommitRound& round, SignedPtr version, const CommitPlan& plan) {
+Task<void> ask_all(const CorePtr& core, CommitRound& round, SignedPtr version,
+                   const CommitPlan& plan) {
   bool placed_here = false;
   for (const auto& node : plan.targets.nodes()) {
     placed_here = placed_here || core->is_self(node);
     if (!core->is_self(node))
-      round.ask(node, ask(core, node, version, plan.commit_at(node, version)));
+      round.ask(node, ask(core, node, version, plan.receipts, plan.commit_at(node, version)));
   }
   if (!placed_here) co_return;
   const bool right = co_await clock_is_right(core, round);
   if (!right) co_return;
   const auto self = core->context.mesh.self();
-  round.ask(self, ask(core, self, version, plan.commit_at(self, version)));
+  round.ask(self, ask(core, self, version, plan.receipts, plan.commit_at(self, version)));
 }
 
 /// In the placement that is furthest from its quorum, nodes that stored the version; with `or_may`
 /// also those that still may.
-Targets::Count count_stored(const GatewayCore& core, const CommitRound& round, const Targets& targets,
-                            bool or_may) {
+Targets::Count count_stored(const GatewayCore& core, const CommitRound& round,
+                            const Targets& targets, bool or_may) {
   return targets.count_for_write([&](const NodeId& node) {
     const auto slot = std::ranges::find(round.slots(), node, &CommitRound::Slot::node);
     if (slot == round.slots().end()) return false;
@@ -139,7 +158,8 @@ std::vector<Failure> failures_of(const GatewayCore& core, const CommitRound& rou
   return failures;
 }
 
-Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& round, const Tally& tally) {
+Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& round,
+              const Tally& tally) {
   const auto failures = failures_of(core, round);
   const auto doing = about(plan.verb, plan.name);
   if (tally.refused == 0) {
@@ -169,9 +189,15 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
                        .size = version->manifest().size,
                        .copies = static_cast<std::uint32_t>(tally.stored),
                        .wanted = plan.targets.replicas(),
-                       .missing = {}};
+                       .missing = {},
+                       .manifest = {},
+                       .receipts = {}};
   for (auto& failure : failures_of(*core, round))
     receipt.missing.push_back(failure.node);
+  if (plan.receipts) receipt.manifest = version->wire();
+  for (const auto& slot : round.slots()) {
+    if (slot.answer && slot.answer->receipt) receipt.receipts.push_back(*slot.answer->receipt);
+  }
   core->catalogue.learn(*version, plan.name, plan.mtime_ms);
   if (tally.waiting == 0) {
     announce(*core, *version);

@@ -20,6 +20,7 @@ struct CommitPlan {
   std::optional<std::int64_t> mtime_ms;
   Targets targets;
   CommitAt commit_at;
+  bool receipts = false;  ///< only a copy with a valid receipt counts
 };
 
 /// `first` is the version to begin with. `no_quorum`, or `full` if space is what was missing, or

@@ -3,6 +3,7 @@
 #include "node/get_stream.hpp"
 #include "node/put_small.hpp"
 #include "node/put_stream.hpp"
+#include "node/verify.hpp"
 
 namespace zerodb {
 namespace {
@@ -31,10 +32,17 @@ Task<Result<std::unique_ptr<GetStream>>> get_object(CorePtr core, std::string na
   co_return open_get_stream(core, std::move(*located));
 }
 
-Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name) {
+Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name, bool receipts) {
   auto located = co_await find_object(core, "delete", name);
   if (!located) co_return fail(std::move(located.error()));
-  co_return co_await put_tombstone(core, std::move(name), located->version->manifest().version);
+  co_return co_await put_tombstone(core, std::move(name), located->version->manifest().version,
+                                   receipts);
+}
+
+Task<Result<Verification>> verify_object(CorePtr core, std::string name) {
+  auto located = co_await find_object(core, "verify", name);
+  if (!located) co_return fail(std::move(located.error()));
+  co_return co_await verify_version(core, std::move(*located), std::move(name));
 }
 
 Task<Result<std::unique_ptr<PutStream>>> begin_put(CorePtr core, PutSpec spec) {
@@ -69,8 +77,12 @@ Task<Result<std::unique_ptr<GetStream>>> Gateway::get(std::string name) {
   return get_object(core_, std::move(name));
 }
 
-Task<Result<WriteReceipt>> Gateway::remove(std::string name) {
-  return remove_object(core_, std::move(name));
+Task<Result<WriteReceipt>> Gateway::remove(std::string name, bool receipts) {
+  return remove_object(core_, std::move(name), receipts);
+}
+
+Task<Result<Verification>> Gateway::verify(std::string name) {
+  return verify_object(core_, std::move(name));
 }
 
 Task<Result<ListPage>> Gateway::list(ListQuery query) {

@@ -6,6 +6,7 @@
 
 #include "node/catalogue.hpp"
 #include "node/node_context.hpp"
+#include "store/receipt.hpp"
 
 namespace zerodb {
 
@@ -13,9 +14,11 @@ namespace zerodb {
 struct WriteReceipt {
   Version version;
   std::uint64_t size = 0;
-  std::uint32_t copies = 0;     ///< nodes that had made it durable by then
-  std::uint32_t wanted = 0;     ///< R
-  std::vector<NodeId> missing;  ///< placed nodes that were unreachable or failed
+  std::uint32_t copies = 0;       ///< nodes that had made it durable by then
+  std::uint32_t wanted = 0;       ///< R
+  std::vector<NodeId> missing;    ///< placed nodes that were unreachable or failed
+  Bytes manifest;                 ///< the signed manifest; if receipts were asked for
+  std::vector<Receipt> receipts;  ///< verified, one of each of the copies
 };
 
 /// What a client says about an object it puts.
@@ -24,6 +27,34 @@ struct PutSpec {
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
+  bool receipts = false;
+};
+
+/// What came of asking one node to prove that it holds a version.
+enum class Holding : std::uint8_t {
+  holds,
+  damaged,  ///< its proof is wrong, or it says itself that its bytes are
+  missing,
+  older,  ///< it holds an earlier version only
+  newer,  ///< it holds a later one than a read quorum knows
+  unreachable,
+};
+std::string_view to_string(Holding holding);
+
+struct NodeProof {
+  NodeId node;
+  Holding holding = Holding::unreachable;
+  std::optional<std::uint64_t> took_ms;
+  std::string what;  ///< for people; empty if it holds it
+};
+
+struct Verification {
+  Version version;
+  std::uint64_t size = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t chunks_asked = 0;
+  bool moving = false;  ///< several placements are in force
+  std::vector<NodeProof> nodes;
 };
 
 /// A large object on its way in: chunk after chunk, then finish(). Dropped, it leaves nothing.
@@ -98,7 +129,9 @@ class Gateway {
   /// `not_found` if a read quorum says so, at once.
   Task<Result<std::unique_ptr<GetStream>>> get(std::string name);
   /// `not_found` if there was nothing to delete.
-  Task<Result<WriteReceipt>> remove(std::string name);
+  Task<Result<WriteReceipt>> remove(std::string name, bool receipts = false);
+  /// Has every placed node prove that it holds the object. `not_found` as for get.
+  Task<Result<Verification>> verify(std::string name);
   Task<Result<ListPage>> list(ListQuery query);
 
   /// A direct answer to a broadcast `get` of ours.

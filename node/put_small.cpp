@@ -1,28 +1,35 @@
 #include "node/put_small.hpp"
 
 #include "node/commit.hpp"
+#include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
 
-Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed) {
+Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed, bool receipt) {
   auto as_signed = [version]() -> Result<SignedPtr> { return version; };
   auto outcome = co_await core->commits.commit(as_signed, std::move(sealed));
-  co_return to_committed(std::move(outcome));
+  auto committed = to_committed(std::move(outcome));
+  if (receipt && committed && committed->stored) {
+    committed->receipt = co_await make_receipt(core->context, version->wire());
+  }
+  co_return committed;
 }
 
-Task<CommitResult> commit_there(CorePtr core, NodeId node, SignedPtr version, Payload sealed) {
-  peer::PutInline request{.manifest = version->wire()};
+Task<CommitResult> commit_there(CorePtr core, NodeId node, SignedPtr version, Payload sealed,
+                                bool receipt) {
+  peer::PutInline request{.manifest = version->wire(), .receipt = {}};
+  if (receipt) request.receipt = true;
   auto answer = co_await call(core->context.links, node, std::move(request), std::move(sealed),
                               core->options.call_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return std::move(answer->message);
 }
 
-CommitAt commit_inline_at(const CorePtr& core, Payload sealed) {
-  return [core, sealed = std::move(sealed)](NodeId node, SignedPtr version) {
-    return core->is_self(node) ? commit_here(core, std::move(version), sealed)
-                               : commit_there(core, node, std::move(version), sealed);
+CommitAt commit_inline_at(const CorePtr& core, Payload sealed, bool receipt) {
+  return [core, sealed = std::move(sealed), receipt](NodeId node, SignedPtr version) {
+    return core->is_self(node) ? commit_here(core, std::move(version), sealed, receipt)
+                               : commit_there(core, node, std::move(version), sealed, receipt);
   };
 }
 
@@ -32,6 +39,7 @@ Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) 
   if (plain.size() > inline_bytes_max) {
     co_return fail(Errc::invalid, about("put", spec.name) + ": too large to go in one message");
   }
+  const bool receipts = spec.receipts;
   auto draft = make_draft(*core, std::move(spec));
   if (!draft) co_return fail("put", std::move(draft.error()));
   draft->manifest.version = core->next_version();
@@ -43,13 +51,15 @@ Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) 
                   .name = draft->part.name,
                   .mtime_ms = draft->part.mtime_ms,
                   .targets = std::move(targets),
-                  .commit_at = commit_inline_at(core, std::move(sealed.sealed))};
+                  .commit_at = commit_inline_at(core, std::move(sealed.sealed), receipts),
+                  .receipts = receipts};
   auto receipt = co_await commit_on_quorum(core, std::move(sealed.version), std::move(plan));
   if (receipt) core->counters.puts += 1;
   co_return receipt;
 }
 
-Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version later_than) {
+Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version later_than,
+                                         bool receipts) {
   Draft draft;
   draft.part.name = name;
   auto& manifest = draft.manifest;
@@ -70,7 +80,8 @@ Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version
                   .name = std::move(name),
                   .mtime_ms = {},
                   .targets = std::move(targets),
-                  .commit_at = commit_inline_at(core, {})};
+                  .commit_at = commit_inline_at(core, {}, receipts),
+                  .receipts = receipts};
   auto receipt = co_await commit_on_quorum(core, std::move(version), std::move(plan));
   if (receipt) core->counters.removes += 1;
   co_return receipt;

@@ -8,6 +8,7 @@ namespace zerodb {
 /// A whole object of at most inline_bytes_max.
 Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain);
 
-Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version later_than);
+Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version later_than,
+                                         bool receipts);
 
 }  // namespace zerodb
