@@ -12,7 +12,7 @@ namespace {
 using namespace zerodb;
 using namespace zerodb::tools;
 
-constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 18> verbs{{
+constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 19> verbs{{
     {"put", run_put},
     {"get", run_get},
     {"ls", run_ls},
@@ -20,6 +20,7 @@ constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 18> verbs{
     {"rm", run_rm},
     {"status", run_status},
     {"scrub", run_scrub},
+    {"verify", run_verify},
     {"invite", run_invite},
     {"owner id", run_owner_id},
     {"owner export", run_owner_export},

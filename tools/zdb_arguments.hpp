@@ -30,6 +30,7 @@ struct Arguments {
   std::optional<std::uint32_t> weight;
   bool now = false;
   bool no_wait = false;
+  std::optional<std::string> receipts;  ///< a file
 };
 
 /// Either arguments, or the code to exit with: what there was to say has been said.
