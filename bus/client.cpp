@@ -71,6 +71,7 @@ Result<client::Stored> Client::put(const std::string& key, const ByteSource& sou
   if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
   client::Put request{.key = key, .size = options.size, .mtime_ms = options.mtime_ms};
   if (!options.media_type.empty()) request.media_type = std::move(options.media_type);
+  if (options.receipts) request.receipts = true;
   if (!options.attributes.empty()) request.attributes = std::move(options.attributes);
   request.if_version = options.if_version;
   if (options.if_absent) request.if_absent = true;
@@ -146,6 +147,10 @@ Result<client::Followers::Reply> Client::followers() {
 
 Result<client::Ok> Client::follower_remove(const std::string& durable) {
   return impl_->ask(client::FollowerRemove{.durable = durable});
+}
+
+Result<client::Verify::Reply> Client::verify(const std::string& key) {
+  return impl_->ask_about(key, client::Verify{.key = key});
 }
 
 Result<client::Status::Reply> Client::status() {

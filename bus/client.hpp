@@ -27,6 +27,7 @@ struct PutOptions {
   std::map<std::string, std::string> attributes;
   std::optional<std::uint64_t> if_version;  ///< only if this version stands; else `conflict`
   bool if_absent = false;                   ///< only if there is no such object; else `conflict`
+  bool receipts = false;  ///< each node that has it by then signs that it does
 };
 
 struct ByteRange {
@@ -83,6 +84,8 @@ class Client {
   /// `not_found` if there is no such object, `conflict` if another version stands.
   Result<client::Stored> remove(const std::string& key,
                                 std::optional<std::uint64_t> if_version = {});
+  /// Has every placed node prove that it holds the object; what each did is in the reply.
+  Result<client::Verify::Reply> verify(const std::string& key);
   Result<client::Status::Reply> status();
   Result<client::Scrub::Reply> scrub(bool start, bool wait);
   Result<std::string> invite(client::Invite request);

@@ -47,6 +47,18 @@ struct ObjectInfo {
                 field("hashed_key", self.hashed_key); field("blob_id", self.blob_id);)
 };
 
+/// A node's signed word that it had made a version durable: see store/receipt.hpp.
+struct Receipt {
+  NodeId node;
+  std::string node_name;
+  SignKey sign_key;                      ///< as the roster has it
+  std::uint64_t time_ms = 0;             ///< the node's clock, UTC
+  Signature signature;
+  ZERODB_FIELDS(field("node", self.node); field("node_name", self.node_name);
+                field("sign_key", self.sign_key); field("time_ms", self.time_ms);
+                field("signature", self.signature);)
+};
+
 /// An acknowledged put or delete.
 struct Stored {
   static constexpr std::string_view name = "stored";
@@ -55,9 +67,12 @@ struct Stored {
   std::uint32_t copies = 0;              ///< nodes that had made it durable when this was sent
   std::uint32_t wanted = 0;              ///< nodes that should
   std::vector<std::string> missing;      ///< names of placed nodes that failed, are down or lagged too far
+  std::optional<Bytes> manifest;         ///< the signed manifest; with receipts only
+  std::optional<std::vector<Receipt>> receipts;  ///< if asked for: of each of the copies
   ZERODB_FIELDS(field("version", self.version); field("size", self.size);
                 field("copies", self.copies); field("wanted", self.wanted);
-                field("missing", self.missing);)
+                field("missing", self.missing); field("manifest", self.manifest);
+                field("receipts", self.receipts);)
 };
 
 struct Upload {
@@ -84,10 +99,12 @@ struct Put {
   std::optional<std::uint64_t> if_version;   ///< only if this version stands; else `conflict`
   std::optional<bool> if_absent;             ///< only if there is no such object
   std::optional<bool> resumable;             ///< an upload that may outlast the connection
+  std::optional<bool> receipts;              ///< true: `stored` brings signed receipts
   ZERODB_FIELDS(field("key", self.key); field("size", self.size);
                 field("media_type", self.media_type); field("mtime_ms", self.mtime_ms);
                 field("attributes", self.attributes); field("if_version", self.if_version);
-                field("if_absent", self.if_absent); field("resumable", self.resumable);)
+                field("if_absent", self.if_absent); field("resumable", self.resumable);
+                field("receipts", self.receipts);)
 };
 
 /// Takes over an upload that was begun as `resumable`, as after a lost connection.
@@ -190,8 +207,10 @@ struct Delete {
   static constexpr std::string_view name = "delete";
   std::string key;
   std::optional<std::uint64_t> if_version;   ///< only if this version stands; else `conflict`
+  std::optional<bool> receipts;              ///< as in put
   using Reply = Stored;
-  ZERODB_FIELDS(field("key", self.key); field("if_version", self.if_version);)
+  ZERODB_FIELDS(field("key", self.key); field("if_version", self.if_version);
+                field("receipts", self.receipts);)
 };
 
 /// A store or deletion of the owner's, as the node that answers came to know of it.
@@ -294,10 +313,42 @@ struct FollowerRemove {
   ZERODB_FIELDS(field("durable", self.durable);)
 };
 
+/// Has every placed node prove that it still holds the object.
+struct Verify {
+  static constexpr std::string_view name = "verify";
+  std::string key;
+  struct Node {
+    std::string id;                      ///< hexadecimal
+    std::string node_name;
+    std::string state;                   ///< "holds", "damaged", "missing", "older", "newer" or
+                                         ///< "unreachable"
+    std::optional<std::uint64_t> ms;     ///< how long its answer took
+    std::string what;                    ///< for people: what is wrong; empty if nothing is
+    ZERODB_FIELDS(field("id", self.id); field("node_name", self.node_name);
+                  field("state", self.state); field("ms", self.ms); field("what", self.what);)
+  };
+  struct Reply {
+    static constexpr std::string_view name = "verified";
+    std::string key;
+    std::uint64_t version = 0;
+    std::uint64_t size = 0;
+    std::uint64_t chunks = 0;            ///< that the object has
+    std::uint64_t chunks_asked = 0;      ///< chosen at random, the same for all nodes
+    bool moving = false;                 ///< a change of placement is under way
+    std::vector<Node> nodes;
+    ZERODB_FIELDS(field("key", self.key); field("version", self.version);
+                  field("size", self.size); field("chunks", self.chunks);
+                  field("chunks_asked", self.chunks_asked); field("moving", self.moving);
+                  field("nodes", self.nodes);)
+  };
+  ZERODB_FIELDS(field("key", self.key);)
+};
+
 struct Status {
   static constexpr std::string_view name = "status";
   struct Member {
     std::string id;                      ///< hexadecimal
+    std::string sign_key;                ///< hexadecimal; its receipts are signed with it
     std::string node_name;
     std::string zone;
     std::string endpoint;
@@ -312,7 +363,8 @@ struct Status {
     bool drained = false;                ///< and holds nothing any more that the others need
     bool administers = false;            ///< holds the mesh key, as far as known
     bool refuses = false;                ///< it turned this node away: was this one removed?
-    ZERODB_FIELDS(field("id", self.id); field("node_name", self.node_name);
+    ZERODB_FIELDS(field("id", self.id); field("sign_key", self.sign_key);
+                  field("node_name", self.node_name);
                   field("zone", self.zone); field("endpoint", self.endpoint);
                   field("weight", self.weight); field("blind", self.blind);
                   field("here", self.here); field("up", self.up);
@@ -520,12 +572,12 @@ struct MeshImport {
 };
 
 using Request = std::variant<Put, PutResume, PutData, PutEnd, PutAbort, Get, GetData, GetEnd, Stat, List,
-                             Delete, Status, Scrub, Invite, OwnerShow, OwnerExport, OwnerImport,
+                             Delete, Verify, Status, Scrub, Invite, OwnerShow, OwnerExport, OwnerImport,
                              NodeSet, NodeRemove, MeshExport, MeshImport, Share, GetShared, Events,
                              EventsAck, Followers, FollowerRemove>;
 using Reply = std::variant<Ok, ObjectInfo, Stored, Upload, GetData::Reply, List::Reply,
-                           Status::Reply, Scrub::Reply, Text, NodeChanged, Events::Reply, Follower,
-                           Followers::Reply>;
+                           Verify::Reply, Status::Reply, Scrub::Reply, Text, NodeChanged,
+                           Events::Reply, Follower, Followers::Reply>;
 
 }  // namespace client
 

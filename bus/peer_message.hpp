@@ -30,7 +30,7 @@ struct Hello {
   std::uint64_t working_version = 0;  ///< the oldest roster a request of its own still goes by
   std::uint64_t settled_version = 0;  ///< under it the sender last held all that is placed on it
   std::uint64_t clean_version = 0;    ///< under it the sender last held nothing else
-  bool administers = false;  ///< the sender holds the mesh key
+  bool administers = false;           ///< the sender holds the mesh key
   struct Reply {
     static constexpr std::string_view name = "hello.ok";
     Bytes record;
@@ -55,8 +55,7 @@ struct Hello {
                 field("records_digest", self.records_digest);
                 field("working_version", self.working_version);
                 field("settled_version", self.settled_version);
-                field("clean_version", self.clean_version);
-                field("administers", self.administers);)
+                field("clean_version", self.clean_version); field("administers", self.administers);)
 };
 
 /// The signed roster, those in force beside it, and every node record the replier knows.
@@ -96,14 +95,22 @@ struct Join {
                 field("weight", self.weight); field("blind", self.blind);)
 };
 
+/// Signed by the replier for the version just made durable: see store/receipt.hpp.
+struct Receipt {
+  std::uint64_t time_ms = 0;  ///< the replier's clock, UTC
+  Signature signature;
+  ZERODB_FIELDS(field("time_ms", self.time_ms); field("signature", self.signature);)
+};
+
 /// What a replica answers to a commit.
 struct Committed {
   static constexpr std::string_view name = "committed";
-  bool stored = false;            ///< durable here
-  bool blob_missing = false;      ///< not stored: the sealed bytes are not here
-  std::optional<Bytes> standing;  ///< not stored: the later manifest that stands here
+  bool stored = false;             ///< durable here
+  bool blob_missing = false;       ///< not stored: the sealed bytes are not here
+  std::optional<Bytes> standing;   ///< not stored: the later manifest that stands here
+  std::optional<Receipt> receipt;  ///< stored, and the request asked for one
   ZERODB_FIELDS(field("stored", self.stored); field("blob_missing", self.blob_missing);
-                field("standing", self.standing);)
+                field("standing", self.standing); field("receipt", self.receipt);)
 };
 
 /// An inline object (payload: its sealed chunk) or a tombstone (no payload), in one round trip.
@@ -111,8 +118,10 @@ struct PutInline {
   static constexpr std::string_view name = "put_inline";
   Bytes manifest;
   std::optional<std::uint64_t> expected;  ///< refuse if anything later than this version stands
+  std::optional<bool> receipt;  ///< true: the answer is to be signed, which costs time
   using Reply = Committed;
-  ZERODB_FIELDS(field("manifest", self.manifest); field("expected", self.expected);)
+  ZERODB_FIELDS(field("manifest", self.manifest); field("expected", self.expected);
+                field("receipt", self.receipt);)
 };
 
 /// How many bytes the replica will take beyond those it has answered for.
@@ -151,9 +160,10 @@ struct PutCommit {
   TransferId transfer;
   Bytes manifest;
   std::optional<std::uint64_t> expected;  ///< as in put_inline
+  std::optional<bool> receipt;            ///< as in put_inline
   using Reply = Committed;
   ZERODB_FIELDS(field("transfer", self.transfer); field("manifest", self.manifest);
-                field("expected", self.expected);)
+                field("expected", self.expected); field("receipt", self.receipt);)
 };
 
 /// Drops a transfer.
@@ -244,6 +254,30 @@ struct Confirm {
   ZERODB_FIELDS()
 };
 
+struct ProofNonceTag {
+  static constexpr std::string_view name = "nonce";
+};
+using ProofNonce = Id<ProofNonceTag, 32>;  ///< random, one per question
+
+/// "Prove that you hold this version": the payload of the answer has a hash of 32 bytes for each
+/// chunk named, which only who has the sealed chunk now can work out. Empty if it is not there.
+struct Prove {
+  static constexpr std::string_view name = "prove";
+  OwnerId owner;
+  HashedKey hashed_key;
+  BlobId blob_id;
+  ProofNonce nonce;
+  std::vector<std::uint64_t> indices;  ///< ascending
+  struct Reply {
+    static constexpr std::string_view name = "proof";
+    std::optional<Bytes> manifest;  ///< of the blob proved; without one, the latest of the object
+    ZERODB_FIELDS(field("manifest", self.manifest);)
+  };
+  ZERODB_FIELDS(field("owner", self.owner); field("hashed_key", self.hashed_key);
+                field("blob_id", self.blob_id); field("nonce", self.nonce);
+                field("indices", self.indices);)
+};
+
 /// The direct answer to a broadcast `get`.
 struct Have {
   static constexpr std::string_view name = "have";
@@ -253,11 +287,11 @@ struct Have {
   ZERODB_FIELDS(field("nonce", self.nonce); field("manifest", self.manifest);)
 };
 
-using Request =
-    std::variant<Hello, GetRoster, NewRoster, Join, PutInline, PutOpen, PutChunk, PutCommit,
-                 PutAbort, GetManifest, GetChunk, GetLeaves, GetDigests, GetEntries, Confirm, Have>;
+using Request = std::variant<Hello, GetRoster, NewRoster, Join, PutInline, PutOpen, PutChunk,
+                             PutCommit, PutAbort, GetManifest, GetChunk, GetLeaves, GetDigests,
+                             GetEntries, Confirm, Prove, Have>;
 using Reply = std::variant<Ok, Hello::Reply, GetRoster::Reply, Committed, Credit,
-                           GetManifest::Reply, GetEntries::Reply>;
+                           GetManifest::Reply, GetEntries::Reply, Prove::Reply>;
 
 }  // namespace peer
 

@@ -2,6 +2,7 @@
 
 #include "node/condition.hpp"
 #include "node/event.hpp"
+#include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
@@ -23,7 +24,7 @@ class LocalSink : public ChunkSink {
 
   Task<Status> open() override;
   Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
-  Task<CommitResult> commit(SignedPtr version, Expected expected) override;
+  Task<CommitResult> commit(SignedPtr version, CommitTerms terms) override;
   void abandon() override;
 
  private:
@@ -52,18 +53,22 @@ Task<Result<std::optional<Leaf>>> LocalSink::write(std::uint64_t index, Payload 
   co_return std::optional<Leaf>(*leaf);
 }
 
-Task<CommitResult> LocalSink::commit(SignedPtr version, Expected expected) {
+Task<CommitResult> LocalSink::commit(SignedPtr version, CommitTerms terms) {
   const auto upload = upload_;
   if (!upload) co_return let_go();
-  if (auto can = check_can_judge(core_->context, expected); !can) co_return fail(can.error());
+  if (auto can = check_can_judge(core_->context, terms.expected); !can) co_return fail(can.error());
   auto& store = core_->context.store;
   auto work = [&] {
-    return used_up_ ? store.commit_version(*version, expected)
-                    : store.commit_upload(*upload, *version, expected);
+    return used_up_ ? store.commit_version(*version, terms.expected)
+                    : store.commit_upload(*upload, *version, terms.expected);
   };
   auto outcome = co_await offload(core_->context.runtime, work);
   if (outcome && outcome->kind == CommitOutcome::Kind::stored) used_up_ = true;
-  co_return to_committed(std::move(outcome));
+  auto committed = to_committed(std::move(outcome));
+  if (terms.receipt && committed && committed->stored) {
+    committed->receipt = co_await make_receipt(core_->context, version->wire());
+  }
+  co_return committed;
 }
 
 void LocalSink::abandon() {
@@ -88,7 +93,7 @@ class RemoteSink : public ChunkSink {
 
   Task<Status> open() override;
   Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
-  Task<CommitResult> commit(SignedPtr version, Expected expected) override;
+  Task<CommitResult> commit(SignedPtr version, CommitTerms terms) override;
   void abandon() override;
 
  private:
@@ -152,12 +157,15 @@ Task<Result<std::optional<Leaf>>> RemoteSink::write(std::uint64_t index, Payload
   co_return std::optional<Leaf>{};
 }
 
-Task<CommitResult> RemoteSink::commit(SignedPtr version, Expected expected) {
+Task<CommitResult> RemoteSink::commit(SignedPtr version, CommitTerms terms) {
   if (abandoned_) co_return let_go();
   const auto for_the_disk = version->manifest().size / commit_bytes_per_ms;
   const auto timeout = core_->options.chunk_timeout + Milliseconds(for_the_disk);
-  peer::PutCommit request{
-      .transfer = transfer_, .manifest = version->wire(), .expected = as_field(expected)};
+  peer::PutCommit request{.transfer = transfer_,
+                          .manifest = version->wire(),
+                          .expected = as_field(terms.expected),
+                          .receipt = {}};
+  if (terms.receipt) request.receipt = true;
   auto answer = co_await ask(std::move(request), Payload{}, timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return std::move(answer->message);

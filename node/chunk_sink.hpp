@@ -18,7 +18,7 @@ class ChunkSink {
   virtual Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) = 0;
 
   /// After the last write. Again, under a later version, if another one stands.
-  virtual Task<CommitResult> commit(SignedPtr version, Expected expected) = 0;
+  virtual Task<CommitResult> commit(SignedPtr version, CommitTerms terms) = 0;
 
   /// Drops what was written, behind; writes under way fail.
   virtual void abandon() = 0;

@@ -73,7 +73,8 @@ PutSpec spec_of(client::Put request) {
           .mtime_ms = request.mtime_ms,
           .attributes = request.attributes.value_or(std::map<std::string, std::string>()),
           .condition = {.absent = request.if_absent.value_or(false),
-                        .version = version_in(request.if_version)}};
+                        .version = version_in(request.if_version)},
+          .receipts = request.receipts.value_or(false)};
 }
 
 client::ObjectInfo info_of(const GetStream& stream) {
@@ -138,6 +139,7 @@ struct ClientService::Dispatch {
   Reply operator()(client::Stat& request) { return service.stat(std::move(request)); }
   Reply operator()(client::List& request) { return service.list(std::move(request)); }
   Reply operator()(client::Delete& request) { return service.remove(std::move(request)); }
+  Reply operator()(client::Verify& request) { return service.verify(std::move(request)); }
   template <class Other>
   Reply operator()(Other&) {
     return refuse();
@@ -318,15 +320,31 @@ Task<Result<ClientAnswer>> ClientService::put_abort(ClientId client, client::Put
   co_return ClientAnswer{client::Ok{}, {}};
 }
 
+std::string ClientService::name_of(const NodeId& node) const {
+  const auto* member = context_.mesh.roster().find(node);
+  return member != nullptr ? member->name : node.short_hex();
+}
+
 client::Stored ClientService::stored_reply(const WriteReceipt& receipt) const {
   client::Stored stored{.version = receipt.version.value,
                         .size = receipt.size,
                         .copies = receipt.copies,
                         .wanted = receipt.wanted,
-                        .missing = {}};
-  for (const auto& node : receipt.missing) {
+                        .missing = {},
+                        .manifest = {},
+                        .receipts = {}};
+  for (const auto& node : receipt.missing)
+    stored.missing.push_back(name_of(node));
+  if (receipt.manifest.empty()) return stored;
+  stored.manifest = receipt.manifest;
+  auto& receipts = stored.receipts.emplace();
+  for (const auto& [node, time_ms, signature] : receipt.receipts) {
     const auto* member = context_.mesh.roster().find(node);
-    stored.missing.push_back(member != nullptr ? member->name : node.short_hex());
+    receipts.push_back({.node = node,
+                        .node_name = name_of(node),
+                        .sign_key = member != nullptr ? member->sign_key : SignKey(),
+                        .time_ms = time_ms,
+                        .signature = signature});
   }
   return stored;
 }
@@ -454,9 +472,34 @@ Task<Result<ClientAnswer>> ClientService::list(client::List request) {
 
 Task<Result<ClientAnswer>> ClientService::remove(client::Delete request) {
   const auto gateway = gateway_();
-  auto receipt = co_await gateway->remove(std::move(request.key), version_in(request.if_version));
+  auto receipt = co_await gateway->remove(
+      std::move(request.key),
+      {.only = version_in(request.if_version), .receipts = request.receipts.value_or(false)});
   if (!receipt) co_return fail(std::move(receipt.error()));
   co_return ClientAnswer{stored_reply(*receipt), {}};
+}
+
+// -------------------------------------------------------------------------------------- verify
+
+Task<Result<ClientAnswer>> ClientService::verify(client::Verify request) {
+  const auto gateway = gateway_();
+  auto verification = co_await gateway->verify(request.key);
+  if (!verification) co_return fail(std::move(verification.error()));
+  client::Verify::Reply reply{.key = std::move(request.key),
+                              .version = verification->version.value,
+                              .size = verification->size,
+                              .chunks = verification->chunks,
+                              .chunks_asked = verification->chunks_asked,
+                              .moving = verification->moving,
+                              .nodes = {}};
+  for (auto& proof : verification->nodes) {
+    reply.nodes.push_back({.id = proof.node.hex(),
+                           .node_name = name_of(proof.node),
+                           .state = std::string(to_string(proof.holding)),
+                           .ms = proof.took_ms,
+                           .what = std::move(proof.what)});
+  }
+  co_return ClientAnswer{std::move(reply), {}};
 }
 
 // ------------------------------------------------------------------------------------- the end

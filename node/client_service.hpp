@@ -70,6 +70,7 @@ class ClientService {
   Reply stat(client::Stat request);
   Reply list(client::List request);
   Reply remove(client::Delete request);
+  Reply verify(client::Verify request);
 
   Reply read(ClientId client, std::unique_ptr<GetStream> stream, WantedRange wanted);
   using UploadPtr = std::shared_ptr<UploadSession>;
@@ -80,6 +81,7 @@ class ClientService {
   Result<std::shared_ptr<UploadSession>> upload_of(ClientId client, std::uint64_t upload);
   void drop(UploadSession& session);
   client::Upload upload_reply(std::uint64_t upload) const;
+  std::string name_of(const NodeId& node) const;
   client::Stored stored_reply(const WriteReceipt& receipt) const;
 
   NodeContext context_;

@@ -1,6 +1,7 @@
 #include "node/commit.hpp"
 
 #include "node/fan_out.hpp"
+#include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
@@ -15,13 +16,14 @@ struct Outcome {
   bool stored = false;
   SignedPtr standing;  ///< refused for this one
   std::optional<Error> error;
+  std::optional<Receipt> receipt;  ///< verified; if one was asked for
 };
 using CommitRound = FanOut<Outcome>;
 
 /// Takes a "later version stands" at its word only if the owner signed that version.
 Outcome judge_standing(const SignedManifest& ours, const Expected& expected, ByteView wire) {
   auto standing = SignedManifest::verify(wire);
-  if (!standing) return {.standing = {}, .error = std::move(standing.error())};
+  if (!standing) return {.standing = {}, .error = std::move(standing.error()), .receipt = {}};
   const bool later =
       standing->is_later_than(ours) || (expected && (*standing)->version > *expected);
   if ((*standing)->object != ours->object || !later) {
@@ -38,13 +40,31 @@ Outcome judge(const SignedManifest& ours, const Expected& expected, CommitResult
   return {.standing = {}, .error = Error{Errc::io, "it lost the sealed bytes it had been sent"}};
 }
 
-Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, Expected expected,
+/// A copy that its node does not sign for is none, when receipts are what was asked for.
+Task<Outcome> with_receipt(CorePtr core, NodeId node, SignedPtr version,
+                           std::optional<peer::Receipt> said) {
+  auto receipt = co_await check_receipt(core->context, node, version->hash(), std::move(said));
+  if (receipt) {
+    co_return Outcome{
+        .stored = true, .standing = {}, .error = {}, .receipt = std::move(receipt)};
+  }
+  const std::string what = "its receipt is missing or forged";
+  if (!core->is_self(node)) core->complaints.about(node, "bad receipt", what);
+  co_return Outcome{.standing = {}, .error = Error{Errc::corrupt, what}, .receipt = {}};
+}
+
+Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, CommitTerms terms,
                   Task<CommitResult> call) {
   auto answer = co_await std::move(call);
-  auto outcome = judge(*version, expected, std::move(answer));
+  std::optional<peer::Receipt> receipt;
+  if (answer) receipt = std::move(answer->receipt);
+  auto outcome = judge(*version, terms.expected, std::move(answer));
   const bool confirms = outcome.stored || outcome.standing;
   if (confirms && !core->is_self(node)) {
     core->clock_confirmed_ms = core->context.runtime.steady_ms();
+  }
+  if (terms.receipt && outcome.stored) {
+    co_return co_await with_receipt(core, node, std::move(version), std::move(receipt));
   }
   co_return outcome;
 }
@@ -100,7 +120,7 @@ bool was_asked(const CommitRound& round, const NodeId& node) {
 
 void ask_one(const CorePtr& core, CommitRound& round, const NodeId& node, const SignedPtr& version,
              const CommitPlan& plan) {
-  round.ask(node, ask(core, node, version, plan.expected, plan.commit_at(node, version)));
+  round.ask(node, ask(core, node, version, plan.terms, plan.commit_at(node, version)));
 }
 
 /// All that were not asked yet.
@@ -219,9 +239,15 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
                        .size = version->manifest().size,
                        .copies = static_cast<std::uint32_t>(tally.stored),
                        .wanted = plan.targets.replicas(),
-                       .missing = {}};
+                       .missing = {},
+                       .manifest = {},
+                       .receipts = {}};
   for (auto& failure : failures_of(*core, round))
     receipt.missing.push_back(failure.node);
+  if (plan.terms.receipt) receipt.manifest = version->wire();
+  for (const auto& slot : round.slots()) {
+    if (slot.answer && slot.answer->receipt) receipt.receipts.push_back(*slot.answer->receipt);
+  }
   core->catalogue.learn(*version, plan.name, plan.mtime_ms);
   if (tally.waiting == 0) {
     announce(*core, *version);
@@ -270,7 +296,7 @@ Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, C
 }  // namespace
 
 Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan) {
-  if (plan.expected) {
+  if (plan.terms.expected) {
     co_return co_await commit_if_expected(std::move(core), std::move(first), std::move(plan));
   }
   auto version = std::move(first);

@@ -10,6 +10,12 @@
 namespace zerodb {
 
 using CommitResult = Result<peer::Committed>;
+
+/// What a commit is held to beside being durable.
+struct CommitTerms {
+  Expected expected{};   ///< refuse if anything later than this version stands
+  bool receipt = false;  ///< the node signs that it has it; only such a copy counts
+};
 /// Commits at one node. What it refers to is held by it: it may end after the write is
 /// acknowledged.
 using CommitAt = std::function<Task<CommitResult>(NodeId, SignedPtr)>;
@@ -20,10 +26,10 @@ struct CommitPlan {
   std::optional<std::int64_t> mtime_ms;
   Targets targets;
   CommitAt commit_at;
-  Expected expected{};  ///< commit_at() holds to it, too
+  CommitTerms terms{};  ///< commit_at() holds to them, too
 };
 
-/// With `expected`, `first` is the only version tried: `conflict` if a node holds anything later
+/// With `terms.expected`, `first` is the only version tried: `conflict` if a node holds anything later
 /// than expected.
 ///
 /// `first` is the version to begin with. `no_quorum`, or `full` if space is what was missing, or

@@ -91,7 +91,11 @@ Status RealDaemon::open() {
   if (!links) return fail(std::move(links.error()));
   links_ = std::move(*links);
 
-  const NodeContext context{runtime_, *links_, *store_, mesh_};
+  const NodeContext context{.runtime = runtime_,
+                            .links = *links_,
+                            .store = *store_,
+                            .mesh = mesh_,
+                            .sign_key = &spec_.keys.sign};
   membership_ =
       std::make_unique<Membership>(context, spec_.keys, std::move(spec_.mesh_key),
                                    std::move(spec_.membership), std::move(spec_.membership_files));

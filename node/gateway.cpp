@@ -4,6 +4,7 @@
 #include "node/get_stream.hpp"
 #include "node/put_small.hpp"
 #include "node/put_stream.hpp"
+#include "node/verify.hpp"
 
 namespace zerodb {
 namespace {
@@ -65,13 +66,21 @@ Task<Result<std::unique_ptr<GetStream>>> get_shared_object(CorePtr core, ShareLi
   co_return open_get_stream(core, std::move(**located), std::move(link.part));
 }
 
-Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name,
-                                         std::optional<Version> only) {
+Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name, RemoveSpec spec) {
   auto located = co_await find_object(core, "delete", name);
   if (!located) co_return fail(std::move(located.error()));
   const auto standing = located->version->manifest().version;
-  if (only && *only != standing) co_return another_stands("delete", name, standing, only);
-  co_return co_await put_tombstone(core, std::move(name), standing, only);
+  if (spec.only && *spec.only != standing) {
+    co_return another_stands("delete", name, standing, spec.only);
+  }
+  co_return co_await put_tombstone(core, std::move(name), standing,
+                                   {.expected = spec.only, .receipt = spec.receipts});
+}
+
+Task<Result<Verification>> verify_object(CorePtr core, std::string name) {
+  auto located = co_await find_object(core, "verify", name);
+  if (!located) co_return fail(std::move(located.error()));
+  co_return co_await verify_version(core, std::move(*located), std::move(name));
 }
 
 Task<Result<std::unique_ptr<PutStream>>> begin_put(CorePtr core, PutSpec spec) {
@@ -119,8 +128,12 @@ Task<Result<std::unique_ptr<GetStream>>> Gateway::get_shared(ShareLink link) {
   return get_shared_object(core_, std::move(link));
 }
 
-Task<Result<WriteReceipt>> Gateway::remove(std::string name, std::optional<Version> only) {
-  return remove_object(core_, std::move(name), only);
+Task<Result<WriteReceipt>> Gateway::remove(std::string name, RemoveSpec spec) {
+  return remove_object(core_, std::move(name), spec);
+}
+
+Task<Result<Verification>> Gateway::verify(std::string name) {
+  return verify_object(core_, std::move(name));
 }
 
 Task<Result<ListPage>> Gateway::list(ListQuery query) {

@@ -8,6 +8,7 @@
 #include "node/followers.hpp"
 #include "node/node_context.hpp"
 #include "node/share_link.hpp"
+#include "store/receipt.hpp"
 
 namespace zerodb {
 
@@ -15,9 +16,11 @@ namespace zerodb {
 struct WriteReceipt {
   Version version;
   std::uint64_t size = 0;
-  std::uint32_t copies = 0;     ///< nodes that had made it durable by then
-  std::uint32_t wanted = 0;     ///< R
-  std::vector<NodeId> missing;  ///< placed nodes that were unreachable or failed
+  std::uint32_t copies = 0;       ///< nodes that had made it durable by then
+  std::uint32_t wanted = 0;       ///< R
+  std::vector<NodeId> missing;    ///< placed nodes that were unreachable or failed
+  Bytes manifest;                 ///< the signed manifest; if receipts were asked for
+  std::vector<Receipt> receipts;  ///< verified, one of each of the copies
 };
 
 /// What must stand for a write to be done; else it fails with `conflict`.
@@ -34,6 +37,39 @@ struct PutSpec {
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;
   WriteCondition condition{};
+  bool receipts = false;
+};
+
+struct RemoveSpec {
+  std::optional<Version> only{};  ///< must stand; any if absent
+  bool receipts = false;
+};
+
+/// What came of asking one node to prove that it holds a version.
+enum class Holding : std::uint8_t {
+  holds,
+  damaged,  ///< its proof is wrong, or it says itself that its bytes are
+  missing,
+  older,  ///< it holds an earlier version only
+  newer,  ///< it holds a later one than a read quorum knows
+  unreachable,
+};
+std::string_view to_string(Holding holding);
+
+struct NodeProof {
+  NodeId node;
+  Holding holding = Holding::unreachable;
+  std::optional<std::uint64_t> took_ms;
+  std::string what;  ///< for people; empty if it holds it
+};
+
+struct Verification {
+  Version version;
+  std::uint64_t size = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t chunks_asked = 0;
+  bool moving = false;  ///< several placements are in force
+  std::vector<NodeProof> nodes;
 };
 
 /// A large object on its way in: chunk after chunk, then finish(). Dropped, it leaves nothing.
@@ -115,7 +151,9 @@ class Gateway {
   /// By somebody's link. `denied` once it has expired, `not_found` when its version stands no more.
   Task<Result<std::unique_ptr<GetStream>>> get_shared(ShareLink link);
   /// `not_found` if there was nothing to delete, `conflict` if another version than `only` stands.
-  Task<Result<WriteReceipt>> remove(std::string name, std::optional<Version> only = {});
+  Task<Result<WriteReceipt>> remove(std::string name, RemoveSpec spec = {});
+  /// Has every placed node prove that it holds the object. `not_found` as for get.
+  Task<Result<Verification>> verify(std::string name);
   Task<Result<ListPage>> list(ListQuery query);
 
   /// The owner's events as this gateway came to know of them; see Catalogue. Whoever waits for more

@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 
+#include "bus/complaints.hpp"
 #include "node/commit_queue.hpp"
 #include "node/gateway.hpp"
 
@@ -46,6 +47,8 @@ struct GatewayCore {
   GatewayCounters counters;
   std::map<std::uint64_t, std::shared_ptr<Asking>> asking;  ///< by nonce
   std::set<ObjectId> repairing;
+  Complaints complaints;
+  std::size_t verifying = 0;    ///< objects, at once
   std::size_t chunks_kept = 0;  ///< by all reads, see GatewayOptions::chunks_kept_max
 };
 

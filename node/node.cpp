@@ -79,6 +79,7 @@ struct PeerDispatch {
   Reply operator()(peer::GetEntries& request) {
     return replica.get_entries(caller.key, std::move(request), std::move(payload));
   }
+  Reply operator()(peer::Prove& request) { return replica.prove(caller.key, std::move(request)); }
   Reply operator()(peer::Confirm&) { return reconcile.on_confirm(caller.key, std::move(payload)); }
   Reply operator()(peer::Have& request) { return take_answer(gateway, caller.key, request); }
 
@@ -373,6 +374,7 @@ client::Status::Member Node::status_of(const RosterMember& member) const {
                          : context_.links.state(member.node);
   const auto address = membership_.address_of(member.node);
   return {.id = member.node.hex(),
+          .sign_key = member.sign_key.hex(),
           .node_name = member.name,
           .zone = member.zone,
           .endpoint = address ? address->endpoint : "",

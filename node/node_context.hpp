@@ -5,6 +5,7 @@
 #include "bus/links.hpp"
 #include "node/mesh.hpp"
 #include "node/runtime.hpp"
+#include "store/keys.hpp"
 #include "store/store.hpp"
 
 namespace zerodb {
@@ -14,6 +15,7 @@ struct NodeContext {
   Links& links;
   Store& store;  ///< blocking: always through offload()
   Mesh& mesh;
+  const SigningKey* sign_key = nullptr;  ///< signs receipts; without it this node gives none
   Milliseconds tombstone_keep{
       std::chrono::hours(24)};  ///< deletions are remembered at least so long
 };

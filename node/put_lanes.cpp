@@ -10,9 +10,10 @@ constexpr std::uint64_t lag_share_percent = 20;  // of the time the put has run
 
 }  // namespace
 
-PutLanes::PutLanes(CorePtr core, Draft draft)
+PutLanes::PutLanes(CorePtr core, Draft draft, bool receipts)
     : core_(std::move(core)),
       draft_(std::move(draft)),
+      receipts_(receipts),
       work_(core_->context.mesh.begin_work()),
       targets_(core_->targets_for(draft_.manifest.object)),
       started_ms_(core_->context.runtime.steady_ms()),
@@ -27,8 +28,8 @@ PutLanes::PutLanes(CorePtr core, Draft draft)
   }
 }
 
-std::shared_ptr<PutLanes> PutLanes::open(CorePtr core, Draft draft) {
-  auto lanes = std::make_shared<PutLanes>(std::move(core), std::move(draft));
+std::shared_ptr<PutLanes> PutLanes::open(CorePtr core, Draft draft, bool receipts) {
+  auto lanes = std::make_shared<PutLanes>(std::move(core), std::move(draft), receipts);
   auto& runtime = lanes->core_->context.runtime;
   for (auto& lane : lanes->lanes_) {
     if (lanes->core_->is_up(lane.node)) {
@@ -144,7 +145,7 @@ Task<Result<WriteReceipt>> PutLanes::commit(std::uint64_t total, WriteCondition 
                       [self](NodeId node, SignedPtr signed_version) {
                         return commit_lane(self, self->lane_of(node), std::move(signed_version));
                       },
-                  .expected = expected_};
+                  .terms = {.expected = expected_, .receipt = receipts_}};
   auto receipt = co_await commit_on_quorum(core_, std::move(version), std::move(plan));
   work_.end();
   if (receipt) core_->counters.puts += 1;
@@ -168,7 +169,8 @@ Task<CommitResult> PutLanes::commit_lane(Self self, Lane& lane, SignedPtr versio
     co_await self->changed_.wait();
   if (lane.gone) co_return fail(*lane.gone);
   lane.committing = true;
-  auto answer = co_await lane.sink->commit(std::move(version), self->expected_);
+  auto answer = co_await lane.sink->commit(
+      std::move(version), {.expected = self->expected_, .receipt = self->receipts_});
   lane.committing = false;
   lane.committed = lane.committed || (answer && answer->stored);
   if (!answer && answer.error().code != Errc::invalid) self->let_go(lane, answer.error());

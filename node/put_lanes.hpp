@@ -13,8 +13,8 @@ namespace zerodb {
 class PutLanes : public std::enable_shared_from_this<PutLanes> {
  public:
   /// Opens a lane to every placed node that is up.
-  static std::shared_ptr<PutLanes> open(CorePtr core, Draft draft);
-  PutLanes(CorePtr core, Draft draft);  ///< for open()
+  static std::shared_ptr<PutLanes> open(CorePtr core, Draft draft, bool receipts);
+  PutLanes(CorePtr core, Draft draft, bool receipts);  ///< for open()
 
   /// Seals the next chunk and sends it to every lane, behind.
   void send(Payload plain, bool last);
@@ -65,6 +65,7 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
 
   CorePtr core_;
   Draft draft_;
+  bool receipts_;
   Mesh::Work work_;  ///< until it is acknowledged, or cannot be any more
   Targets targets_;
   std::vector<Lane> lanes_;  ///< one for each target; never changes size once open

@@ -2,30 +2,37 @@
 
 #include "node/commit.hpp"
 #include "node/condition.hpp"
+#include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
 
-Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed, Expected expected) {
-  if (auto can = check_can_judge(core->context, expected); !can) co_return fail(can.error());
+Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed, CommitTerms terms) {
+  if (auto can = check_can_judge(core->context, terms.expected); !can) co_return fail(can.error());
   auto as_signed = [version]() -> Result<SignedPtr> { return version; };
-  auto outcome = co_await core->commits.commit(as_signed, std::move(sealed), expected);
-  co_return to_committed(std::move(outcome));
+  auto outcome = co_await core->commits.commit(as_signed, std::move(sealed), terms.expected);
+  auto committed = to_committed(std::move(outcome));
+  if (terms.receipt && committed && committed->stored) {
+    committed->receipt = co_await make_receipt(core->context, version->wire());
+  }
+  co_return committed;
 }
 
 Task<CommitResult> commit_there(CorePtr core, NodeId node, SignedPtr version, Payload sealed,
-                                Expected expected) {
-  peer::PutInline request{.manifest = version->wire(), .expected = as_field(expected)};
+                                CommitTerms terms) {
+  peer::PutInline request{
+      .manifest = version->wire(), .expected = as_field(terms.expected), .receipt = {}};
+  if (terms.receipt) request.receipt = true;
   auto answer = co_await call(core->context.links, node, std::move(request), std::move(sealed),
                               core->options.call_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return std::move(answer->message);
 }
 
-CommitAt commit_inline_at(const CorePtr& core, Payload sealed, Expected expected) {
-  return [core, sealed = std::move(sealed), expected](NodeId node, SignedPtr version) {
-    return core->is_self(node) ? commit_here(core, std::move(version), sealed, expected)
-                               : commit_there(core, node, std::move(version), sealed, expected);
+CommitAt commit_inline_at(const CorePtr& core, Payload sealed, CommitTerms terms) {
+  return [core, sealed = std::move(sealed), terms](NodeId node, SignedPtr version) {
+    return core->is_self(node) ? commit_here(core, std::move(version), sealed, terms)
+                               : commit_there(core, node, std::move(version), sealed, terms);
   };
 }
 
@@ -36,10 +43,12 @@ Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) 
     co_return fail(Errc::invalid, about("put", spec.name) + ": too large to go in one message");
   }
   const auto condition = spec.condition;
+  const bool receipts = spec.receipts;
   auto draft = make_draft(*core, std::move(spec));
   if (!draft) co_return fail("put", std::move(draft.error()));
   auto expected = co_await expected_by(core, "put", draft->part.name, condition);
   if (!expected) co_return fail(std::move(expected.error()));
+  const CommitTerms terms{.expected = *expected, .receipt = receipts};
   draft->manifest.version = core->next_version();
   const auto begun = core->context.mesh.begin_work();
   auto targets = core->targets_for(draft->manifest.object);
@@ -49,15 +58,15 @@ Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) 
                   .name = draft->part.name,
                   .mtime_ms = draft->part.mtime_ms,
                   .targets = std::move(targets),
-                  .commit_at = commit_inline_at(core, std::move(sealed.sealed), *expected),
-                  .expected = *expected};
+                  .commit_at = commit_inline_at(core, std::move(sealed.sealed), terms),
+                  .terms = terms};
   auto receipt = co_await commit_on_quorum(core, std::move(sealed.version), std::move(plan));
   if (receipt) core->counters.puts += 1;
   co_return receipt;
 }
 
 Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version later_than,
-                                         Expected expected) {
+                                         CommitTerms terms) {
   Draft draft;
   draft.part.name = name;
   auto& manifest = draft.manifest;
@@ -78,8 +87,8 @@ Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version
                   .name = std::move(name),
                   .mtime_ms = {},
                   .targets = std::move(targets),
-                  .commit_at = commit_inline_at(core, {}, expected),
-                  .expected = expected};
+                  .commit_at = commit_inline_at(core, {}, terms),
+                  .terms = terms};
   auto receipt = co_await commit_on_quorum(core, std::move(version), std::move(plan));
   if (receipt) core->counters.removes += 1;
   co_return receipt;

@@ -9,6 +9,6 @@ namespace zerodb {
 Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain);
 
 Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version later_than,
-                                         Expected expected = {});
+                                         CommitTerms terms = {});
 
 }  // namespace zerodb

@@ -43,7 +43,7 @@ Status SealingStream::send(Payload plain, bool last) {
   if (!lanes_) {
     auto draft = make_draft(*core_, spec_);
     if (!draft) return fail("put", std::move(draft.error()));
-    lanes_ = PutLanes::open(core_, std::move(*draft));
+    lanes_ = PutLanes::open(core_, std::move(*draft), spec_.receipts);
   }
   lanes_->send(std::move(plain), last);
   return {};

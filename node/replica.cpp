@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <functional>
 
-#include "node/commit_queue.hpp"
+#include "node/commit.hpp"
 #include "node/entry_codec.hpp"
 #include "node/partition_parts.hpp"
+#include "node/prove.hpp"
+#include "node/receipts.hpp"
 #include "node/recent_versions.hpp"
 #include "node/replica_work.hpp"
 
@@ -19,17 +21,6 @@ constexpr std::size_t taken_max = 4'096;
 bool is_same(const UploadSpec& one, const UploadSpec& other) {
   return one.binding.object == other.binding.object &&
          one.binding.blob_id == other.binding.blob_id && one.chunk_bytes == other.chunk_bytes;
-}
-
-Result<PeerAnswer> answer_to(const Result<CommitOutcome>& outcome) {
-  if (!outcome) return fail(outcome.error());
-  peer::Committed committed;
-  committed.stored = outcome->kind == CommitOutcome::Kind::stored;
-  committed.blob_missing = outcome->kind == CommitOutcome::Kind::blob_missing;
-  if (outcome->kind == CommitOutcome::Kind::superseded && outcome->standing) {
-    committed.standing = outcome->standing->wire();
-  }
-  return PeerAnswer{std::move(committed), Payload()};
 }
 
 bool is_stored(const Result<CommitOutcome>& outcome) {
@@ -67,7 +58,8 @@ class Replica::Impl {
         commits_(context.runtime, context.store) {}
 
   NodeContext& context() { return context_; }
-  void note_damage(const peer::GetChunk& asked, const Result<PeerAnswer>& answer) const {
+  template <class Request>
+  void note_damage(const Request& asked, const Result<PeerAnswer>& answer) const {
     if (answer || !options_.on_damage) return;
     if (answer.error().code != Errc::not_found && answer.error().code != Errc::corrupt) return;
     options_.on_damage({.object = {.owner = asked.owner, .hashed_key = asked.hashed_key},
@@ -86,8 +78,11 @@ class Replica::Impl {
   Task<Result<PeerAnswer>> take_chunk(NodeId from, peer::PutChunk request, Payload payload);
   Task<Result<PeerAnswer>> commit(NodeId from, peer::PutCommit request);
   Task<Result<PeerAnswer>> abort(NodeId from, TransferId id);
+  Task<Result<PeerAnswer>> prove(NodeId from, peer::Prove request);
 
  private:
+  /// The answer to a commit, signed if that was asked for.
+  Task<Result<PeerAnswer>> answer_to(Result<CommitOutcome> outcome, Bytes manifest, bool receipt);
   Result<PeerAnswer> credit() const {
     return PeerAnswer{peer::Credit{transfers_.credit_bytes()}, Payload()};
   }
@@ -101,7 +96,18 @@ class Replica::Impl {
   Transfers transfers_;
   CommitQueue commits_;
   RecentVersions taken_{taken_max};
+  std::map<NodeId, std::size_t> proving_;  ///< proofs under way, by who asked
 };
+
+Task<Result<PeerAnswer>> Replica::Impl::answer_to(Result<CommitOutcome> outcome, Bytes manifest,
+                                                  bool receipt) {
+  auto committed = to_committed(std::move(outcome));
+  if (!committed) co_return fail(std::move(committed.error()));
+  if (receipt && committed->stored) {
+    committed->receipt = co_await make_receipt(context_, std::move(manifest));
+  }
+  co_return PeerAnswer{std::move(*committed), Payload()};
+}
 
 Result<std::shared_ptr<Transfer>> Replica::Impl::hear(const TransferId& id, const NodeId& from) {
   auto transfer = transfers_.find(id, from);
@@ -127,7 +133,8 @@ Task<Result<PeerAnswer>> Replica::Impl::put_inline(peer::PutInline request, Payl
   };
   auto outcome = co_await commits_.commit(check, payload, expected);
   if (is_stored(outcome)) taken_.add(request.manifest);
-  co_return answer_to(outcome);
+  co_return co_await answer_to(std::move(outcome), std::move(request.manifest),
+                               request.receipt.value_or(false));
 }
 
 Task<Result<PeerAnswer>> Replica::Impl::open(NodeId from, peer::PutOpen request) {
@@ -193,11 +200,12 @@ Task<Result<PeerAnswer>> Replica::Impl::commit(NodeId from, peer::PutCommit requ
   if (auto can = check_can_judge(context_, expected); !can) co_return fail(std::move(can.error()));
   auto found = hear(request.transfer, from);
   const auto now = now_ms();
+  const bool receipt = request.receipt.value_or(false);
   if (!found && found.error().code == Errc::not_found) {
     auto outcome = co_await offload(context_.runtime, [this, &request, now] {
       return replica_work::commit_kept_blob(context_.store, request, now);
     });
-    co_return answer_to(outcome);
+    co_return co_await answer_to(std::move(outcome), std::move(request.manifest), receipt);
   }
   if (!found) co_return fail(std::move(found.error()));
   const std::shared_ptr<Transfer> transfer = *found;
@@ -213,7 +221,7 @@ Task<Result<PeerAnswer>> Replica::Impl::commit(NodeId from, peer::PutCommit requ
     transfers_.remove(request.transfer, transfer);
     taken_.add(request.manifest);
   }
-  co_return answer_to(outcome);
+  co_return co_await answer_to(std::move(outcome), std::move(request.manifest), receipt);
 }
 
 Task<Result<PeerAnswer>> Replica::Impl::abort(NodeId from, TransferId id) {
@@ -226,6 +234,24 @@ Task<Result<PeerAnswer>> Replica::Impl::abort(NodeId from, TransferId id) {
     co_await drop_transfers(context_.runtime, std::move(dropped));
   }
   co_return ok();
+}
+
+/// Bounded, so that nobody keeps this node's disk busy with it.
+Task<Result<PeerAnswer>> Replica::Impl::prove(NodeId from, peer::Prove request) {
+  std::size_t all = 0;
+  for (const auto& [asker, count] : proving_)
+    all += count;
+  const auto of_asker = proving_.find(from);
+  const auto its = of_asker == proving_.end() ? 0 : of_asker->second;
+  if (all >= options_.proofs_max || its >= options_.proofs_per_asker_max) {
+    co_return fail(Errc::busy, "prove: too many proofs are under way; try again");
+  }
+  proving_[from] += 1;
+  const auto asked = request;
+  auto answer = co_await prove_here(context_, std::move(request));
+  if (--proving_[from] == 0) proving_.erase(from);
+  note_damage(asked, answer);
+  co_return answer;
 }
 
 // --------------------------------------------------------------------------------------- facade
@@ -278,6 +304,10 @@ Task<Result<PeerAnswer>> Replica::get_leaves(NodeId, peer::GetLeaves request) {
   co_return co_await offload(context.runtime, [&context, &request] {
     return replica_work::read_leaves(context.store, request);
   });
+}
+
+Task<Result<PeerAnswer>> Replica::prove(NodeId from, peer::Prove request) {
+  return impl_->prove(from, std::move(request));
 }
 
 Task<Result<PeerAnswer>> Replica::get_digests(NodeId, peer::GetDigests request) {

@@ -14,6 +14,8 @@ struct ReplicaOptions {
   std::uint64_t transfer_credit_bytes = 8 << 20;  ///< a sender's bytes not yet on disk
   std::size_t transfers_max = 256;                ///< under way at once, all senders
   std::size_t transfers_per_sender_max = 128;
+  std::size_t proofs_max = 8;  ///< under way at once, for all askers
+  std::size_t proofs_per_asker_max = 2;
   Milliseconds transfer_idle_max{120'000};               ///< then a silent transfer is dropped
   std::function<void(const ChunkBinding&)> on_damage{};  ///< bytes asked for are not as they should
 };
@@ -33,6 +35,7 @@ class Replica {
   Task<Result<PeerAnswer>> get_chunk(NodeId from, peer::GetChunk request);
   Task<Result<PeerAnswer>> get_leaves(NodeId from, peer::GetLeaves request);
   Task<Result<PeerAnswer>> get_digests(NodeId from, peer::GetDigests request);
+  Task<Result<PeerAnswer>> prove(NodeId from, peer::Prove request);
   Task<Result<PeerAnswer>> get_entries(NodeId from, peer::GetEntries request, Payload payload);
 
   /// Whether this version was committed here by a put, as far as that is remembered.

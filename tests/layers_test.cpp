@@ -21,7 +21,7 @@ constexpr std::array folders{"store"sv, "bus"sv, "node"sv, "tools"sv};
 /// The files of store/ that every layer may use, by stem.
 constexpr std::array core_stems{"result"sv,  "bytes"sv,    "ids"sv,    "clock"sv,    "keys"sv,
                                 "keyfile"sv, "recovery"sv, "cipher"sv, "manifest"sv, "fields"sv,
-                                "buffer"sv,  "version"sv,  "hash"sv};
+                                "buffer"sv,  "version"sv,  "hash"sv,   "receipt"sv};
 
 bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
   return std::ranges::find(words, word) != words.end();

@@ -12,7 +12,7 @@ namespace {
 using namespace zerodb;
 using namespace zerodb::tools;
 
-constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 20> verbs{{
+constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 21> verbs{{
     {"put", run_put},
     {"get", run_get},
     {"ls", run_ls},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 20> verbs{
     {"watch", run_watch},
     {"status", run_status},
     {"scrub", run_scrub},
+    {"verify", run_verify},
     {"invite", run_invite},
     {"owner id", run_owner_id},
     {"owner export", run_owner_export},

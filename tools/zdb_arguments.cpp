@@ -174,7 +174,8 @@ void Grammar::add_transfers() {
                "  zdb put -r photos 2026/           a folder, as 2026/...\n"
                "  tar c . | zdb put - backup.tar    from stdin\n"
                "  zdb put a.png --type image/png --attr by=ann\n"
-               "  zdb put lock --if-absent          only if there is none: else exit code 8");
+               "  zdb put lock --if-absent          only if there is none: else exit code 8\n"
+               "  zdb put deed.pdf --receipts r.json   with the nodes' signatures");
   add_names(put, "PATH... [KEY | PREFIX/]", 1, 0);
   put->add_flag("-r,--recursive", arguments_.recursive, "Store all files of a folder");
   put->add_option("--type", arguments_.media_type, "Media type, such as text/plain")
@@ -185,6 +186,11 @@ void Grammar::add_transfers() {
   put->add_flag("--if-absent", arguments_.if_absent, "Only if there is no such object");
   put->add_option("--if-version", texts_.if_version, "Only if this version stands; see zdb stat")
       ->type_name("N");
+  put->add_option(
+         "--receipts", arguments_.receipts,
+         "For one object: write to FILE what each node signed that had it on disk for good "
+         "when the put was acknowledged; these are as many as must, and may be more")
+      ->type_name("FILE");
 
   auto* get = add_verb(app_, "get", "Fetch files",
                        "  zdb get work/notes                to the file notes\n"
@@ -228,6 +234,16 @@ void Grammar::add_listings() {
                         "  zdb stat notes.txt --json");
   add_names(stat, "KEY", 1, 1);
   stat->add_flag("--json", arguments_.json, "One JSON document");
+
+  auto* verify = add_verb(app_, "verify", "Have the nodes prove that they hold an object",
+                          "  zdb verify notes.txt              asks every node it is placed on\n"
+                          "  zdb verify notes.txt --json\n"
+                          "  zdb verify --receipts r.json      checks what put --receipts wrote,\n"
+                          "                                    with no node");
+  add_names(verify, "KEY | --receipts FILE", 0, 1);
+  verify->add_flag("--json", arguments_.json, "One JSON document");
+  verify->add_option("--receipts", arguments_.receipts, "Check the receipts in FILE")
+      ->type_name("FILE");
 
   auto* status = add_verb(app_, "status", "Show the node and its mesh",
                           "  zdb status\n"
@@ -407,6 +423,12 @@ std::string Grammar::problem() {
     arguments_.weight = static_cast<std::uint32_t>(*weight);
   }
   if (const auto what = problem_of_watch(); !what.empty()) return what;
+  if (arguments_.verb == "put" && arguments_.receipts && arguments_.recursive) {
+    return "--receipts: is for one object, not for -r";
+  }
+  if (arguments_.verb == "verify" && arguments_.names.empty() == !arguments_.receipts) {
+    return "verify: give one key, or --receipts FILE";
+  }
   if (arguments_.verb == "node set" && !arguments_.weight && !arguments_.zone) {
     return "node set: nothing to set; give --zone, --weight or both";
   }
@@ -450,6 +472,7 @@ Parsed Grammar::parse(std::vector<std::string> words) {
     text = unshielded(std::move(text));
   for (auto* text : {&texts_.if_version, &arguments_.media_type})
     *text = unshielded(std::move(*text));
+  if (arguments_.receipts) arguments_.receipts = unshielded(std::move(*arguments_.receipts));
   if (arguments_.zone) arguments_.zone = unshielded(std::move(*arguments_.zone));
   if (const auto what = problem(); !what.empty()) return refuse(what, arguments_.verb);
   arguments_.node = texts_.node.empty() ? default_node() : std::filesystem::path(texts_.node);

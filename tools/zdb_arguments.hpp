@@ -48,6 +48,7 @@ struct Arguments {
   bool now = false;
   bool no_wait = false;
   WatchArguments watch;
+  std::optional<std::string> receipts;  ///< a file
 };
 
 /// Either arguments, or the code to exit with: what there was to say has been said.

@@ -146,7 +146,8 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       name_(std::move(other.name_)),
       temporary_(std::move(other.temporary_)),
-      target_(std::move(other.target_)) {
+      target_(std::move(other.target_)),
+      private_(other.private_) {
   other.temporary_.clear();
 }
 
@@ -200,7 +201,7 @@ Status OutputFile::write(ByteView bytes) {
 
 Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
   if (temporary_.empty()) return {};
-  ::fchmod(descriptor_, new_file_mode());
+  if (!private_) ::fchmod(descriptor_, new_file_mode());
   if (mtime_ms) {
     const auto ms = (*mtime_ms % 1000 + 1000) % 1000;
     timespec times[2] = {{0, UTIME_OMIT}, {(*mtime_ms - ms) / 1000, ms * 1'000'000}};

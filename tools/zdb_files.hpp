@@ -46,6 +46,9 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();  ///< removes what was not finished
 
+  /// Whatever the umask allows, only this user may read it.
+  void keep_private() { private_ = true; }
+
   /// A ByteSink: `full` when the disk is, `io` otherwise.
   Status write(ByteView bytes);
   Status finish(std::optional<std::int64_t> mtime_ms);
@@ -58,6 +61,7 @@ class OutputFile {
   std::string name_;
   std::filesystem::path temporary_;  ///< empty: written in place
   std::filesystem::path target_;
+  bool private_ = false;
 };
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove unfinished files before they end the program.

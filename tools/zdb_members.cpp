@@ -13,7 +13,7 @@ using nlohmann::ordered_json;
 constexpr std::size_t short_id = 8;
 
 ordered_json to_json(const Member& member) {
-  ordered_json one{{"id", member.id},           {"name", member.node_name},
+  ordered_json one{{"id", member.id}, {"sign_key", member.sign_key},           {"name", member.node_name},
                    {"zone", member.zone},       {"endpoint", member.endpoint},
                    {"weight", member.weight},   {"blind", member.blind},
                    {"here", member.here},       {"up", member.up},

@@ -5,6 +5,7 @@
 #include "tools/terminal.hpp"
 #include "tools/zdb_files.hpp"
 #include "tools/zdb_names.hpp"
+#include "tools/zdb_receipts.hpp"
 #include "tools/zdb_verbs.hpp"
 #include "tools/zdb_workers.hpp"
 
@@ -53,10 +54,27 @@ std::optional<client::Stored> put_file(Session& session, Client& client, InputFi
                             .mtime_ms = file.mtime_ms(),
                             .attributes = arguments.attributes,
                             .if_version = arguments.if_version,
-                            .if_absent = arguments.if_absent});
+                            .if_absent = arguments.if_absent,
+                            .receipts = arguments.receipts.has_value()});
   if (stored) return std::move(*stored);
   session.failed(item.path.string(), stored.error(), client);
   return {};
+}
+
+/// The file that receipts are to go to, so that it is known to be writable before anything is put.
+Result<std::optional<OutputFile>> open_receipts(const Session& session) {
+  if (!session.arguments().receipts) return std::nullopt;
+  auto file = OutputFile::create(*session.arguments().receipts);
+  if (!file) return fail(std::move(file.error()));
+  file->keep_private();
+  return std::move(*file);
+}
+
+Status write_receipts(OutputFile& file, const std::string& key, const client::Stored& stored) {
+  const auto document = receipts_document(key, stored);
+  if (!document) return fail(Error(document.error()));
+  if (auto written = file.write(as_bytes(*document)); !written) return written;
+  return file.finish({});
 }
 
 void put_one(Session& session, Client& client, const PutItem& item) {
@@ -67,11 +85,20 @@ void put_one(Session& session, Client& client, const PutItem& item) {
     const auto code = folder ? ExitCode::usage : exit_code_of(file.error().code);
     return session.failed("", file.error().what, code);
   }
+  auto receipts = open_receipts(session);
+  if (!receipts) return session.failed("", receipts.error());
   Progress progress(session.shows_progress(), file->size());
   session.use(&progress);
   const auto stored = put_file(session, client, *file, item, progress);
   session.use(nullptr);
   if (!stored) return;
+  if (*receipts) {
+    const auto kept = write_receipts(**receipts, item.key, *stored);
+    if (!kept) {
+      const auto what = "it is stored, but its receipts are not kept: " + kept.error().what;
+      session.failed(item.key, {kept.error().code, what});
+    }
+  }
   session.check_copies(item.key, *stored);
   session.tell(fmt::format("stored {}  {}", printable(item.key), format_bytes(stored->size)));
 }
@@ -185,6 +212,9 @@ void run_put(Session& session) {
     return session.failed("", path + ": is a folder; use: zdb put -r " + path, ExitCode::usage);
   }
   if (items->size() == 1 && !check_key(session, items->front().key)) return;
+  if (items->size() > 1 && session.arguments().receipts) {
+    return session.failed("", "--receipts: is for one object", ExitCode::usage);
+  }
   auto client = session.connect();
   if (!client) return;
   for (const auto& item : *items) {

@@ -15,6 +15,7 @@ void run_share(Session& session);
 void run_watch(Session& session);
 void run_status(Session& session);
 void run_scrub(Session& session);
+void run_verify(Session& session);
 void run_invite(Session& session);
 void run_owner_id(Session& session);
 void run_owner_export(Session& session);

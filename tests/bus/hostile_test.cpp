@@ -89,6 +89,40 @@ TEST_CASE("hostile: an invite's key cannot listen to broadcasts", "[bus]") {
   CHECK(*event == Handshake::refused);
 }
 
+TEST_CASE("hostile: a question for a proof with a wrong nonce or wrong indices is refused",
+          "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  const auto node = node_with(io, keys);
+  RawPeer peer(keys, *node);
+  const auto good = codec::encode(4, peer::Request(peer::Prove{.indices = {1, 2}}));
+  const auto refused_at = [&](const Bytes& part, const Bytes& lie, const std::string& field) {
+    auto header = good;
+    const auto at = std::search(header.begin(), header.end(), part.begin(), part.end());
+    REQUIRE(at != header.end());
+    const auto offset = at - header.begin();
+    header.erase(at, at + static_cast<std::ptrdiff_t>(part.size()));
+    header.insert(header.begin() + offset, lie.begin(), lie.end());
+    peer.send({std::string(as_text(header)), ""});
+    const auto answer = peer.receive(io);
+    CHECK(answer.id == 4);
+    REQUIRE_FALSE(answer.message);
+    CHECK(answer.message.error().code == Errc::invalid);
+    CHECK_THAT(answer.message.error().what, Catch::Contains(field));
+  };
+  Bytes nonce{'n', 'o', 'n', 'c', 'e', 0xc4, 32};
+  nonce.resize(nonce.size() + 32);
+  refused_at(nonce, {'n', 'o', 'n', 'c', 'e', 0xc4, 3, 1, 2, 3}, "nonce");
+  const Bytes indices{0x92, 1, 2};
+  refused_at(indices, {0x92, 1, 0xff}, "indices");       // a negative one
+  refused_at(indices, {0x92, 1, 0xa1, 'x'}, "indices");  // text
+  refused_at(indices, {0x02}, "indices");                // no list
+  CHECK(node->callers.empty());
+  peer.send({std::string(as_text(good)), ""});
+  CHECK(peer.receive(io).id == 4);
+  CHECK(node->callers.size() == 1);
+}
+
 TEST_CASE("hostile: malformed messages are dropped or answered, and the next one is served",
           "[bus]") {
   asio::io_context io;

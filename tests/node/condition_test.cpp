@@ -117,7 +117,7 @@ TEST_CASE("condition: a delete of a version leaves another one alone", "[gateway
   const auto second = mesh.put(1, "page", pattern(20));
   REQUIRE(second.has_value());
   const auto remove = [&](Version version) {
-    return mesh.mesh.run(mesh.gateways[2].remove("page", version));
+    return mesh.mesh.run(mesh.gateways[2].remove("page", {.only = version}));
   };
   CHECK(code_of(remove(first->version)) == Errc::conflict);
   CHECK(mesh.get(0, "page") == pattern(20));

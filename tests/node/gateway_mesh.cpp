@@ -52,8 +52,11 @@ GatewayMesh::GatewayMesh(std::size_t nodes, GatewayMeshOptions options)
   for (std::size_t i = 0; i < nodes; ++i) {
     auto& node = mesh[i];
     auto& slow = links.emplace_back(node);
-    const NodeContext context{
-        .runtime = node.runtime, .links = slow, .store = node.store, .mesh = node.mesh};
+    const NodeContext context{.runtime = node.runtime,
+                              .links = slow,
+                              .store = node.store,
+                              .mesh = node.mesh,
+                              .sign_key = &node.keys.sign};
     auto& gateway = gateways.emplace_back(context, OwnerKeys(keys.seed()), options.gateway);
     node.follow({keys.id()});
     node.on_have = [&](NodeId from, const peer::Have& have) { gateway.on_have(from, have); };

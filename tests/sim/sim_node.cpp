@@ -139,6 +139,7 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
       [&](peer::GetLeaves& r) { return replica->get_leaves(from, std::move(r)); },
       [&](peer::GetDigests& r) { return replica->get_digests(from, r); },
       [&](peer::GetEntries& r) { return replica->get_entries(from, std::move(r), payload); },
+      [&](peer::Prove& r) { return replica->prove(from, std::move(r)); },
       [&](peer::Confirm&) { return reconcile->on_confirm(from, payload); },
       [&](peer::Have& r) {
         if (on_have) on_have(from, r);

@@ -38,6 +38,7 @@ class SimNode : public LinkHandler {
             .links = links,
             .store = store,
             .mesh = mesh,
+            .sign_key = &keys.sign,
             .tombstone_keep = options_.tombstone_keep};
   }
 
