@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Fetches one object into one file; how many bytes, or nothing if that failed.
-std::optional<std::uint64_t> get_file(Session& session, Client& client, const std::string& key,
+std::optional<std::uint64_t> get_file(Session& session, BusClient& client, const std::string& key,
                                       const fs::path& path, Progress& progress) {
   auto file = OutputFile::create(path);
   if (!file) {
@@ -37,7 +37,7 @@ std::optional<std::uint64_t> get_file(Session& session, Client& client, const st
 }
 
 /// Asked for only where somebody looks on, as it costs a round trip.
-std::optional<std::uint64_t> bytes_to_come(Session& session, Client& client,
+std::optional<std::uint64_t> bytes_to_come(Session& session, BusClient& client,
                                            const std::string& key) {
   if (!session.shows_progress()) return {};
   const auto info = client.stat(key);
@@ -111,7 +111,7 @@ void get_tree(Session& session, const Targets& targets) {
   Tally tally;
   session.use(&progress);
   const bool served =
-      for_each_at_once(session, targets.all.size(), [&](Client& client, std::size_t i) {
+      for_each_at_once(session, targets.all.size(), [&](BusClient& client, std::size_t i) {
         const auto& [key, path] = targets.all[i];
         std::error_code failed;
         fs::create_directories(path.parent_path(), failed);

@@ -39,7 +39,7 @@ class Laggards {
   std::set<std::string> names_;
 };
 
-std::optional<client::Stored> put_file(Session& session, Client& client, InputFile& file,
+std::optional<client::Stored> put_file(Session& session, BusClient& client, InputFile& file,
                                        const PutItem& item, Progress& progress) {
   const ByteSource source = [&](MutableBytes to) -> Result<std::size_t> {
     auto count = file.read(to);
@@ -52,7 +52,7 @@ std::optional<client::Stored> put_file(Session& session, Client& client, InputFi
   return {};
 }
 
-void put_one(Session& session, Client& client, const PutItem& item) {
+void put_one(Session& session, BusClient& client, const PutItem& item) {
   if (!check_key(session, item.key)) return;
   auto file = InputFile::open(item.path);
   if (!file) {
@@ -125,7 +125,7 @@ void put_tree(Session& session, const Tree& tree) {
   Laggards laggards;
   session.use(&progress);
   const bool served =
-      for_each_at_once(session, tree.items.size(), [&](Client& client, std::size_t i) {
+      for_each_at_once(session, tree.items.size(), [&](BusClient& client, std::size_t i) {
         const auto& item = tree.items[i];
         if (!check_key(session, item.key)) return;
         auto file = InputFile::open(item.path);
