@@ -44,7 +44,8 @@ class ZERODB_API AsyncClient {
   template <class T>
   using Future = std::future<Result<T>>;
   /// Called once, on the client's thread: it should be quick, must not throw, must not wait for
-  /// another call of this client, and must not destroy it.
+  /// another call of this client, and must not destroy it. A call that is refused without asking
+  /// the node (`invalid` for its key, `busy` in a callback) calls back before it returns.
   template <class T>
   using Callback = std::function<void(Result<T>)>;
 

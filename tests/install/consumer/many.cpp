@@ -21,13 +21,15 @@ int main(int, char** argv) {
   for (std::size_t i = 0; i < 300; ++i) {
     puts.push_back(many.put("many/" + std::to_string(1000 + i), Bytes(i * 997, 'x')));
   }
-  for (auto& put : puts) checked(put.get());
+  for (auto& put : puts)
+    checked(put.get());
 
   auto client = checked(Client::connect(argv[1]));
   std::size_t count = 0;
   std::uint64_t bytes = 0;
   auto listing = client.list("many/");
-  for (const auto& entry : listing) ++count, bytes += entry.size;
+  for (const auto& entry : listing)
+    ++count, bytes += entry.size;
   if (!listing.status()) return 1;
   std::ostringstream last;
   checked(client.get("many/1299", last));
