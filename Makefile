@@ -1,7 +1,8 @@
 # A façade: CMakePresets.json and the scripts it names do the work.
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
-.PHONY: all programs deps test demo bench scale sim asan tsan lint format install clean
+INSTALLED := $(PROGRAMS) zscale zerodb_client
+.PHONY: all programs deps test demo bench scale sim asan tsan lint format install packages packages-check clean
 
 all: deps
 	cmake --preset release >/dev/null && cmake --build --preset release
@@ -39,6 +40,13 @@ format:
 
 install: all
 	cmake --install build/release --prefix $(PREFIX)
+
+packages: deps
+	tools/deps.sh packages && cmake --preset release >/dev/null && cmake --build --preset release --target $(INSTALLED)
+	cd build/release && cpack
+
+packages-check: packages
+	tests/install/test_packages.sh build/release/packages
 
 clean:
 	rm -rf build

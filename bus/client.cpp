@@ -7,7 +7,7 @@
 
 namespace zerodb {
 
-class Client::Impl {
+class BusClient::Impl {
  public:
   explicit Impl(std::unique_ptr<ClientChannel> channel) : channel_(std::move(channel)) {}
 
@@ -40,21 +40,22 @@ class Client::Impl {
   std::unique_ptr<ClientChannel> channel_;
 };
 
-Result<Client> Client::connect(const std::filesystem::path& folder, ClientOptions options) {
+Result<BusClient> BusClient::connect(const std::filesystem::path& folder, ClientOptions options) {
   auto channel = ClientChannel::open(folder, options);
   if (!channel) return fail(std::move(channel.error()));
-  return Client(std::make_unique<Impl>(std::move(*channel)));
+  return BusClient(std::make_unique<Impl>(std::move(*channel)));
 }
 
-Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Client::Client(Client&&) noexcept = default;
-bool Client::lost() const {
+BusClient::BusClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+BusClient::BusClient(BusClient&&) noexcept = default;
+bool BusClient::lost() const {
   return impl_->channel().lost();
 }
-Client& Client::operator=(Client&&) noexcept = default;
-Client::~Client() = default;
+BusClient& BusClient::operator=(BusClient&&) noexcept = default;
+BusClient::~BusClient() = default;
 
-Result<client::Stored> Client::put(const std::string& key, ByteView content, PutOptions options) {
+Result<client::Stored> BusClient::put(const std::string& key, ByteView content,
+                                      PutOptions options) {
   options.size = content.size();
   const ByteSource source = [&content](MutableBytes to) -> Result<std::size_t> {
     const auto count = std::min(to.size(), content.size());
@@ -65,21 +66,21 @@ Result<client::Stored> Client::put(const std::string& key, ByteView content, Put
   return put(key, source, std::move(options));
 }
 
-Result<client::Stored> Client::put(const std::string& key, const ByteSource& source,
-                                   PutOptions options) {
+Result<client::Stored> BusClient::put(const std::string& key, const ByteSource& source,
+                                      PutOptions options, bool receipts) {
   if (auto named = check_name(key); !named) return fail(std::move(named.error()));
   if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
   client::Put request{.key = key, .size = options.size, .mtime_ms = options.mtime_ms};
   if (!options.media_type.empty()) request.media_type = std::move(options.media_type);
-  if (options.receipts) request.receipts = true;
+  if (receipts) request.receipts = true;
   if (!options.attributes.empty()) request.attributes = std::move(options.attributes);
   request.if_version = options.if_version;
   if (options.if_absent) request.if_absent = true;
   return ClientUpload(impl_->channel(), source, std::move(request)).run();
 }
 
-Result<client::ObjectInfo> Client::get(const std::string& key, const ByteSink& sink,
-                                       std::optional<ByteRange> range) {
+Result<client::ObjectInfo> BusClient::get(const std::string& key, const ByteSink& sink,
+                                          std::optional<ByteRange> range) {
   if (auto named = check_name(key); !named) return fail(std::move(named.error()));
   if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
   client::Get request{.key = key};
@@ -90,7 +91,7 @@ Result<client::ObjectInfo> Client::get(const std::string& key, const ByteSink& s
   return ClientDownload(impl_->channel(), std::move(request), sink).run();
 }
 
-Result<Bytes> Client::get(const std::string& key) {
+Result<Bytes> BusClient::get(const std::string& key) {
   Bytes content;
   const ByteSink sink = [&content](ByteView bytes) -> Status {
     content.insert(content.end(), bytes.begin(), bytes.end());
@@ -101,7 +102,7 @@ Result<Bytes> Client::get(const std::string& key) {
   return content;
 }
 
-Result<client::ObjectInfo> Client::get_shared(const std::string& link, const ByteSink& sink,
+Result<client::ObjectInfo> BusClient::get_shared(const std::string& link, const ByteSink& sink,
                                               std::optional<ByteRange> range) {
   if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
   client::GetShared request{.link = link};
@@ -112,84 +113,84 @@ Result<client::ObjectInfo> Client::get_shared(const std::string& link, const Byt
   return ClientDownload(impl_->channel(), std::move(request), sink).run();
 }
 
-Result<std::string> Client::share(const std::string& key, std::chrono::seconds expires) {
+Result<std::string> BusClient::share(const std::string& key, std::chrono::seconds expires) {
   auto reply = impl_->ask_about(
       key, client::Share{.key = key, .expires_s = static_cast<std::uint64_t>(expires.count())});
   if (!reply) return fail(std::move(reply.error()));
   return std::move(reply->text);
 }
 
-Result<client::ObjectInfo> Client::stat(const std::string& key) {
+Result<client::ObjectInfo> BusClient::stat(const std::string& key) {
   return impl_->ask_about(key, client::Stat{.key = key});
 }
 
-Result<client::List::Reply> Client::list(const std::string& prefix, const std::string& after,
-                                         std::uint32_t limit) {
+Result<client::List::Reply> BusClient::list(const std::string& prefix, const std::string& after,
+                                            std::uint32_t limit) {
   return impl_->ask(client::List{.prefix = prefix, .after = after, .limit = limit});
 }
 
-Result<client::Stored> Client::remove(const std::string& key,
+Result<client::Stored> BusClient::remove(const std::string& key,
                                       std::optional<std::uint64_t> if_version) {
   return impl_->ask_about(key, client::Delete{.key = key, .if_version = if_version});
 }
 
-Result<client::Events::Reply> Client::events(client::Events request) {
+Result<client::Events::Reply> BusClient::events(client::Events request) {
   return impl_->ask(std::move(request));
 }
 
-Result<client::Follower> Client::events_ack(client::EventsAck request) {
+Result<client::Follower> BusClient::events_ack(client::EventsAck request) {
   return impl_->ask(std::move(request));
 }
 
-Result<client::Followers::Reply> Client::followers() {
+Result<client::Followers::Reply> BusClient::followers() {
   return impl_->ask(client::Followers{});
 }
 
-Result<client::Ok> Client::follower_remove(const std::string& durable) {
+Result<client::Ok> BusClient::follower_remove(const std::string& durable) {
   return impl_->ask(client::FollowerRemove{.durable = durable});
 }
 
-Result<client::Verify::Reply> Client::verify(const std::string& key) {
+Result<client::Verify::Reply> BusClient::verify(const std::string& key) {
   return impl_->ask_about(key, client::Verify{.key = key});
 }
 
-Result<client::Status::Reply> Client::status() {
+Result<client::Status::Reply> BusClient::status() {
   return impl_->ask(client::Status{});
 }
 
-Result<client::Scrub::Reply> Client::scrub(bool start, bool wait) {
+Result<client::Scrub::Reply> BusClient::scrub(bool start, bool wait) {
   return impl_->ask(client::Scrub{.start = start, .wait = wait});
 }
 
-Result<std::string> Client::invite(client::Invite request) {
+Result<std::string> BusClient::invite(client::Invite request) {
   return impl_->ask_text(request);
 }
 
-Result<std::string> Client::owner_id() {
+Result<std::string> BusClient::owner_id() {
   return impl_->ask_text(client::OwnerShow{});
 }
 
-Result<std::string> Client::owner_export() {
+Result<std::string> BusClient::owner_export() {
   return impl_->ask_text(client::OwnerExport{});
 }
 
-Result<std::string> Client::owner_import(const std::string& recovery_text, bool replace) {
+Result<std::string> BusClient::owner_import(const std::string& recovery_text, bool replace) {
   return impl_->ask_text(client::OwnerImport{.text = recovery_text, .replace = replace});
 }
 
-Result<client::NodeChanged> Client::node_set(client::NodeSet request) {
+Result<client::NodeChanged> BusClient::node_set(client::NodeSet request) {
   return impl_->ask(std::move(request));
 }
 
-Result<client::NodeChanged> Client::node_remove(client::NodeRemove request) {
+Result<client::NodeChanged> BusClient::node_remove(client::NodeRemove request) {
   return impl_->ask(std::move(request));
 }
 
-Result<std::string> Client::mesh_export() {
+Result<std::string> BusClient::mesh_export() {
   return impl_->ask_text(client::MeshExport{});
 }
 
-Result<std::string> Client::mesh_import(const std::string& recovery_text) {
+Result<std::string> BusClient::mesh_import(const std::string& recovery_text) {
   return impl_->ask_text(client::MeshImport{.text = recovery_text});
 }
 

@@ -1,61 +1,37 @@
 #pragma once
-// zerodb::Client: the blocking client of a node, for programs and for zdb. One thread at a time.
+// zerodb::BusClient: the blocking client of a node, for zdb and under the library. One thread at a
+// time.
 
-#include <chrono>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "bus/client_message.hpp"
-#include "store/buffer.hpp"
+#include "zerodb/object.hpp"
 
 namespace zerodb {
 
-/// Fills the span from the front and answers how much; 0 at the end. May block; a source that may
-/// wait for more than some seconds answers `busy` instead ("nothing yet, ask again"), so that the
-/// client can keep its upload alive meanwhile. Any other error ends the put.
-using ByteSource = std::function<Result<std::size_t>(MutableBytes)>;
-/// Takes the next bytes, in order.
-using ByteSink = std::function<Status(ByteView)>;
-
-struct PutOptions {
-  std::optional<std::uint64_t> size;  ///< when known: exactly so many bytes are taken
-  std::string media_type;
-  std::optional<std::int64_t> mtime_ms;
-  std::map<std::string, std::string> attributes;
-  std::optional<std::uint64_t> if_version;  ///< only if this version stands; else `conflict`
-  bool if_absent = false;                   ///< only if there is no such object; else `conflict`
-  bool receipts = false;  ///< each node that has it by then signs that it does
-};
-
-struct ByteRange {
-  std::uint64_t first = 0;
-  std::optional<std::uint64_t> last;  ///< inclusive; to the end if absent
-};
-
-struct ClientOptions {
-  std::chrono::milliseconds connect_timeout{5'000};
-  std::chrono::milliseconds answer_timeout{120'000};  ///< without a word from a connected node
-};
-
-class Client {
+/// The whole client protocol, administration included. The library's zerodb::Client is the part of
+/// it that keeps objects.
+class BusClient {
  public:
   /// Connects to the node whose data folder is `folder` (its client.sock). `io` when no node
   /// answers there, `invalid` when the path is too long for a socket; both say what to do. When
   /// the node stops, calls fail with `io`; later ones try to connect again.
-  static Result<Client> connect(const std::filesystem::path& folder, ClientOptions options = {});
+  static Result<BusClient> connect(const std::filesystem::path& folder, ClientOptions options = {});
 
   /// True if the last call failed because the node could not be reached or stopped.
   bool lost() const;
 
-  Client(Client&&) noexcept;
-  Client& operator=(Client&&) noexcept;
-  ~Client();
+  BusClient(BusClient&&) noexcept;
+  BusClient& operator=(BusClient&&) noexcept;
+  ~BusClient();
 
   Result<client::Stored> put(const std::string& key, ByteView content, PutOptions options = {});
-  Result<client::Stored> put(const std::string& key, const ByteSource& source, PutOptions options);
+  /// With `receipts`, each node that has it by then signs that it does.
+  Result<client::Stored> put(const std::string& key, const ByteSource& source, PutOptions options,
+                             bool receipts = false);
 
   /// `not_found` if there is no such object. The sink sees only verified bytes, in order; on an
   /// error it may have seen a beginning of them.
@@ -101,7 +77,7 @@ class Client {
 
  private:
   class Impl;
-  explicit Client(std::unique_ptr<Impl> impl);
+  explicit BusClient(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

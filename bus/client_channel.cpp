@@ -1,7 +1,5 @@
 #include "bus/client_channel.hpp"
 
-#include <unistd.h>
-#include <cerrno>
 #include <cstring>
 
 #include "bus/client_socket_path.hpp"
@@ -27,29 +25,6 @@ Error of_zmq(std::string_view doing, const zmq::error_t& error) {
   return {Errc::io, std::string(doing) + ": " + error.what()};
 }
 
-tl::unexpected<Error> not_allowed(const std::filesystem::path& path) {
-  return fail(Errc::denied, printable(path.string()) + ": " + std::strerror(EACCES) +
-                                ": use it as the user who runs the node");
-}
-
-/// What can be known without connecting: most often, that no node runs here at all.
-Status check_socket_file(const std::filesystem::path& folder) {
-  const auto path = client_socket_path(folder);
-  if (!path) return fail(path.error());
-  std::error_code error;
-  const bool there = std::filesystem::exists(folder, error);
-  if (error == std::errc::permission_denied) return not_allowed(folder);
-  if (!there) {
-    return fail(Errc::io, printable(folder.string()) +
-                              ": there is no such folder; make a node there with: zerodb-node "
-                              "init --data " +
-                              printable(folder.string()));
-  }
-  if (::access(path->c_str(), R_OK | W_OK) == 0) return {};
-  if (errno == EACCES) return not_allowed(*path);
-  return fail(no_node_on(folder));
-}
-
 }  // namespace
 
 ClientChannel::ClientChannel(std::filesystem::path folder, ClientOptions options)
@@ -61,7 +36,7 @@ ClientChannel::ClientChannel(std::filesystem::path folder, ClientOptions options
 
 Result<std::unique_ptr<ClientChannel>> ClientChannel::open(const std::filesystem::path& folder,
                                                            ClientOptions options) {
-  if (auto there = check_socket_file(folder); !there) return fail(std::move(there.error()));
+  if (auto there = check_client_socket(folder); !there) return fail(std::move(there.error()));
   try {
     auto channel = std::unique_ptr<ClientChannel>(new ClientChannel(folder, options));
     if (auto connected = channel->connect(); !connected) return fail(std::move(connected.error()));
@@ -124,12 +99,6 @@ void ClientChannel::read_monitor() {
   }
 }
 
-Error ClientChannel::gone() const {
-  return {Errc::io, "the node on " + printable(folder_.string()) +
-                        " stopped; start it with: zerodb-node run --data " +
-                        printable(folder_.string())};
-}
-
 Status ClientChannel::begin() {
   try {
     read_monitor();
@@ -147,11 +116,11 @@ Status ClientChannel::begin() {
 Result<std::uint64_t> ClientChannel::send(const client::Request& request, zmq::message_t payload) {
   try {
     read_monitor();
-    if (lost_) return fail(gone());
+    if (lost_) return fail(node_stopped(folder_));
     const auto header = codec::encode(++last_id_, request);
     zmq::message_t first(header.data(), header.size());
-    if (!socket_.send(first, zmq::send_flags::sndmore)) return fail(gone());
-    if (!socket_.send(payload, zmq::send_flags::none)) return fail(gone());
+    if (!socket_.send(first, zmq::send_flags::sndmore)) return fail(node_stopped(folder_));
+    if (!socket_.send(payload, zmq::send_flags::none)) return fail(node_stopped(folder_));
     return last_id_;
   } catch (const zmq::error_t& error) {
     return fail(of_zmq("cannot send to the node", error));
@@ -188,7 +157,7 @@ Result<ClientChannel::Answer> ClientChannel::receive() {
       const auto received = receive_now(answer);
       if (!received) return fail(received.error());
       if (*received) return answer;
-      if (lost_) return fail(gone());
+      if (lost_) return fail(node_stopped(folder_));
       const auto left = until(deadline);
       if (left.count() == 0) {
         return fail(Errc::timeout,

@@ -1,6 +1,6 @@
 #pragma once
 // The client's end of the connection to its node: requests out, replies in, and a watch on whether
-// the node is still there. Inside of Client; one thread at a time.
+// the node is still there. Inside of BusClient; one thread at a time.
 
 #include <filesystem>
 #include <memory>
@@ -60,7 +60,6 @@ class ClientChannel {
   void read_monitor();
   Result<Answer> receive_for(std::uint64_t id);
   Result<bool> receive_now(Answer& answer);
-  Error gone() const;
 
   std::filesystem::path folder_;
   ClientOptions options_;

@@ -1,6 +1,6 @@
 #pragma once
 // One get of a client: small objects in one round trip, others as a window of chunks asked for
-// ahead and handed on in order. Inside of Client; one thread at a time.
+// ahead and handed on in order. Inside of BusClient; one thread at a time.
 
 #include <deque>
 #include <optional>

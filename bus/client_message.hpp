@@ -417,6 +417,9 @@ struct Status {
     std::uint64_t quarantine_bytes = 0;
     std::uint64_t chunks_damaged = 0;    ///< met by reads through this node
     std::uint64_t chunks_hedged = 0;     ///< asked of a second node, as the first one lagged
+    std::uint64_t puts_timed = 0;        ///< the latest small puts of clients, 4096 at most:
+    std::uint64_t put_p50_us = 0;        ///< within this the node was done with half of them,
+    std::uint64_t put_p99_us = 0;        ///< within this with 99 in 100
     Move move;
     std::vector<Member> members;
     ZERODB_FIELDS(field("program_version", self.program_version); field("mesh", self.mesh);
@@ -435,7 +438,10 @@ struct Status {
                   field("quarantine_files", self.quarantine_files);
                   field("quarantine_bytes", self.quarantine_bytes);
                   field("chunks_damaged", self.chunks_damaged);
-                  field("chunks_hedged", self.chunks_hedged); field("move", self.move);
+                  field("chunks_hedged", self.chunks_hedged);
+                  field("puts_timed", self.puts_timed);
+                  field("put_p50_us", self.put_p50_us);
+                  field("put_p99_us", self.put_p99_us); field("move", self.move);
                   field("members", self.members);)
   };
   ZERODB_FIELDS()

@@ -1,5 +1,6 @@
 #pragma once
-// Where a node's client socket lies, for both of its ends. Thread-safe: pure functions.
+// Where a node's client socket lies, for both of its ends, and what to say when nobody is there.
+// Thread-safe: they keep nothing.
 
 #include <filesystem>
 #include <string>
@@ -34,5 +35,14 @@ inline Error no_node_on(const std::filesystem::path& folder) {
   return {Errc::io,
           "no node is running on " + shown + "; start it with: zerodb-node run --data " + shown};
 }
+
+inline Error node_stopped(const std::filesystem::path& folder) {
+  const auto shown = printable(folder.string());
+  return {Errc::io,
+          "the node on " + shown + " stopped; start it with: zerodb-node run --data " + shown};
+}
+
+/// What can be known without connecting: most often, that no node runs here at all.
+Status check_client_socket(const std::filesystem::path& folder);
 
 }  // namespace zerodb

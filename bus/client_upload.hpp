@@ -1,6 +1,6 @@
 #pragma once
 // One put of a client: small objects in one round trip, others as a stream of chunks with as many
-// bytes unanswered as the node gave credit for. Inside of Client; one thread at a time.
+// bytes unanswered as the node gave credit for. Inside of BusClient; one thread at a time.
 
 #include <map>
 

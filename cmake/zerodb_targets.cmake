@@ -1,12 +1,26 @@
-# zerodb_library(NAME SOURCES file... [PUBLIC target...] [PRIVATE target...])
-# A static library `zerodb_NAME`, known to others as `zerodb::NAME`. #includes start at the repository's root.
+# zerodb_library(NAME [IN_LIBRARY] SOURCES file... [PUBLIC target...] [PRIVATE target...])
+# A static library `zerodb_NAME`, known to others as `zerodb::NAME`. #includes start at the repository's root, those of the
+# installed headers in include/. IN_LIBRARY: libzerodb takes parts of it, and shows programs only what is marked ZERODB_API.
 function(zerodb_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC;PRIVATE")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "IN_LIBRARY" "" "SOURCES;PUBLIC;PRIVATE")
   add_library(zerodb_${name} STATIC CMakeLists.txt ${arg_SOURCES})
   add_library(zerodb::${name} ALIAS zerodb_${name})
   set_target_properties(zerodb_${name} PROPERTIES LINKER_LANGUAGE CXX)
-  target_include_directories(zerodb_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_include_directories(zerodb_${name} PUBLIC
+    "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
+  if(arg_IN_LIBRARY)
+    zerodb_hide(zerodb_${name})
+  endif()
   target_link_libraries(zerodb_${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+endfunction()
+
+# zerodb_hide(TARGET)
+# Compiled for a shared library that shows only what is marked.
+function(zerodb_hide target)
+  set_target_properties(${target} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON)
 endfunction()
 
 # zerodb_executable(NAME SOURCES file... LINKS target...)
@@ -16,7 +30,7 @@ function(zerodb_executable name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE ${arg_LINKS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
-  install(TARGETS ${name})
+  install(TARGETS ${name} COMPONENT node)
 endfunction()
 
 # zerodb_command_line(file...)

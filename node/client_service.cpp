@@ -181,8 +181,10 @@ Task<Result<ClientAnswer>> ClientService::put(ClientId client, client::Put reque
   auto spec = spec_of(request);
   if (!whole) co_return co_await open_upload(client, request, std::move(spec));
   const auto gateway = gateway_();
+  const auto begun_us = context_.runtime.steady_us();
   auto receipt = co_await gateway->put_small(std::move(spec), std::move(payload));
   if (!receipt) co_return fail(std::move(receipt.error()));
+  small_puts_.add(context_.runtime.steady_us() - begun_us);
   co_return ClientAnswer{stored_reply(*receipt), {}};
 }
 

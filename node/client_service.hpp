@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "bus/client_port.hpp"
+#include "node/durations.hpp"
 #include "node/event.hpp"
 #include "node/gateway.hpp"
 
@@ -45,6 +46,9 @@ class ClientService {
 
   /// Drops everything, when the node stops.
   void drop_all();
+
+  /// What small puts took within the node: from the request at hand to its answer.
+  const Durations& small_puts() const { return small_puts_; }
 
  private:
   struct UploadSession;
@@ -91,6 +95,7 @@ class ClientService {
   std::size_t uploads_ = 0;
   std::size_t downloads_ = 0;
   std::uint64_t last_session_ = 0;
+  Durations small_puts_;
 };
 
 }  // namespace zerodb

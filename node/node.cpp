@@ -358,6 +358,9 @@ Task<Result<ClientAnswer>> Node::status() {
   reply.superseded = stats.superseded;
   reply.superseded_bytes = stats.superseded_bytes;
   add_health(stats, reply);
+  reply.puts_timed = clients_.small_puts().count();
+  reply.put_p50_us = clients_.small_puts().percentile_us(50);
+  reply.put_p99_us = clients_.small_puts().percentile_us(99);
   reply.move = move_left(sizes);
   for (const auto& member : mesh.roster().members)
     reply.members.push_back(status_of(member));

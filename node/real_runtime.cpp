@@ -51,6 +51,12 @@ std::uint64_t RealRuntime::steady_ms() {
   return milliseconds_of<std::chrono::steady_clock>();
 }
 
+std::uint64_t RealRuntime::steady_us() {
+  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(since).count());
+}
+
 void RealRuntime::random(MutableBytes out) {
   fill_random(out);
 }

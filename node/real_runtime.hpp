@@ -28,6 +28,7 @@ class RealRuntime : public Runtime {
   asio::any_io_executor executor() override { return io_.get_executor(); }
   std::uint64_t now_ms() override;
   std::uint64_t steady_ms() override;
+  std::uint64_t steady_us() override;
   void random(MutableBytes out) override;
   Task<void> sleep(Milliseconds duration) override;
   Task<void> run_blocking(std::function<void()> work) override;

@@ -1,29 +1,13 @@
 #pragma once
-// Byte strings and their text forms. Thread-safe: plain values and pure functions.
+// Byte strings (zerodb/bytes.hpp, which is installed) and their text forms. Thread-safe: plain values and pure functions.
 
-#include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "store/result.hpp"
+#include "zerodb/bytes.hpp"
 
 namespace zerodb {
-
-using Bytes = std::vector<std::uint8_t>;
-using ByteView = std::span<const std::uint8_t>;
-using MutableBytes = std::span<std::uint8_t>;
-
-inline ByteView as_bytes(std::string_view text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-inline std::string_view as_text(ByteView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
 
 /// Lower-case hexadecimal.
 std::string to_hex(ByteView bytes);

@@ -1,5 +1,7 @@
 // Reads every #include of the product and fails on an edge that the layers forbid:
-// core <- store, core <- bus, store + bus <- node, bus <- tools.
+// core <- store, core <- bus, store + bus <- node, bus <- tools, bus <- client. The installed
+// headers in include/ stand on each other alone; every layer may use those of them that name plain
+// types.
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
@@ -16,7 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 
-constexpr std::array folders{"store"sv, "bus"sv, "node"sv, "tools"sv};
+constexpr std::array folders{"include"sv, "store"sv, "bus"sv, "client"sv, "node"sv, "tools"sv};
+
+/// The installed headers that are the library itself, for programs outside and for client/.
+constexpr std::array library_stems{"client"sv, "async_client"sv, "listing"sv};
 
 /// The files of store/ that every layer may use, by stem.
 constexpr std::array core_stems{"result"sv,  "bytes"sv,    "ids"sv,    "clock"sv,    "keys"sv,
@@ -41,28 +46,42 @@ std::string_view layer_of(std::string_view path) {
   return folder;
 }
 
-/// What an #include reaches: a layer, a library we care about, or "" (the standard library and the
-/// rest). store/fields.hpp is msgpack in all but name, made for .cpp files alone.
+/// What an #include reaches: a layer ("library" or "types" for installed headers), a library we
+/// care about, "foreign" for another one, or "" (the standard library, and tl::expected).
+/// store/fields.hpp is msgpack in all but name, made for .cpp files alone.
 std::string_view target_of(std::string_view included, bool quoted) {
   const auto head = included.substr(0, included.find_first_of("/."));
   if (included == "store/fields.hpp") return "msgpack";
   if (is_one_of(head, {"rocksdb", "msgpack", "sodium"})) return head;
   if (head.starts_with("zmq")) return "zmq";
-  if (!quoted && std::ranges::find(folders, head) == folders.end()) return {};
+  if (included == "tl/expected.hpp") return {};
+  if (head == "zerodb") {
+    const bool library = std::ranges::find(library_stems, stem_of(included)) != library_stems.end();
+    return library ? "library" : "types";
+  }
+  if (!quoted && std::ranges::find(folders, head) == folders.end()) {
+    return included.find_first_of("/.") == std::string_view::npos ? "" : "foreign";
+  }
   return included.find('/') == std::string_view::npos ? "relative" : layer_of(included);
 }
 
 bool may_include(std::string_view path, std::string_view target) {
   const auto layer = layer_of(path);
   const bool header = path.ends_with(".hpp") || path.ends_with(".h");
-  if (is_one_of(target, {"relative", "tests", ".", ".."})) return false;
+  if (is_one_of(target, {"relative", "tests", "include", ".", ".."})) return false;
+  if (layer == "include") return is_one_of(target, {"", "types", "library"});
+  if (target == "library") return layer == "client";
+  if (target == "client") return layer == "client";
   if (path == "store/fields.hpp" && target == "msgpack") return true;
   if (path.starts_with("tools/zscale") && target == "node") return true;  // on placement itself
-  if (target == "msgpack" && header) return !is_one_of(layer, {"core", "store", "bus"});
+  if (target == "msgpack" && header) return !is_one_of(layer, {"core", "store", "bus", "client"});
   if (layer == "core")
     return !is_one_of(target, {"store", "bus", "node", "tools", "rocksdb", "zmq"});
   if (layer == "store") return !is_one_of(target, {"bus", "node", "tools", "zmq"});
   if (layer == "bus") return !is_one_of(target, {"store", "node", "tools", "rocksdb"});
+  if (layer == "client") {
+    return !is_one_of(target, {"store", "node", "tools", "rocksdb", "zmq", "sodium"});
+  }
   if (layer == "node") return !is_one_of(target, {"tools", "rocksdb", "zmq", "sodium"});
   if (layer == "tools") return !is_one_of(target, {"store", "node", "rocksdb"});
   return false;
@@ -136,6 +155,18 @@ TEST_CASE("layers: a forbidden include is noticed", "[layers]") {
   CHECK(forbidden("bus/link.cpp", "\"link.hpp\""));
   CHECK(forbidden("bus/link.cpp", "\"../node/node.hpp\""));
   CHECK(forbidden("node/node.cpp", "\"tests/support/temp_dir.hpp\""));
+  CHECK(forbidden("include/zerodb/client.hpp", "\"bus/client.hpp\""));
+  CHECK(forbidden("include/zerodb/client.hpp", "\"store/bytes.hpp\""));
+  CHECK(forbidden("include/zerodb/client.hpp", "<zmq.hpp>"));
+  CHECK(forbidden("include/zerodb/client.hpp", "<asio/awaitable.hpp>"));
+  CHECK(forbidden("include/zerodb/client.hpp", "<unistd.h>"));
+  CHECK(forbidden("include/zerodb/client.hpp", "\"object.hpp\""));
+  CHECK(forbidden("client/client.cpp", "\"store/store.hpp\""));
+  CHECK(forbidden("client/client.cpp", "\"node/node.hpp\""));
+  CHECK(forbidden("client/client.cpp", "<zmq.hpp>"));
+  CHECK(forbidden("bus/client.hpp", "\"zerodb/client.hpp\""));
+  CHECK(forbidden("bus/client.hpp", "\"client/public_types.hpp\""));
+  CHECK(forbidden("tools/zdb.cpp", "<zerodb/client.hpp>"));
 }
 
 TEST_CASE("layers: an allowed include is left alone", "[layers]") {
@@ -152,4 +183,12 @@ TEST_CASE("layers: an allowed include is left alone", "[layers]") {
   CHECK_FALSE(forbidden("tools/zdb.cpp", "\"bus/client.hpp\""));
   CHECK_FALSE(forbidden("tools/zdb.cpp", "\"tools/progress.hpp\""));
   CHECK_FALSE(forbidden("store/ids.hpp", "<vector>"));
+  CHECK_FALSE(forbidden("store/result.hpp", "\"zerodb/result.hpp\""));
+  CHECK_FALSE(forbidden("bus/client.hpp", "\"zerodb/object.hpp\""));
+  CHECK_FALSE(forbidden("include/zerodb/client.hpp", "\"zerodb/object.hpp\""));
+  CHECK_FALSE(forbidden("include/zerodb/result.hpp", "<tl/expected.hpp>"));
+  CHECK_FALSE(forbidden("include/zerodb/result.hpp", "<string_view>"));
+  CHECK_FALSE(forbidden("client/client.cpp", "\"zerodb/client.hpp\""));
+  CHECK_FALSE(forbidden("client/client.cpp", "\"bus/client.hpp\""));
+  CHECK_FALSE(forbidden("client/async_client.cpp", "<asio/post.hpp>"));
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that zerodb is built and tested with: only those that are missing.
-# usage: tools/deps.sh [lint]      lint: also what `make lint` and `make format` need
+# usage: tools/deps.sh [lint|packages]   also what `make lint` and `make format` need, or `make packages`
 set -eu
 
 packages="
@@ -9,6 +9,7 @@ packages="
   librocksdb-dev libsodium-dev libspdlog-dev libtomlplusplus-dev libzmq3-dev nlohmann-json3-dev
   faketime procps python3 python3-msgpack python3-zmq"
 [ "${1-}" != lint ] || packages="$packages clang-format clang-tidy"
+[ "${1-}" != packages ] || packages="$packages dpkg-dev file"
 
 fail() {
   echo "tools/deps.sh: $*" >&2

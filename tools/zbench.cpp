@@ -6,6 +6,8 @@
 //   small-put   inline objects, many at a time               (20,000 x 4 KiB, 16 at a time)
 //   small-get   the same, read through another gateway       (20,000 x 4 KiB, 16 at a time)
 //   delete      deletions of such objects                    (5,000, 16 at a time)
+//   client-cost small puts one at a time, and what of their time the node spends
+//               on the put itself                            (4,000 x 4 KiB)
 //
 // Daemons run as separate processes from the folder that holds zbench.
 
@@ -75,6 +77,7 @@ constexpr Defaults workloads[] = {
     {Workload::small_put, "Put small objects, many at a time", 4096, 20'000, 16},
     {Workload::small_get, "Get small objects, many at a time", 4096, 20'000, 16},
     {Workload::remove, "Delete small objects, many at a time", 4096, 5'000, 16},
+    {Workload::client_cost, "What the client protocol adds to a small put", 4096, 4'000, 1},
 };
 
 void add_workload(CLI::App& app, const Defaults& defaults, Settings& settings) {

@@ -33,7 +33,9 @@ class BenchMesh {
   BenchMesh& operator=(const BenchMesh&) = delete;
 
   std::size_t size() const { return daemons_.size(); }
-  Result<Client> connect(std::size_t node) const { return Client::connect(daemons_[node].folder); }
+  Result<BusClient> connect(std::size_t node) const {
+    return BusClient::connect(daemons_[node].folder);
+  }
   Usage usage(std::size_t node) const { return usage_of(daemons_[node].pid); }
 
  private:

@@ -50,6 +50,8 @@ std::string_view to_string(Workload workload) {
       return "small-get";
     case Workload::remove:
       return "delete";
+    case Workload::client_cost:
+      return "client-cost";
   }
   return "?";
 }
@@ -92,6 +94,10 @@ Json to_json(const WorkOptions& options, const WorkResult& result, const Rooflin
                    {"p50_ms", result.p50_ms},
                    {"p99_ms", result.p99_ms},
                    {"processes", Json::array()}};
+  if (result.node_p50_ms) {
+    document["node_p50_ms"] = *result.node_p50_ms;
+    document["client_cost_us"] = (result.p50_ms - *result.node_p50_ms) * 1000;
+  }
   for (const auto& use : result.processes) {
     document["processes"].push_back({{"name", use.name},
                                      {"cpu_s", use.cpu_s},
@@ -134,6 +140,12 @@ std::string work_table(const Json& document) {
                       document["ops_per_s"].get<double>());
   text += fmt::format("latency   p50 {:.2f} ms, p99 {:.2f} ms\n", document["p50_ms"].get<double>(),
                       document["p99_ms"].get<double>());
+  if (document.contains("client_cost_us")) {
+    text +=
+        fmt::format("node      p50 {:.3f} ms of {:.3f} ms: the client protocol adds {:.0f} us\n",
+                    document["node_p50_ms"].get<double>(), document["p50_ms"].get<double>(),
+                    document["client_cost_us"].get<double>());
+  }
   if (document.contains("roofline_share")) {
     text += fmt::format("roofline  {:.0f} MB/s on this machine, in this run: {:.0f}% reached\n",
                         document["roofline_mb_per_s"].get<double>(),

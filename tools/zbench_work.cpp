@@ -36,7 +36,7 @@ std::string key_of(std::uint64_t index) {
   return "bench/" + std::to_string(index);
 }
 
-Status put_one(Client& client, std::uint64_t index, std::uint64_t size) {
+Status put_one(BusClient& client, std::uint64_t index, std::uint64_t size) {
   std::uint64_t offset = 0;
   const ByteSource source = [&](MutableBytes to) -> Result<std::size_t> {
     const auto part = pattern_at(offset, std::min<std::uint64_t>(to.size(), size - offset));
@@ -49,7 +49,7 @@ Status put_one(Client& client, std::uint64_t index, std::uint64_t size) {
   return {};
 }
 
-Status get_one(Client& client, std::uint64_t index, std::uint64_t size) {
+Status get_one(BusClient& client, std::uint64_t index, std::uint64_t size) {
   std::uint64_t offset = 0;
   const ByteSink sink = [&](ByteView bytes) -> Status {
     while (!bytes.empty()) {
@@ -67,9 +67,13 @@ Status get_one(Client& client, std::uint64_t index, std::uint64_t size) {
   return {};
 }
 
-Status operate(Workload workload, Client& client, std::uint64_t index, std::uint64_t size) {
-  if (workload == Workload::put || workload == Workload::small_put)
-    return put_one(client, index, size);
+bool is_writing(Workload workload) {
+  return workload == Workload::put || workload == Workload::small_put ||
+         workload == Workload::client_cost;
+}
+
+Status operate(Workload workload, BusClient& client, std::uint64_t index, std::uint64_t size) {
+  if (is_writing(workload)) return put_one(client, index, size);
   if (workload == Workload::get || workload == Workload::small_get)
     return get_one(client, index, size);
   auto removed = client.remove(key_of(index));
@@ -86,7 +90,7 @@ struct Timed {
 Result<Timed> run_clients(Workload workload, const WorkOptions& options, BenchMesh& mesh,
                           std::size_t node) {
   using Clock = std::chrono::steady_clock;
-  std::vector<Client> clients;
+  std::vector<BusClient> clients;
   for (unsigned i = 0; i < options.concurrency; ++i) {
     auto client = mesh.connect(node);
     if (!client) return fail(std::move(client.error()));
@@ -138,10 +142,24 @@ std::vector<ProcessUse> uses(const BenchMesh& mesh) {
   return all;
 }
 
+/// The node's own figure for exactly the puts that were timed here.
+Result<double> node_p50_ms(const WorkOptions& options, BenchMesh& mesh, std::size_t node) {
+  auto client = mesh.connect(node);
+  if (!client) return fail(std::move(client.error()));
+  const auto status = client->status();
+  if (!status) return fail("status", status.error());
+  if (status->puts_timed != options.count) {
+    return fail(Errc::invalid, "the node timed " + std::to_string(status->puts_timed) + " of " +
+                                   std::to_string(options.count) +
+                                   " puts: it keeps the latest 4096, of up to 64 KiB");
+  }
+  return static_cast<double>(status->put_p50_us) / 1000;
+}
+
 }  // namespace
 
 Result<WorkResult> run_workload(const WorkOptions& options, BenchMesh& mesh) {
-  const bool writes = options.workload == Workload::put || options.workload == Workload::small_put;
+  const bool writes = is_writing(options.workload);
   if (!writes) {
     const bool small = options.size <= 65536;
     auto prepared_by = options;
@@ -163,6 +181,11 @@ Result<WorkResult> run_workload(const WorkOptions& options, BenchMesh& mesh) {
                     .processes = uses(mesh)};
   for (std::size_t i = 0; i < result.processes.size(); ++i)
     result.processes[i].cpu_s -= before[i].cpu_s;
+  if (options.workload == Workload::client_cost) {
+    auto spent = node_p50_ms(options, mesh, node);
+    if (!spent) return fail(std::move(spent.error()));
+    result.node_p50_ms = *spent;
+  }
   return result;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // The workloads: what clients do to a mesh while the clock runs.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,7 @@
 
 namespace zerodb::bench {
 
-enum class Workload { put, get, small_put, small_get, remove };
+enum class Workload { put, get, small_put, small_get, remove, client_cost };
 
 struct WorkOptions {
   Workload workload = Workload::put;
@@ -30,6 +31,7 @@ struct WorkResult {
   std::uint64_t bytes = 0;
   double p50_ms = 0;
   double p99_ms = 0;
+  std::optional<double> node_p50_ms;  ///< of the same puts as the node itself measured them
   std::vector<ProcessUse> processes;  ///< each node, then this program
 };
 

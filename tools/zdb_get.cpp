@@ -20,14 +20,14 @@ struct Wanted {
   std::optional<std::string> link;
 };
 
-Result<client::ObjectInfo> fetch(Client& client, const Wanted& wanted, const ByteSink& sink,
+Result<client::ObjectInfo> fetch(BusClient& client, const Wanted& wanted, const ByteSink& sink,
                                  const std::optional<ByteRange>& range) {
   return wanted.link ? client.get_shared(*wanted.link, sink, range)
                      : client.get(wanted.key, sink, range);
 }
 
 /// Fetches one object into one file; how many bytes, or nothing if that failed.
-std::optional<std::uint64_t> get_file(Session& session, Client& client, const Wanted& wanted,
+std::optional<std::uint64_t> get_file(Session& session, BusClient& client, const Wanted& wanted,
                                       const fs::path& path, Progress& progress) {
   auto file = OutputFile::create(path);
   if (!file) {
@@ -51,13 +51,13 @@ std::optional<std::uint64_t> get_file(Session& session, Client& client, const Wa
 }
 
 /// Its first byte, for what comes with it.
-Result<client::ObjectInfo> look_at_shared(Client& client, const std::string& link) {
+Result<client::ObjectInfo> look_at_shared(BusClient& client, const std::string& link) {
   const ByteSink ignore = [](ByteView) -> Status { return {}; };
   return client.get_shared(link, ignore, ByteRange{.first = 0, .last = 0});
 }
 
 /// Asked for only where somebody looks on, as it costs a round trip.
-std::optional<std::uint64_t> bytes_to_come(Session& session, Client& client, const Wanted& wanted) {
+std::optional<std::uint64_t> bytes_to_come(Session& session, BusClient& client, const Wanted& wanted) {
   if (!session.shows_progress()) return {};
   const auto info = wanted.link ? look_at_shared(client, *wanted.link) : client.stat(wanted.key);
   if (!info) return {};
@@ -84,7 +84,7 @@ std::optional<fs::path> destination(Session& session, const std::string& key) {
 }
 
 /// What was shared is called as its owner called it.
-std::optional<Wanted> by_link(Session& session, Client& client, const std::string& link) {
+std::optional<Wanted> by_link(Session& session, BusClient& client, const std::string& link) {
   const auto info = look_at_shared(client, link);
   if (info) return Wanted{.key = info->key, .link = link};
   session.failed("", info.error(), client);
@@ -142,7 +142,7 @@ void get_tree(Session& session, const Targets& targets) {
   Tally tally;
   session.use(&progress);
   const bool served =
-      for_each_at_once(session, targets.all.size(), [&](Client& client, std::size_t i) {
+      for_each_at_once(session, targets.all.size(), [&](BusClient& client, std::size_t i) {
         const auto& [key, path] = targets.all[i];
         std::error_code failed;
         fs::create_directories(path.parent_path(), failed);

@@ -17,13 +17,13 @@ using nlohmann::ordered_json;
 constexpr std::chrono::milliseconds poll_interval{500};
 
 /// What a node refuses as wrong was wrong to ask for.
-void report(Session& session, const Client& client, const Error& error) {
+void report(Session& session, const BusClient& client, const Error& error) {
   if (client.lost() || error.code != Errc::invalid) return session.failed("", error, client);
   session.failed("", error.what, ExitCode::usage);
 }
 
 /// Says what became of a change; false if nothing did.
-bool report(Session& session, const Client& client, const Result<client::NodeChanged>& changed,
+bool report(Session& session, const BusClient& client, const Result<client::NodeChanged>& changed,
             const std::string& what) {
   if (!changed) {
     report(session, client, changed.error());
@@ -51,7 +51,7 @@ std::string left_on(const client::Status::Reply& status, const Member& member) {
 }
 
 /// Until the member with that id is drained, or it cannot be any more.
-void wait_until_drained(Session& session, Client& client, const std::string& id) {
+void wait_until_drained(Session& session, BusClient& client, const std::string& id) {
   bool told_down = false;
   std::string told;
   for (;; std::this_thread::sleep_for(poll_interval)) {

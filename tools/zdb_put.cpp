@@ -40,7 +40,7 @@ class Laggards {
   std::set<std::string> names_;
 };
 
-std::optional<client::Stored> put_file(Session& session, Client& client, InputFile& file,
+std::optional<client::Stored> put_file(Session& session, BusClient& client, InputFile& file,
                                        const PutItem& item, Progress& progress) {
   const ByteSource source = [&](MutableBytes to) -> Result<std::size_t> {
     auto count = file.read(to);
@@ -54,8 +54,8 @@ std::optional<client::Stored> put_file(Session& session, Client& client, InputFi
                             .mtime_ms = file.mtime_ms(),
                             .attributes = arguments.attributes,
                             .if_version = arguments.if_version,
-                            .if_absent = arguments.if_absent,
-                            .receipts = arguments.receipts.has_value()});
+                            .if_absent = arguments.if_absent},
+                           arguments.receipts.has_value());
   if (stored) return std::move(*stored);
   session.failed(item.path.string(), stored.error(), client);
   return {};
@@ -77,7 +77,7 @@ Status write_receipts(OutputFile& file, const std::string& key, const client::St
   return file.finish({});
 }
 
-void put_one(Session& session, Client& client, const PutItem& item) {
+void put_one(Session& session, BusClient& client, const PutItem& item) {
   if (!check_key(session, item.key)) return;
   auto file = InputFile::open(item.path);
   if (!file) {
@@ -159,7 +159,7 @@ void put_tree(Session& session, const Tree& tree) {
   Laggards laggards;
   session.use(&progress);
   const bool served =
-      for_each_at_once(session, tree.items.size(), [&](Client& client, std::size_t i) {
+      for_each_at_once(session, tree.items.size(), [&](BusClient& client, std::size_t i) {
         const auto& item = tree.items[i];
         if (!check_key(session, item.key)) return;
         auto file = InputFile::open(item.path);

@@ -19,7 +19,7 @@ bool is_all(const std::string& text, bool asked) {
 
 }  // namespace
 
-void print_text(Session& session, const Client& client, const Result<std::string>& text) {
+void print_text(Session& session, const BusClient& client, const Result<std::string>& text) {
   if (!text) return session.failed("", text.error(), client);
   fmt::print("{}{}", *text, text->ends_with('\n') ? "" : "\n");
 }

@@ -6,7 +6,7 @@
 namespace zerodb::tools {
 
 /// Prints the text, or reports the error.
-void print_text(Session& session, const Client& client, const Result<std::string>& text);
+void print_text(Session& session, const BusClient& client, const Result<std::string>& text);
 
 /// The recovery text that the verb's argument names, or stdin holds; at a terminal it is asked for.
 Result<std::string> read_recovery_text(const Arguments& arguments);

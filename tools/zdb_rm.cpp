@@ -9,7 +9,7 @@ namespace {
 
 void remove_all(Session& session, const std::vector<std::string>& keys) {
   std::atomic<std::size_t> removed{0};
-  for_each_at_once(session, keys.size(), [&](Client& client, std::size_t i) {
+  for_each_at_once(session, keys.size(), [&](BusClient& client, std::size_t i) {
     const auto& key = keys[i];
     if (!check_key(session, key)) return;
     const auto outcome = client.remove(key, session.arguments().if_version);

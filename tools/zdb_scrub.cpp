@@ -49,7 +49,7 @@ void print_text(const Report& report) {
 }
 
 /// Until the walk and the repairs after it have ended; nothing if the node went away.
-std::optional<Report> wait_for_end(Session& session, Client& client, Report report) {
+std::optional<Report> wait_for_end(Session& session, BusClient& client, Report report) {
   std::uint32_t told = 0;
   while (report.walking || report.repairing) {
     constexpr std::uint32_t step_per_mille = 100;

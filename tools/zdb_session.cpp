@@ -19,8 +19,8 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::optional<Client> Session::connect() {
-  auto client = Client::connect(arguments_.node);
+std::optional<BusClient> Session::connect() {
+  auto client = BusClient::connect(arguments_.node);
   if (client) return std::move(*client);
   const auto& error = client.error();
   const bool unreachable = error.code == Errc::io;
@@ -34,7 +34,7 @@ void Session::failed(std::string_view subject, const Error& error) {
   failed(subject, error.what, exit_code_of(error.code));
 }
 
-void Session::failed(std::string_view subject, const Error& error, const Client& client) {
+void Session::failed(std::string_view subject, const Error& error, const BusClient& client) {
   if (!client.lost()) return failed(subject, error);
   failed(subject, error.what, ExitCode::unreachable);
   const std::lock_guard lock(mutex_);

@@ -20,13 +20,13 @@ class Session {
   const Arguments& arguments() const { return arguments_; }
 
   /// Nothing when no node answers, which has been reported then.
-  std::optional<Client> connect();
+  std::optional<BusClient> connect();
 
   /// Writes "zdb: SUBJECT: WHAT" to stderr and remembers the code; the first failure's stands.
   void failed(std::string_view subject, const Error& error);
   void failed(std::string_view subject, const std::string& what, ExitCode code);
   /// The same for a call on `client`, which may have failed because the node is gone.
-  void failed(std::string_view subject, const Error& error, const Client& client);
+  void failed(std::string_view subject, const Error& error, const BusClient& client);
 
   void warn(const std::string& what);
   /// For people at a terminal: not with --quiet, not into a pipe.

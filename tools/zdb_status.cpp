@@ -49,6 +49,9 @@ ordered_json to_json(const client::Status::Reply& status) {
                         {"quarantine_bytes", status.quarantine_bytes},
                         {"chunks_damaged", status.chunks_damaged},
                         {"chunks_hedged", status.chunks_hedged},
+                        {"puts_timed", status.puts_timed},
+                        {"put_p50_us", status.put_p50_us},
+                        {"put_p99_us", status.put_p99_us},
                         {"move", to_json(status.move)}};
   document["members"] = members_json(status.members);
   return document;
@@ -113,6 +116,11 @@ void print_node(const client::Status::Reply& status) {
   print_move(status.move);
   print_health(status);
   if (status.uploads > 0) print_line("uploads", std::to_string(status.uploads));
+  if (status.puts_timed > 0) {
+    print_line("small puts", fmt::format("half within {:.1f} ms, 99 in 100 within {:.1f} ms",
+                                         static_cast<double>(status.put_p50_us) / 1000,
+                                         static_cast<double>(status.put_p99_us) / 1000));
+  }
   print_line("running", format_seconds(status.uptime_s));
 }
 

@@ -116,7 +116,7 @@ void print_event(const client::Event& event, const std::string& epoch, bool json
 /// One run of `zdb watch`: where it is, and what it does with each event.
 class Watch {
  public:
-  Watch(Session& session, Client client)
+  Watch(Session& session, BusClient client)
       : session_(session), options_(session.arguments().watch), client_(std::move(client)) {
     const auto& names = session.arguments().names;
     if (!names.empty()) request_.prefix = names.front();
@@ -226,7 +226,7 @@ class Watch {
 
   Session& session_;
   const WatchArguments& options_;
-  Client client_;
+  BusClient client_;
   client::Events request_;
   std::uint64_t handled_ = 0;
   std::uint64_t acknowledged_ = 0;
@@ -235,7 +235,7 @@ class Watch {
 };
 
 /// A follower that is told to begin elsewhere is moved there first, so that it stays so.
-bool move_follower(Session& session, Client& client) {
+bool move_follower(Session& session, BusClient& client) {
   const auto& options = session.arguments().watch;
   if (!options.durable || !options.since) return true;
   const auto now = client.events({.since = options.since, .durable = options.durable});
@@ -249,7 +249,7 @@ bool move_follower(Session& session, Client& client) {
   return moved.has_value();
 }
 
-void list_followers(Session& session, Client& client) {
+void list_followers(Session& session, BusClient& client) {
   const auto reply = client.followers();
   if (!reply) return session.failed("watch", reply.error(), client);
   if (session.arguments().watch.json) {

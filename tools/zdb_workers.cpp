@@ -16,18 +16,18 @@ constexpr std::uint32_t entries_at_once = 500;
 }  // namespace
 
 bool for_each_at_once(Session& session, std::size_t count,
-                      const std::function<void(Client&, std::size_t)>& work) {
+                      const std::function<void(BusClient&, std::size_t)>& work) {
   auto first = session.connect();
   if (!first) return false;
   std::atomic<std::size_t> next{0};
-  const auto run = [&](Client& client) {
+  const auto run = [&](BusClient& client) {
     for (auto i = next++; i < count && !session.node_lost(); i = next++)
       work(client, i);
   };
   std::vector<std::thread> threads;
   for (std::size_t i = 1; i < std::min(threads_max, count); ++i) {
     threads.emplace_back([&] {
-      auto client = Client::connect(session.arguments().node);
+      auto client = BusClient::connect(session.arguments().node);
       if (client) run(*client);
     });
   }
@@ -37,7 +37,7 @@ bool for_each_at_once(Session& session, std::size_t count,
   return true;
 }
 
-std::optional<std::vector<client::List::Entry>> list_all(Session& session, Client& client,
+std::optional<std::vector<client::List::Entry>> list_all(Session& session, BusClient& client,
                                                          const std::string& prefix) {
   std::vector<client::List::Entry> all;
   for (bool more = true; more;) {

@@ -11,10 +11,10 @@ namespace zerodb::tools {
 /// Calls `work(client, i)` for each i below `count`, in about this order, from a few threads.
 /// Stops early when the node is lost. False when no node answered, which has been reported then.
 bool for_each_at_once(Session& session, std::size_t count,
-                      const std::function<void(Client&, std::size_t)>& work);
+                      const std::function<void(BusClient&, std::size_t)>& work);
 
 /// Every object under `prefix`; nothing when listing failed, which has been reported then.
-std::optional<std::vector<client::List::Entry>> list_all(Session& session, Client& client,
+std::optional<std::vector<client::List::Entry>> list_all(Session& session, BusClient& client,
                                                          const std::string& prefix);
 
 /// What became of many jobs, counted from several threads.

@@ -31,8 +31,8 @@ ByteSource source_of(const Bytes& content, std::size_t step) {
   };
 }
 
-Client connected(const FakeNode& node, ClientOptions options = {}) {
-  auto client = Client::connect(node.folder(), options);
+BusClient connected(const FakeNode& node, ClientOptions options = {}) {
+  auto client = BusClient::connect(node.folder(), options);
   REQUIRE(client);
   return std::move(*client);
 }
@@ -283,7 +283,7 @@ TEST_CASE("client: tickets and the owner's key", "[bus]") {
 TEST_CASE("client: without a node, what to do is said at once", "[bus]") {
   const TempDir folder;
   const auto refused = [](const std::filesystem::path& path) {
-    return error_of(Client::connect(path));
+    return error_of(BusClient::connect(path));
   };
   CHECK_THAT(refused(folder.path()).what, Catch::Contains("no node is running on"));
   CHECK_THAT(refused(folder.path()).what, Catch::Contains("zerodb-node run --data"));
@@ -303,7 +303,7 @@ TEST_CASE("client: a socket file that nobody serves counts as no node", "[bus]")
     std::filesystem::create_hard_link(path, folder / "kept");
   }
   std::filesystem::rename(folder / "kept", path);
-  const auto error = error_of(Client::connect(folder.path()));
+  const auto error = error_of(BusClient::connect(folder.path()));
   CHECK(error.code == Errc::io);
   CHECK_THAT(error.what, Catch::Contains("no node is running on"));
 }

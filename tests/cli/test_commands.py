@@ -189,6 +189,16 @@ class Objects(MeshTest):
         self.assertIn("n1", text)
         self.assertIn(status["owner"], text)
 
+    def test_status_tells_what_small_puts_take(self):
+        before = self.node.status()["puts_timed"]
+        self.put(self.node, self.key, b"small")
+        self.put(self.node, self.key, content(MIB))  # streamed, and not counted
+        status = self.node.status()
+        self.assertEqual(before + 1, status["puts_timed"])
+        self.assertLess(0, status["put_p50_us"])
+        self.assertLessEqual(status["put_p50_us"], status["put_p99_us"])
+        self.assertIn("small puts", self.ok(self.node, "status").out.decode())
+
     def test_owner_id(self):
         shown = self.ok(self.node, "owner", "id").out.decode()
         self.assertRegex(shown, r"^[0-9a-f]{64}\n$")

@@ -62,6 +62,40 @@ struct Served {
 
 }  // namespace
 
+TEST_CASE("client service: it knows what its latest small puts took, and how many they were",
+          "[gateway]") {
+  Served node;
+  CHECK(node.service.small_puts().count() == 0);
+  const auto content = pattern(10);
+  const auto before_us = node.mesh.mesh[0].context().runtime.steady_us();
+  for (int i = 0; i < 3; ++i) {
+    node.expect<client::Stored>(alice, client::Put{.key = "k", .size = 10}, content);
+  }
+  const auto all_us = node.mesh.mesh[0].context().runtime.steady_us() - before_us;
+  const auto& puts = node.service.small_puts();
+  CHECK(puts.count() == 3);
+  CHECK(puts.percentile_us(50) > 0);
+  CHECK(puts.percentile_us(50) <= puts.percentile_us(99));
+  CHECK(3 * puts.percentile_us(0) <= all_us);
+  CHECK(node.error(alice, client::Put{.key = "k", .size = 11}, content) == Errc::invalid);
+  CHECK(puts.count() == 3);
+}
+
+TEST_CASE("durations: the latest count, and the rest is forgotten", "[gateway]") {
+  Durations durations;
+  CHECK(durations.percentile_us(50) == 0);
+  for (std::uint64_t us = 1; us <= Durations::kept_max; ++us)
+    durations.add(us);
+  CHECK(durations.percentile_us(0) == 1);
+  CHECK(durations.percentile_us(50) == Durations::kept_max / 2);
+  CHECK(durations.percentile_us(100) == Durations::kept_max);
+  for (std::size_t i = 0; i < Durations::kept_max; ++i)
+    durations.add(7);
+  CHECK(durations.percentile_us(0) == 7);
+  CHECK(durations.percentile_us(100) == 7);
+  CHECK(durations.count() == Durations::kept_max);
+}
+
 TEST_CASE("client service: a small object is one request each way", "[gateway]") {
   Served node;
   const auto content = pattern(1000);

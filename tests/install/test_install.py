@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""What `make install` leaves serves a program outside the tree, found by CMake and by pkg-config."""
+
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
+
+import harness  # noqa: E402
+from harness import BIN, MeshTest, environment, run  # noqa: E402
+
+CONSUMER = pathlib.Path(__file__).resolve().parent / "consumer"
+MANY = f"300 {997 * 299 * 150} 1 not_found\n"
+
+
+class Installed(MeshTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.prefix = cls.mesh.root / "usr"
+        done = run(["cmake", "--install", BIN.parent, "--prefix", cls.prefix])
+        if done.code != 0:
+            raise AssertionError(f"cmake --install: {done}")
+        cls.lib = next(cls.prefix.glob("lib*/**/libzerodb.so")).parent
+
+    def built(self, words, **options):
+        done = run(words, **options)
+        self.assertEqual(0, done.code, f"{words}\n{done.out.decode()}\n{done.err}")
+        return done.out.decode()
+
+    def says(self, program, env=None):
+        return self.built([program, self.node.folder], env=environment(self.mesh.root, **(env or {})))
+
+    def test_a_program_finds_it_by_cmake(self):
+        build = self.files / "build"
+        self.built(["cmake", "-S", CONSUMER, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",
+                    "-DCMAKE_BUILD_TYPE=Debug"])
+        self.built(["cmake", "--build", build, "--parallel", "2"])
+        self.assertEqual("Hello from C++\n", self.says(build / "hello"))
+        self.assertEqual(b"Hello from C++", self.get(self.node, "greeting"))
+        self.assertEqual(MANY, self.says(build / "many"))
+
+    def test_a_program_finds_it_by_pkg_config(self):
+        moved = self.files / "elsewhere"  # the file works wherever the folder goes
+        shutil.copytree(self.prefix, moved, symlinks=True)
+        lib = moved / self.lib.relative_to(self.prefix)
+        env = {**os.environ, "PKG_CONFIG_PATH": str(lib / "pkgconfig")}
+        flags = self.built(["pkg-config", "--cflags", "--libs", "zerodb"], env=env).split()
+        self.assertEqual("0.1", self.built(["pkg-config", "--modversion", "zerodb"],
+                                           env=env).strip()[:3])
+        program = self.files / "hello"
+        self.built([os.environ.get("CXX", "c++"), "-std=c++20", "-Wall", "-Wextra", "-Werror",
+                    CONSUMER / "hello.cpp", "-o", program, *flags])
+        self.assertEqual("Hello from C++\n", self.says(program, {"LD_LIBRARY_PATH": str(lib)}))
+
+    def test_headers_stand_alone_and_name_no_library_but_expected(self):
+        headers = sorted((self.prefix / "include/zerodb").iterdir())
+        self.assertIn("client.hpp", [h.name for h in headers])
+        self.assertEqual([self.prefix / "include/zerodb"],
+                         list((self.prefix / "include").iterdir()))
+        every = "".join(f"#include <zerodb/{h.name}>\n" for h in headers)
+        included = set(re.findall(r'#include ["<]([^">]*)', "".join(h.read_text() for h in headers)))
+        foreign = {name for name in included if "/" in name and not name.startswith("zerodb/")}
+        self.assertEqual({"tl/expected.hpp"}, foreign)
+        for first in headers:  # each before any other
+            code = f"#include <zerodb/{first.name}>\n" if first.name != "export.hpp" else every
+            self.built([os.environ.get("CXX", "c++"), "-std=c++20", "-fsyntax-only", "-Wall",
+                        "-Wextra", "-Werror", "-x", "c++", "-I", self.prefix / "include", "-"],
+                       stdin=code.encode())
+
+    def test_the_library_shows_its_interface_and_nothing_else(self):
+        shown = self.built(["nm", "-DC", "--defined-only", self.lib / "libzerodb.so"])
+        names = [line.split(" ", 2)[2] for line in shown.splitlines()]
+        strange = [n for n in names if not re.match(
+            r"zerodb::((Async)?Client|Listing)::|zerodb::to_string\(|ZERODB_0$", n)]
+        self.assertEqual([], strange)
+        dynamic = self.built(["readelf", "-d", self.lib / "libzerodb.so"])
+        self.assertIn("Library soname: [libzerodb.so.0]", dynamic)
+        needed = re.findall(r"Shared library: \[(lib\w+)", dynamic)
+        self.assertNotIn("librocksdb", needed)
+        self.assertNotIn("RUNPATH", dynamic)
+
+    def test_programs_and_pages_are_there(self):
+        self.assertLessEqual({"zdb", "zerodb-node", "zbench"},
+                             {p.name for p in (self.prefix / "bin").iterdir()})
+        self.assertEqual({"zdb.1", "zerodb-node.8"},
+                         {p.name for p in (self.prefix / "share/man").rglob("*.[18]")})
+        self.assertFalse((self.prefix / "lib/systemd").exists(), "names /usr: for packages alone")
+
+
+if __name__ == "__main__":
+    harness.main()
