@@ -1,6 +1,5 @@
 #include "node/put_small.hpp"
 
-#include "node/commit.hpp"
 #include "node/condition.hpp"
 #include "node/receipts.hpp"
 
