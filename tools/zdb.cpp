@@ -12,7 +12,7 @@ namespace {
 using namespace zerodb;
 using namespace zerodb::tools;
 
-constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 18> verbs{{
+constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 21> verbs{{
     {"put", run_put},
     {"get", run_get},
     {"ls", run_ls},
@@ -31,6 +31,9 @@ constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 18> verbs{
     {"node set", run_node_set},
     {"mesh export", run_mesh_export},
     {"mesh import", run_mesh_import},
+    {"client add", run_client_add},
+    {"client list", run_client_list},
+    {"client revoke", run_client_revoke},
 }};
 
 ExitCode run(const Arguments& arguments) {

@@ -19,8 +19,12 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
+Result<Client> Session::dial() const {
+  return arguments_.remote ? Client::connect(*arguments_.remote) : Client::connect(arguments_.node);
+}
+
 std::optional<Client> Session::connect() {
-  auto client = Client::connect(arguments_.node);
+  auto client = dial();
   if (client) return std::move(*client);
   const auto& error = client.error();
   const bool unreachable = error.code == Errc::io;

@@ -50,6 +50,7 @@ ordered_json to_json(const client::Status::Reply& status) {
                         {"chunks_damaged", status.chunks_damaged},
                         {"chunks_hedged", status.chunks_hedged},
                         {"move", to_json(status.move)}};
+  if (status.client_endpoint) document["client_endpoint"] = *status.client_endpoint;
   document["members"] = members_json(status.members);
   return document;
 }
@@ -110,6 +111,7 @@ void print_node(const client::Status::Reply& status) {
     print_line("to sweep", fmt::format("{} older versions, {}", status.superseded,
                                        format_bytes(status.superseded_bytes)));
   }
+  if (status.client_endpoint) print_line("clients", printable(*status.client_endpoint));
   print_move(status.move);
   print_health(status);
   if (status.uploads > 0) print_line("uploads", std::to_string(status.uploads));
