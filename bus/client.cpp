@@ -41,7 +41,13 @@ class BusClient::Impl {
 };
 
 Result<BusClient> BusClient::connect(const std::filesystem::path& folder, ClientOptions options) {
-  auto channel = ClientChannel::open(folder, options);
+  auto channel = ClientChannel::open(ClientTarget::local(folder), options);
+  if (!channel) return fail(std::move(channel.error()));
+  return BusClient(std::make_unique<Impl>(std::move(*channel)));
+}
+
+Result<BusClient> BusClient::connect(const ClientCredential& credential, ClientOptions options) {
+  auto channel = ClientChannel::open(ClientTarget::remote(credential), options);
   if (!channel) return fail(std::move(channel.error()));
   return BusClient(std::make_unique<Impl>(std::move(*channel)));
 }
@@ -192,6 +198,19 @@ Result<std::string> BusClient::mesh_export() {
 
 Result<std::string> BusClient::mesh_import(const std::string& recovery_text) {
   return impl_->ask_text(client::MeshImport{.text = recovery_text});
+}
+
+Result<std::string> BusClient::client_add(client::ClientAdd request) {
+  return impl_->ask_text(std::move(request));
+}
+
+Result<client::ClientList::Reply> BusClient::client_list(const std::string& after) {
+  return impl_->ask(client::ClientList{.after = after});
+}
+
+Status BusClient::client_revoke(const std::string& name) {
+  auto revoked = impl_->ask(client::ClientRevoke{.client_name = name});
+  return revoked ? Status{} : fail(std::move(revoked.error()));
 }
 
 }  // namespace zerodb

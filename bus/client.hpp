@@ -7,12 +7,13 @@
 #include <optional>
 #include <string>
 
+#include "bus/client_credential.hpp"
 #include "bus/client_message.hpp"
 #include "zerodb/object.hpp"
 
 namespace zerodb {
 
-/// The whole client protocol, administration included. The library's zerodb::Client is the part of
+/// The whole client protocol, administration included. The library's zerodb::BusClient is the part of
 /// it that keeps objects.
 class BusClient {
  public:
@@ -20,6 +21,11 @@ class BusClient {
   /// answers there, `invalid` when the path is too long for a socket; both say what to do. When
   /// the node stops, calls fail with `io`; later ones try to connect again.
   static Result<BusClient> connect(const std::filesystem::path& folder, ClientOptions options = {});
+
+  /// Connects over the network, with what `zdb client add` printed on the node's machine. `io` when
+  /// the node cannot be reached, `denied` when it refuses the credential. What the credential does
+  /// not allow is `denied` call by call.
+  static Result<BusClient> connect(const ClientCredential& credential, ClientOptions options = {});
 
   /// True if the last call failed because the node could not be reached or stopped.
   bool lost() const;
@@ -74,6 +80,11 @@ class BusClient {
   Result<client::NodeChanged> node_remove(client::NodeRemove request);
   Result<std::string> mesh_export();
   Result<std::string> mesh_import(const std::string& recovery_text);
+
+  /// Who may speak to this node over the network: see PROTOCOL.md. Only on the node's machine.
+  Result<std::string> client_add(client::ClientAdd request);  ///< the credential
+  Result<client::ClientList::Reply> client_list(const std::string& after);
+  Status client_revoke(const std::string& name);
 
  private:
   class Impl;

@@ -1,8 +1,8 @@
 #include "bus/client_channel.hpp"
 
+#include <cerrno>
 #include <cstring>
 
-#include "bus/client_socket_path.hpp"
 #include "bus/codec.hpp"
 
 namespace zerodb {
@@ -12,7 +12,8 @@ namespace {
 constexpr const char* monitor_address = "inproc://client-monitor";
 constexpr int watched_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
                                ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+                               ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                               ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 
 using Clock = std::chrono::steady_clock;
 
@@ -27,18 +28,18 @@ Error of_zmq(std::string_view doing, const zmq::error_t& error) {
 
 }  // namespace
 
-ClientChannel::ClientChannel(std::filesystem::path folder, ClientOptions options)
-    : folder_(std::move(folder)),
+ClientChannel::ClientChannel(ClientTarget target, ClientOptions options)
+    : target_(std::move(target)),
       options_(options),
       context_(1),
       socket_(context_, zmq::socket_type::dealer),
       monitor_(context_, zmq::socket_type::pair) {}
 
-Result<std::unique_ptr<ClientChannel>> ClientChannel::open(const std::filesystem::path& folder,
+Result<std::unique_ptr<ClientChannel>> ClientChannel::open(ClientTarget target,
                                                            ClientOptions options) {
-  if (auto there = check_client_socket(folder); !there) return fail(std::move(there.error()));
+  if (auto there = target.check(); !there) return fail(std::move(there.error()));
   try {
-    auto channel = std::unique_ptr<ClientChannel>(new ClientChannel(folder, options));
+    auto channel = std::unique_ptr<ClientChannel>(new ClientChannel(std::move(target), options));
     if (auto connected = channel->connect(); !connected) return fail(std::move(connected.error()));
     return channel;
   } catch (const zmq::error_t& error) {
@@ -47,29 +48,27 @@ Result<std::unique_ptr<ClientChannel>> ClientChannel::open(const std::filesystem
 }
 
 Status ClientChannel::connect() {
-  socket_.set(zmq::sockopt::linger, 0);
   socket_.set(zmq::sockopt::immediate, true);
-  socket_.set(zmq::sockopt::maxmsgsize, client_frame_bytes_max);
   socket_.set(zmq::sockopt::sndtimeo, static_cast<int>(options_.connect_timeout.count()));
   monitor_.set(zmq::sockopt::linger, 0);
   if (zmq_socket_monitor(socket_.handle(), monitor_address, watched_events) != 0) {
     throw zmq::error_t();
   }
   monitor_.connect(monitor_address);
-  socket_.connect(endpoint_of(*client_socket_path(folder_)));
+  if (auto connecting = target_.connect(socket_); !connecting) return connecting;
   return wait_for_node();
 }
 
 Status ClientChannel::wait_for_node() {
   const auto deadline = Clock::now() + options_.connect_timeout;
-  refused_ = false;
+  failed_ = false;
+  broken_off_ = false;
   for (read_monitor(); !connected_; read_monitor()) {
-    if (refused_) return fail(no_node_on(folder_));
+    if (refused_) return fail(target_.refused());
+    if (broken_off_) return fail(target_.another_node());
+    if (failed_) return fail(target_.not_there());
     const auto left = until(deadline);
-    if (left.count() == 0) {
-      return fail(Errc::io, "the node on " + printable(folder_.string()) +
-                                " does not answer: is it stopped or hung?");
-    }
+    if (left.count() == 0) return fail(target_.silent_at_first());
     if (auto waited = wait(left); !waited) return waited;
   }
   return {};
@@ -94,7 +93,10 @@ void ClientChannel::read_monitor() {
     std::uint16_t kind = 0;
     std::memcpy(&kind, event.data(), std::min(sizeof kind, event.size()));
     connected_ = kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-    refused_ = !connected_;
+    failed_ = !connected_;
+    refused_ = refused_ || kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    broken_off_ = !connected_ && (broken_off_ || kind == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL ||
+                                  kind == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
     lost_ = lost_ || kind == ZMQ_EVENT_DISCONNECTED;
   }
 }
@@ -104,7 +106,10 @@ Status ClientChannel::begin() {
     read_monitor();
     lost_ = true;
     if (!connected_) {
-      if (auto back = wait_for_node(); !back) return back;
+      if (auto back = wait_for_node(); !back) {
+        lost_ = back.error().code != Errc::denied;  // it is there, and says no
+        return back;
+      }
     }
     lost_ = false;
     return {};
@@ -116,11 +121,11 @@ Status ClientChannel::begin() {
 Result<std::uint64_t> ClientChannel::send(const client::Request& request, zmq::message_t payload) {
   try {
     read_monitor();
-    if (lost_) return fail(node_stopped(folder_));
+    if (lost_) return fail(target_.stopped());
     const auto header = codec::encode(++last_id_, request);
     zmq::message_t first(header.data(), header.size());
-    if (!socket_.send(first, zmq::send_flags::sndmore)) return fail(node_stopped(folder_));
-    if (!socket_.send(payload, zmq::send_flags::none)) return fail(node_stopped(folder_));
+    if (!socket_.send(first, zmq::send_flags::sndmore)) return fail(target_.stopped());
+    if (!socket_.send(payload, zmq::send_flags::none)) return fail(target_.stopped());
     return last_id_;
   } catch (const zmq::error_t& error) {
     return fail(of_zmq("cannot send to the node", error));
@@ -157,12 +162,11 @@ Result<ClientChannel::Answer> ClientChannel::receive() {
       const auto received = receive_now(answer);
       if (!received) return fail(received.error());
       if (*received) return answer;
-      if (lost_) return fail(node_stopped(folder_));
+      if (lost_) return fail(target_.stopped());
       const auto left = until(deadline);
       if (left.count() == 0) {
-        return fail(Errc::timeout,
-                    "the node on " + printable(folder_.string()) + " said nothing for " +
-                        std::to_string(options_.answer_timeout.count() / 1000) + " s");
+        return fail(target_.said_nothing(
+            std::chrono::duration_cast<std::chrono::seconds>(options_.answer_timeout)));
       }
       if (auto waited = wait(left); !waited) return fail(std::move(waited.error()));
     }

@@ -2,13 +2,13 @@
 // The client's end of the connection to its node: requests out, replies in, and a watch on whether
 // the node is still there. Inside of BusClient; one thread at a time.
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include <zmq.hpp>
 
 #include "bus/client.hpp"
+#include "bus/client_target.hpp"
 
 namespace zerodb {
 
@@ -27,8 +27,7 @@ class ClientChannel {
     zmq::message_t payload;
   };
 
-  static Result<std::unique_ptr<ClientChannel>> open(const std::filesystem::path& folder,
-                                                     ClientOptions options);
+  static Result<std::unique_ptr<ClientChannel>> open(ClientTarget target, ClientOptions options);
 
   /// To be called before the first request of an operation: the node is there, perhaps again.
   Status begin();
@@ -52,7 +51,7 @@ class ClientChannel {
   static Result<Reply> expect(Result<client::Reply> reply);
 
  private:
-  ClientChannel(std::filesystem::path folder, ClientOptions options);
+  ClientChannel(ClientTarget target, ClientOptions options);
 
   Status connect();
   Status wait_for_node();
@@ -61,14 +60,16 @@ class ClientChannel {
   Result<Answer> receive_for(std::uint64_t id);
   Result<bool> receive_now(Answer& answer);
 
-  std::filesystem::path folder_;
+  ClientTarget target_;
   ClientOptions options_;
   zmq::context_t context_;
   zmq::socket_t socket_;
   zmq::socket_t monitor_;
   bool connected_ = false;
-  bool refused_ = false;  ///< an attempt to connect failed
-  bool lost_ = false;     ///< the connection broke, and with it the requests under way
+  bool failed_ = false;      ///< an attempt to connect failed
+  bool refused_ = false;     ///< for good: libzmq does not try again
+  bool broken_off_ = false;  ///< a handshake was, without a reason
+  bool lost_ = false;        ///< the connection broke, and with it the requests under way
   std::uint64_t last_id_ = 0;
 };
 

@@ -421,6 +421,7 @@ struct Status {
     std::uint64_t put_p50_us = 0;        ///< within this the node was done with half of them,
     std::uint64_t put_p99_us = 0;        ///< within this with 99 in 100
     Move move;
+    std::optional<std::string> client_endpoint;  ///< for remote clients; absent: not served
     std::vector<Member> members;
     ZERODB_FIELDS(field("program_version", self.program_version); field("mesh", self.mesh);
                   field("owner", self.owner); field("roster_version", self.roster_version);
@@ -442,6 +443,7 @@ struct Status {
                   field("puts_timed", self.puts_timed);
                   field("put_p50_us", self.put_p50_us);
                   field("put_p99_us", self.put_p99_us); field("move", self.move);
+                  field("client_endpoint", self.client_endpoint);
                   field("members", self.members);)
   };
   ZERODB_FIELDS()
@@ -577,13 +579,62 @@ struct MeshImport {
   ZERODB_FIELDS(field("text", self.text);)
 };
 
+/// Lets a client in over the network, with rights by the beginnings of keys: "" is every key.
+struct ClientAdd {
+  static constexpr std::string_view name = "client_add";
+  std::string client_name;
+  std::vector<std::string> read;
+  std::vector<std::string> write;
+  std::vector<std::string> remove;
+  std::optional<std::uint64_t> expires_s;
+  using Reply = Text;                    ///< the credential
+  ZERODB_FIELDS(field("client_name", self.client_name); field("read", self.read);
+                field("write", self.write); field("delete", self.remove);
+                field("expires_s", self.expires_s);)
+};
+
+struct ClientList {
+  static constexpr std::string_view name = "client_list";
+  std::string after;                     ///< names strictly after this one, in byte order
+  std::uint32_t limit = 100;
+  struct Entry {
+    std::string client_name;
+    std::string key;                     ///< the public half of its pair, hexadecimal
+    std::vector<std::string> read;
+    std::vector<std::string> write;
+    std::vector<std::string> remove;
+    std::uint64_t created_ms = 0;        ///< UTC
+    std::optional<std::uint64_t> expires_ms;   ///< UTC
+    bool expired = false;
+    ZERODB_FIELDS(field("client_name", self.client_name); field("key", self.key);
+                  field("read", self.read); field("write", self.write);
+                  field("delete", self.remove); field("created_ms", self.created_ms);
+                  field("expires_ms", self.expires_ms); field("expired", self.expired);)
+  };
+  struct Reply {
+    static constexpr std::string_view name = "clients";
+    std::vector<Entry> entries;
+    bool more = false;
+    ZERODB_FIELDS(field("entries", self.entries); field("more", self.more);)
+  };
+  ZERODB_FIELDS(field("after", self.after); field("limit", self.limit);)
+};
+
+struct ClientRevoke {
+  static constexpr std::string_view name = "client_revoke";
+  std::string client_name;
+  using Reply = Ok;
+  ZERODB_FIELDS(field("client_name", self.client_name);)
+};
+
 using Request = std::variant<Put, PutResume, PutData, PutEnd, PutAbort, Get, GetData, GetEnd, Stat, List,
                              Delete, Verify, Status, Scrub, Invite, OwnerShow, OwnerExport, OwnerImport,
                              NodeSet, NodeRemove, MeshExport, MeshImport, Share, GetShared, Events,
-                             EventsAck, Followers, FollowerRemove>;
+                             EventsAck, Followers, FollowerRemove, ClientAdd, ClientList,
+                             ClientRevoke>;
 using Reply = std::variant<Ok, ObjectInfo, Stored, Upload, GetData::Reply, List::Reply,
                            Verify::Reply, Status::Reply, Scrub::Reply, Text, NodeChanged,
-                           Events::Reply, Follower, Followers::Reply>;
+                           Events::Reply, Follower, Followers::Reply, ClientList::Reply>;
 
 }  // namespace client
 

@@ -1,24 +1,20 @@
 #include "bus/client_port.hpp"
 
-#include <sys/stat.h>
-
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <unordered_map>
 
-#include "bus/client_socket_path.hpp"
+#include "bus/client_account.hpp"
+#include "bus/client_listener.hpp"
 #include "bus/codec.hpp"
-#include "bus/socket.hpp"
 
 namespace zerodb {
 
 namespace {
-
-constexpr std::string_view ipc_scheme = "ipc://";
-constexpr int unread_replies_max = 1000;  ///< of one client; after that it is given up
 
 /// Where a reply goes, and whether the client is a REQ, which wants an empty frame in front.
 struct Envelope {
@@ -28,12 +24,10 @@ struct Envelope {
 
 struct Peer {
   ClientId id = 0;
+  ClientIdentity identity;
   int descriptor = -1;  ///< of its connection, to know it again when that ends
   bool gone = false;
-  std::size_t requests = 0;
-  std::size_t request_bytes = 0;
-  /// Bytes of replies that libzmq has not sent yet; its threads count down.
-  std::shared_ptr<std::atomic<std::size_t>> unread = std::make_shared<std::atomic<std::size_t>>(0);
+  std::shared_ptr<ClientAccount> account;
 };
 
 struct Request {
@@ -42,33 +36,22 @@ struct Request {
   Payload payload;
 };
 
-/// A payload that counts as unread for as long as anybody holds it.
-Payload counted(Payload payload, const std::shared_ptr<std::atomic<std::size_t>>& unread) {
-  struct Count {
-    Payload payload;
-    std::shared_ptr<std::atomic<std::size_t>> unread;
-    Count(Payload held, std::shared_ptr<std::atomic<std::size_t>> counter)
-        : payload(std::move(held)), unread(std::move(counter)) {
-      *unread += payload.size();
-    }
-    Count(const Count&) = delete;
-    Count& operator=(const Count&) = delete;
-    ~Count() { *unread -= payload.size(); }
-  };
-  auto count = std::make_shared<const Count>(std::move(payload), unread);
-  const auto view = count->payload.view();
-  return {std::move(count), view};
+/// A port serves a handler that others serve too, so their clients have distinct numbers.
+ClientId next_client() {
+  static std::atomic<ClientId> last{0};
+  return ++last;
 }
 
 class State : public std::enable_shared_from_this<State> {
  public:
   State(asio::io_context& io, ClientPortOptions options, ClientHandler& handler,
-        std::shared_ptr<Socket> socket, std::shared_ptr<Socket> monitor)
+        ClientListener listener, bool remote)
       : io_(io),
         options_(std::move(options)),
         handler_(handler),
-        socket_(std::move(socket)),
-        monitor_(std::move(monitor)) {}
+        socket_(std::move(listener.router)),
+        monitor_(std::move(listener.monitor)),
+        remote_(remote) {}
 
   void start() {
     asio::co_spawn(io_, read_requests(shared_from_this()), asio::detached);
@@ -77,12 +60,17 @@ class State : public std::enable_shared_from_this<State> {
 
   void stop() {
     stopped_ = true;
+    for (const auto& [id, peer] : peers_)
+      peer->account->close();
+    for (const auto& [key, account] : accounts_)
+      account->close();
     monitor_->close();
     socket_->close();
   }
 
  private:
   using Peers = std::unordered_map<std::string, std::shared_ptr<Peer>>;
+  using PeerResult = Result<std::shared_ptr<Peer>>;
 
   static Task<void> read_requests(std::shared_ptr<State> self);
   static Task<void> watch_connections(std::shared_ptr<State> self);
@@ -93,8 +81,10 @@ class State : public std::enable_shared_from_this<State> {
   void read_monitor();
   void on_monitor_event(const Inbound& event);
   void take(Inbound inbound);
-  std::shared_ptr<Peer> peer_of(const Payload& routing_id, int descriptor);
-  Status admit(const Peer& peer, const Payload& payload) const;
+  std::optional<ClientIdentity> identity_of(const Inbound& inbound) const;
+  PeerResult peer_of(const Inbound& inbound, const ClientIdentity& identity);
+  std::shared_ptr<ClientAccount> account_of(const ClientIdentity& identity);
+  PeerResult admit(const Inbound& inbound, const ClientIdentity& identity, std::size_t bytes);
   void reply(const Envelope& envelope, Bytes header, Payload payload = {});
   void reply(const Envelope& envelope, const Peer& peer, std::uint64_t id,
              Result<ClientAnswer> answer);
@@ -105,8 +95,9 @@ class State : public std::enable_shared_from_this<State> {
   ClientHandler& handler_;
   std::shared_ptr<Socket> socket_;
   std::shared_ptr<Socket> monitor_;
+  const bool remote_;  ///< clients have come in with a credential
   Peers peers_;
-  ClientId last_client_ = 0;
+  std::map<NodeId, std::shared_ptr<ClientAccount>> accounts_;  ///< of remote clients
   bool stopped_ = false;
 };
 
@@ -171,69 +162,109 @@ void State::on_monitor_event(const Inbound& event) {
 }
 
 /// A client that went unnoticed is noticed by its next reply, which cannot be sent.
-void State::forget(Peers::iterator peer) {
-  const auto id = peer->second->id;
-  peer->second->gone = true;
-  peers_.erase(peer);
-  handler_.on_client_gone(id);
+void State::forget(Peers::iterator found) {
+  const auto peer = found->second;
+  peer->gone = true;
+  peers_.erase(found);
+  peer->account->drop_connection();
+  const auto& credential = peer->identity.credential;
+  if (credential && peer->account->is_forgettable()) accounts_.erase(*credential);
+  handler_.on_client_gone(peer->id);
 }
 
-std::shared_ptr<Peer> State::peer_of(const Payload& routing_id, int descriptor) {
-  const auto found = peers_.find(key_of(routing_id));
-  if (found != peers_.end()) return found->second;
-  if (peers_.size() >= options_.clients_max) return nullptr;
-  auto peer = std::make_shared<Peer>();
-  peer->id = ++last_client_;
-  peer->descriptor = descriptor;
-  peers_.emplace(key_of(routing_id), peer);
+/// Nothing of a remote client that has not proved who it is, which cannot be.
+std::optional<ClientIdentity> State::identity_of(const Inbound& inbound) const {
+  if (!remote_) return ClientIdentity{};
+  const auto key = NodeId::from_hex(inbound.user_id);
+  if (!key) return {};
+  return ClientIdentity{*key};
+}
+
+std::shared_ptr<ClientAccount> State::account_of(const ClientIdentity& identity) {
+  if (!identity.credential) return std::make_shared<ClientAccount>(io_, options_);
+  const auto found = accounts_.find(*identity.credential);
+  if (found != accounts_.end()) return found->second;
+  if (accounts_.size() >= options_.clients_max) {
+    std::erase_if(accounts_, [](const auto& one) { return one.second->is_forgettable(); });
+  }
+  if (accounts_.size() >= options_.clients_max) return nullptr;
+  auto account = std::make_shared<ClientAccount>(io_, options_);
+  accounts_.emplace(*identity.credential, account);
+  return account;
+}
+
+/// Routing ids are chosen by clients: one that another client had is nobody we know.
+State::PeerResult State::peer_of(const Inbound& inbound, const ClientIdentity& identity) {
+  const auto route = key_of(inbound.frames.front());
+  const auto found = peers_.find(route);
+  if (found != peers_.end() && found->second->identity == identity) return found->second;
+  if (found != peers_.end()) forget(found);
+  const auto account = peers_.size() < options_.clients_max ? account_of(identity) : nullptr;
+  if (!account) return fail(Errc::busy, "this node serves as many clients as it can");
+  if (account->connections() >= options_.connections_per_client_max) {
+    return fail(Errc::busy, "this client has as many connections as it may: close some");
+  }
+  account->add_connection();
+  auto peer = std::make_shared<Peer>(Peer{.id = next_client(),
+                                          .identity = identity,
+                                          .descriptor = inbound.descriptor,
+                                          .account = account});
+  peers_.emplace(route, peer);
   return peer;
 }
 
-Status State::admit(const Peer& peer, const Payload& payload) const {
-  if (peer.requests >= options_.requests_per_client_max) {
-    return fail(Errc::busy, std::to_string(peer.requests) +
-                                " requests of this client are being answered: wait for replies");
+State::PeerResult State::admit(const Inbound& inbound, const ClientIdentity& identity,
+                               std::size_t bytes) {
+  auto peer = peer_of(inbound, identity);
+  if (!peer) return peer;
+  if (auto admitted = (*peer)->account->admit(bytes); !admitted) {
+    return fail(std::move(admitted.error()));
   }
-  if (peer.request_bytes + payload.size() > options_.client_bytes_max) {
-    return fail(Errc::busy, "too many bytes of this client are being stored: wait for replies");
-  }
-  if (*peer.unread > options_.client_bytes_max) {
-    return fail(Errc::busy, "too many replies wait for this client: read them first");
-  }
-  return {};
+  return peer;
 }
 
-/// Requests start in the order they came: the executor keeps the order of what is spawned.
+/// Requests start in the order they came: accounts keep the order of what waits, the executor of
+/// what is spawned.
 void State::take(Inbound inbound) {
+  const auto identity = identity_of(inbound);
+  if (!identity) return;
   const Envelope sender{inbound.frames.front(), false};
   auto request = open_envelope(inbound);
   if (!request) return reply(sender, codec::encode(0, request.error()));
   const auto& envelope = request->envelope;
-  const auto peer = peer_of(envelope.routing_id, inbound.descriptor);
+  const auto bytes = request->payload.size();
+  const auto peer = admit(inbound, *identity, bytes);
   auto decoded = codec::decode_client_request(request->header.view());
   if (!decoded) {
     return reply(envelope, codec::encode(decoded.error().id, decoded.error().error));
   }
-  auto admitted = peer ? admit(*peer, request->payload)
-                       : fail(Errc::busy, "this node serves as many clients as it can");
-  if (!admitted) return reply(envelope, codec::encode(decoded->id, admitted.error()));
-  ++peer->requests;
-  peer->request_bytes += request->payload.size();
-  asio::co_spawn(io_,
-                 answer(shared_from_this(), peer, envelope, decoded->id,
-                        std::move(decoded->message), std::move(request->payload)),
-                 asio::detached);
+  if (!peer) return reply(envelope, codec::encode(decoded->id, peer.error()));
+  struct Ask {
+    std::uint64_t id;
+    client::Request request;
+    Payload payload;
+  };
+  auto ask = std::make_shared<Ask>(
+      Ask{decoded->id, std::move(decoded->message), std::move(request->payload)});
+  (*peer)->account->begin(bytes, [self = shared_from_this(), peer = *peer, envelope, ask] {
+    asio::co_spawn(
+        self->io_,
+        answer(self, peer, envelope, ask->id, std::move(ask->request), std::move(ask->payload)),
+        asio::detached);
+  });
 }
 
 Task<void> State::answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer, Envelope envelope,
                          std::uint64_t id, client::Request request, Payload payload) {
   if (self->stopped_) co_return;
   const auto bytes = payload.size();
-  auto answered =
-      co_await self->handler_.on_client_request(peer->id, std::move(request), std::move(payload));
-  --peer->requests;
-  peer->request_bytes -= bytes;
+  if (peer->gone) co_return peer->account->end(bytes);  // while it waited
+  auto answered = co_await self->handler_.on_client_request(peer->id, peer->identity,
+                                                            std::move(request), std::move(payload));
+  peer->account->end(bytes);
   if (self->stopped_) co_return;
+  // The next client to choose this one's routing id must not get the answer.
+  if (self->remote_) self->read_monitor();
   // What a request opened after its client went is dropped as well.
   if (peer->gone) co_return self->handler_.on_client_gone(peer->id);
   self->reply(envelope, *peer, id, std::move(answered));
@@ -247,7 +278,7 @@ void State::reply(const Envelope& envelope, const Peer& peer, std::uint64_t id,
     const Error too_large{Errc::invalid, "the answer is too large: ask for less at once"};
     return reply(envelope, codec::encode(id, too_large));
   }
-  reply(envelope, std::move(header), counted(std::move(answer->payload), peer.unread));
+  reply(envelope, std::move(header), peer.account->counted(std::move(answer->payload)));
 }
 
 /// A client that cannot be reached, or lets replies pile up unread, is given up.
@@ -263,66 +294,34 @@ void State::reply(const Envelope& envelope, Bytes header, Payload payload) {
 
 class Port : public ClientPort {
  public:
-  Port(std::shared_ptr<State> state, std::filesystem::path path)
-      : state_(std::move(state)), path_(std::move(path)) {}
+  Port(std::shared_ptr<State> state, std::string endpoint, std::filesystem::path path)
+      : state_(std::move(state)), endpoint_(std::move(endpoint)), path_(std::move(path)) {}
   ~Port() override { stop(); }
+
+  std::string endpoint() const override { return endpoint_; }
 
   /// libzmq leaves the socket's file behind.
   void stop() override {
-    if (path_.empty()) return;
+    if (std::exchange(stopped_, true)) return;
     state_->stop();
     std::error_code ignored;
-    std::filesystem::remove(std::exchange(path_, {}), ignored);
+    if (!path_.empty()) std::filesystem::remove(path_, ignored);
   }
 
  private:
   std::shared_ptr<State> state_;
+  std::string endpoint_;
   std::filesystem::path path_;
+  bool stopped_ = false;
 };
 
-/// A socket left behind by a node that was killed may be replaced; nothing else may.
-Status check_socket_path(const std::filesystem::path& path) {
-  if (path.string().size() > socket_path_bytes_max) {
-    return fail(too_long_for_socket(path));
-  }
-  std::error_code ignored;
-  const auto kind = std::filesystem::status(path, ignored).type();
-  if (kind == std::filesystem::file_type::not_found || kind == std::filesystem::file_type::socket) {
-    return {};
-  }
-  return fail(Errc::invalid,
-              printable(path.string()) + ": is in the way, and is not a socket; move it elsewhere");
-}
-
-void set_options(zmq::socket_t& router) {
-  router.set(zmq::sockopt::linger, 0);
-  router.set(zmq::sockopt::maxmsgsize, client_frame_bytes_max);
-  router.set(zmq::sockopt::router_mandatory, true);
-  router.set(zmq::sockopt::sndhwm, unread_replies_max);
-  router.set(zmq::sockopt::backlog, 1024);
-}
-
-/// Nobody else may connect, not even between the making of the socket file and chmod.
-void bind_privately(zmq::socket_t& router, const std::string& endpoint) {
-  const auto before = ::umask(0177);
-  try {
-    router.bind(endpoint);
-  } catch (...) {
-    ::umask(before);
-    throw;
-  }
-  ::umask(before);
-}
-
-void monitor_into(zmq::socket_t& monitor, zmq::socket_t& router) {
-  static std::atomic<unsigned> count{0};
-  const auto address = "inproc://client-port-" + std::to_string(++count);
-  if (zmq_socket_monitor(router.handle(), address.c_str(), ZMQ_EVENT_DISCONNECTED) != 0) {
-    throw zmq::error_t();
-  }
-  monitor.set(zmq::sockopt::linger, 0);
-  monitor.set(zmq::sockopt::rcvhwm, 0);  // libzmq drops events at the mark, and one matters
-  monitor.connect(address);
+std::unique_ptr<ClientPort> serve(asio::io_context& io, const ClientPortOptions& options,
+                                  ClientHandler& handler, ClientListener listener, bool remote) {
+  const auto endpoint = listener.endpoint;
+  const auto path = listener.path;
+  auto state = std::make_shared<State>(io, options, handler, std::move(listener), remote);
+  state->start();
+  return std::make_unique<Port>(std::move(state), endpoint, path);
 }
 
 }  // namespace
@@ -330,25 +329,19 @@ void monitor_into(zmq::socket_t& monitor, zmq::socket_t& router) {
 Result<std::unique_ptr<ClientPort>> ClientPort::start(asio::io_context& io, BusContext& context,
                                                       const ClientPortOptions& options,
                                                       ClientHandler& handler) {
-  const std::filesystem::path path = options.endpoint.starts_with(ipc_scheme)
-                                         ? options.endpoint.substr(ipc_scheme.size())
-                                         : options.endpoint;
-  if (auto checked = check_socket_path(path); !checked) return fail(std::move(checked.error()));
-  auto router = Socket::open(io, context, zmq::socket_type::router);
-  if (!router) return fail(std::move(router.error()));
-  auto monitor = Socket::open(io, context, zmq::socket_type::pair);
-  if (!monitor) return fail(std::move(monitor.error()));
-  try {
-    set_options((*router)->zmq());
-    monitor_into((*monitor)->zmq(), (*router)->zmq());
-    bind_privately((*router)->zmq(), endpoint_of(path));
-  } catch (const zmq::error_t& error) {
-    return fail(Errc::io,
-                printable(path.string()) + ": clients cannot be served there: " + error.what());
-  }
-  auto state = std::make_shared<State>(io, options, handler, *router, *monitor);
-  state->start();
-  return std::make_unique<Port>(std::move(state), path);
+  auto listener = listen_locally(io, context, options.endpoint);
+  if (!listener) return fail(std::move(listener.error()));
+  return serve(io, options, handler, std::move(*listener), false);
+}
+
+Result<std::unique_ptr<ClientPort>> ClientPort::start_remote(asio::io_context& io,
+                                                             BusContext& context, ZapHandler& zap,
+                                                             const CurvePair& keys,
+                                                             const ClientPortOptions& options,
+                                                             ClientHandler& handler) {
+  auto listener = listen_remotely(io, context, zap, keys, options.endpoint);
+  if (!listener) return fail(std::move(listener.error()));
+  return serve(io, options, handler, std::move(*listener), true);
 }
 
 }  // namespace zerodb

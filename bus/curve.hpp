@@ -1,5 +1,5 @@
 #pragma once
-// How every socket between nodes is set up: CURVE keys, ZAP, and limits. Each function belongs to
+// How every socket between machines is set up: CURVE keys, ZAP, and limits. Each function belongs to
 // the thread of the socket it is given.
 
 #include <string>
@@ -18,6 +18,7 @@ inline constexpr std::int64_t frame_bytes_max = payload_bytes_max + 1024;
 /// Names of what is served, as the ZAP handler sees them.
 inline constexpr std::string_view peer_domain = "zerodb";
 inline constexpr std::string_view broadcast_domain = "zerodb.broadcast";
+inline constexpr std::string_view client_domain = "zerodb.client";
 
 struct SocketLimits {
   int send_messages_max = 0;     ///< per connection; 0 is no limit

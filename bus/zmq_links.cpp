@@ -4,10 +4,9 @@
 #include <map>
 
 #include "bus/complaints.hpp"
-#include "bus/curve.hpp"
+#include "bus/curve_server.hpp"
 #include "bus/peer_link.hpp"
 #include "bus/responder.hpp"
-#include "bus/zap.hpp"
 
 namespace zerodb {
 namespace {
@@ -25,25 +24,8 @@ bool same_link(const Member& a, const Member& b) {
          a.address->broadcast_endpoint == b.address->broadcast_endpoint;
 }
 
-struct ServerOptions {
-  zmq::socket_type type = zmq::socket_type::router;
-  std::string_view domain;
-  int messages_max = 0;
-};
-
-/// A CURVE server that was seen to refuse a stranger. Not bound yet.
-Result<std::shared_ptr<Socket>> open_server(asio::io_context& io, BusContext& context,
-                                            ZapHandler& zap, const CurvePair& keys,
-                                            const ServerOptions& options) {
-  auto opened = Socket::open(io, context, options.type);
-  if (!opened) return opened;
-  auto& socket = (*opened)->zmq();
-  auto ready = set_limits(socket, {.send_messages_max = options.messages_max,
-                                   .receive_messages_max = options.messages_max});
-  if (ready) ready = serve_curve(socket, keys, options.domain);
-  if (ready) ready = prove_refusal(context, zap, socket, keys.public_key);
-  if (!ready) return fail(std::move(ready.error()));
-  return opened;
+SocketLimits limits_of(int count) {
+  return {.send_messages_max = count, .receive_messages_max = count};
 }
 
 class Implementation final : public ZmqLinks, public LinkEvents {
@@ -75,6 +57,10 @@ class Implementation final : public ZmqLinks, public LinkEvents {
   void set_invites(std::set<NodeId> invites) override { invites_ = std::move(invites); }
   void set_hello(std::function<peer::Hello()> make,
                  std::function<void(NodeId, const peer::Hello::Reply&)> answered) override;
+  ZapHandler& zap() override { return *zap_; }
+  void set_clients(std::function<bool(const NodeId&)> admits) override {
+    admits_client_ = std::move(admits);
+  }
   void stop() override;
 
  private:
@@ -118,6 +104,7 @@ class Implementation final : public ZmqLinks, public LinkEvents {
   bool members_known_ = false;  ///< until then nobody is turned away for good
   std::set<NodeId> members_;
   std::set<NodeId> invites_;
+  std::function<bool(const NodeId&)> admits_client_;
   std::map<NodeId, std::shared_ptr<PeerLink>> links_;
   std::set<std::string> topics_{get_topic()};
   std::function<peer::Hello()> make_hello_;
@@ -151,16 +138,16 @@ Status Implementation::open(BusContext& context) {
 
 Status Implementation::open_servers(BusContext& context) {
   members_known_ = true;  // nobody is a member, as long as the self-tests last
-  auto router = open_server(io_, context, *zap_, *keys_,
-                            {.type = zmq::socket_type::router,
-                             .domain = peer_domain,
-                             .messages_max = router_messages_max});
+  auto router = open_curve_server(io_, context, *zap_, *keys_,
+                                  {.type = zmq::socket_type::router,
+                                   .domain = peer_domain,
+                                   .limits = limits_of(router_messages_max)});
   if (!router) return fail(std::move(router.error()));
   router_ = std::move(*router);
-  auto publisher = open_server(io_, context, *zap_, *keys_,
-                               {.type = zmq::socket_type::pub,
-                                .domain = broadcast_domain,
-                                .messages_max = publisher_messages_max});
+  auto publisher = open_curve_server(io_, context, *zap_, *keys_,
+                                     {.type = zmq::socket_type::pub,
+                                      .domain = broadcast_domain,
+                                      .limits = limits_of(publisher_messages_max)});
   if (!publisher) return fail(std::move(publisher.error()));
   publisher_ = std::move(*publisher);
   members_known_ = false;
@@ -197,6 +184,9 @@ void Implementation::stop() {
 // ------------------------------------------------------------------------------------ members
 
 Verdict Implementation::judge(std::string_view domain, const NodeId& key) const {
+  if (domain == client_domain) {
+    return admits_client_ && admits_client_(key) ? Verdict::allow : Verdict::refuse;
+  }
   if (members_.contains(key)) return Verdict::allow;
   if (domain == peer_domain && invites_.contains(key)) return Verdict::allow;
   return members_known_ ? Verdict::refuse : Verdict::later;

@@ -13,6 +13,8 @@
 
 namespace zerodb {
 
+class ZapHandler;
+
 struct ZmqLinksOptions {
   std::string listen;            ///< "tcp://host:port" to bind; port 0 takes any
   std::string broadcast_listen;  ///< likewise, of the publisher
@@ -53,6 +55,12 @@ class ZmqLinks : public Links {
   /// Called for each ping: the Hello to send, and what its reply or failure was.
   virtual void set_hello(std::function<peer::Hello()> make,
                          std::function<void(NodeId, const peer::Hello::Reply&)> answered) = 0;
+
+  /// The one handler that the context may have: it serves the port for remote clients, too.
+  virtual ZapHandler& zap() = 0;
+
+  /// Decides which keys get through a handshake in the domain client_domain; until then none.
+  virtual void set_clients(std::function<bool(const NodeId&)> admits) = 0;
 
   /// Closes every socket; coroutines waiting in call() get `io`. Call before the context closes.
   virtual void stop() = 0;

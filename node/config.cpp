@@ -66,6 +66,14 @@ const std::array settings{
             .comment = "The host that is announced to the other nodes. Empty: listen's.",
             .field = &Config::advertise,
             .check = check_host_or_empty},
+    Setting{.key = "client_listen",
+            .comment =
+                "HOST:PORT where programs on other machines reach this node with what\n"
+                "`zdb client add` prints. Empty: no such program is served. Port 0 takes\n"
+                "any free port and keeps to it as long as it can; a fixed one is better, as\n"
+                "credentials name it: \"0.0.0.0:7720\", together with advertise.",
+            .field = &Config::client_listen,
+            .check = check_listen_or_empty},
     Setting{.key = "data_lanes",
             .comment = "Connections for content to each other node, besides the one for control.",
             .field = &Config::data_lanes,
@@ -143,6 +151,19 @@ const std::array settings{
             .field = &Config::events_max,
             .least = 100,
             .most = 100'000'000},
+    Setting{.key = "client_requests_per_s",
+            .comment =
+                "How many requests a second of one client over the network are served; others\n"
+                "wait. 0: no limit.",
+            .field = &Config::client_requests_per_s,
+            .least = 0,
+            .most = 1'000'000},
+    Setting{.key = "client_bytes_per_s",
+            .comment = "How many bytes a second one client over the network may send and fetch.\n"
+                       "0: no limit.",
+            .field = &Config::client_bytes_per_s,
+            .least = 0,
+            .most = 1ULL << 40},
     Setting{.key = "log_level",
             .comment = "trace, debug, info, warn, error or off.",
             .field = &Config::log_level,
@@ -319,6 +340,13 @@ Status check_config(const Config& config) {
     return fail(Errc::invalid, "listen is " + config.listen +
                                    ", which other nodes cannot dial: set advertise to the host "
                                    "name or address they reach this machine at");
+  }
+  const bool serves_clients = !config.client_listen.empty();
+  if (serves_clients && parse_host_port(config.client_listen)->is_wildcard() &&
+      config.advertise.empty()) {
+    return fail(Errc::invalid, "client_listen is " + config.client_listen +
+                                   ", which clients cannot dial: set advertise to the host name "
+                                   "or address they reach this machine at");
   }
   return {};
 }

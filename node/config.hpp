@@ -15,6 +15,7 @@ struct Config {
   std::string listen = "127.0.0.1:7710";
   std::string broadcast_listen;  ///< empty: the port after listen's, or any free one
   std::string advertise;         ///< host announced to the others; empty: listen's
+  std::string client_listen;     ///< for clients over the network; empty: none are served
   std::uint32_t data_lanes = 2;
   std::uint32_t io_threads = 0;  ///< 0: as many as suit the machine
   std::uint32_t disk_threads = 16;
@@ -29,6 +30,8 @@ struct Config {
   std::uint64_t transfer_credit_bytes = 8ULL << 20;
   std::uint32_t events_keep_days = 7;
   std::uint32_t events_max = 1'000'000;
+  std::uint32_t client_requests_per_s = 2000;       ///< of one remote client; 0: no limit
+  std::uint64_t client_bytes_per_s = 256ULL << 20;  ///< likewise
   std::string log_level = "info";
   bool log_json = false;
 };

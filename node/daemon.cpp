@@ -3,6 +3,8 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 
+#include <spdlog/spdlog.h>
+
 #include "bus/context.hpp"
 #include "node/host_port.hpp"
 #include "node/real_runtime.hpp"
@@ -60,6 +62,9 @@ class RealDaemon final : public Daemon {
 
   Status open();
   std::string endpoint() const override { return links_->endpoint(); }
+  std::string client_endpoint() const override {
+    return remote_clients_ ? remote_clients_->endpoint() : std::string();
+  }
   void run() override;
   void stop() override {
     asio::post(io_, [this] { close(); });
@@ -67,6 +72,9 @@ class RealDaemon final : public Daemon {
 
  private:
   Status announce();
+  std::string seen_from_outside(const std::string& endpoint) const;
+  Status serve_clients();
+  Status serve_remote_clients();
   void update_links();
   void close();
 
@@ -81,8 +89,10 @@ class RealDaemon final : public Daemon {
   std::unique_ptr<ZmqLinks> links_;
   std::unique_ptr<Membership> membership_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<ClientGate> gate_;
   std::unique_ptr<ClientPort> clients_;
   std::unique_ptr<EventPort> events_;
+  std::unique_ptr<ClientPort> remote_clients_;
   bool closing_ = false;
 };
 
@@ -113,8 +123,17 @@ Status RealDaemon::open() {
   update_links();
   node_->start();
 
+  return serve_clients();
+}
+
+Status RealDaemon::serve_clients() {
+  gate_ = std::make_unique<ClientGate>(runtime_, *node_, spec_.keys.curve.public_key,
+                                       std::move(spec_.client_keys));
+  if (const auto& trouble = gate_->trouble()) {
+    spdlog::critical("no client can come in over the network: {}", trouble->what);
+  }
   auto clients =
-      ClientPort::start(io_, bus_, {.endpoint = "ipc://" + spec_.client_socket.string()}, *node_);
+      ClientPort::start(io_, bus_, {.endpoint = "ipc://" + spec_.client_socket.string()}, *gate_);
   if (!clients) return fail(std::move(clients.error()));
   clients_ = std::move(*clients);
   auto events = EventPort::start(io_, bus_, "ipc://" + spec_.event_socket.string(),
@@ -122,13 +141,26 @@ Status RealDaemon::open() {
   if (!events) return fail(std::move(events.error()));
   events_ = std::move(*events);
   node_->publish_to(*events_);
+  return spec_.remote_clients.endpoint.empty() ? Status{} : serve_remote_clients();
+}
+
+Status RealDaemon::serve_remote_clients() {
+  auto clients = ClientPort::start_remote(io_, bus_, links_->zap(), spec_.keys.curve,
+                                          spec_.remote_clients, *gate_);
+  if (!clients) return fail(std::move(clients.error()));
+  remote_clients_ = std::move(*clients);
+  // Not before the proof that strangers are refused.
+  links_->set_clients([this](const NodeId& key) { return gate_->admits(key); });
+  gate_->set_endpoint(seen_from_outside(remote_clients_->endpoint()));
+  if (spec_.on_client_endpoint) spec_.on_client_endpoint(remote_clients_->endpoint());
   return {};
 }
 
+std::string RealDaemon::seen_from_outside(const std::string& endpoint) const {
+  return spec_.advertise_host.empty() ? endpoint : with_host(endpoint, spec_.advertise_host);
+}
+
 Status RealDaemon::announce() {
-  const auto seen_from_outside = [this](const std::string& endpoint) {
-    return spec_.advertise_host.empty() ? endpoint : with_host(endpoint, spec_.advertise_host);
-  };
   return membership_->set_own_address(seen_from_outside(links_->endpoint()),
                                       seen_from_outside(links_->broadcast_endpoint()));
 }
@@ -156,6 +188,7 @@ void RealDaemon::close() {
   if (closing_) return;
   closing_ = true;
   clients_->stop();
+  if (remote_clients_) remote_clients_->stop();
   relay_.set_target(nullptr);
   node_->stop();
   events_->stop();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bus/zmq_links.hpp"
+#include "node/client_gate.hpp"
 #include "node/membership.hpp"
 #include "node/node.hpp"
 
@@ -29,6 +30,9 @@ struct DaemonSpec {
   std::uint64_t reserve_bytes = 64 << 20;
   std::filesystem::path client_socket;
   std::filesystem::path event_socket;
+  ClientPortOptions remote_clients;  ///< served on its endpoint, unless that is empty
+  ClientKeysFile client_keys;
+  std::function<void(const std::string&)> on_client_endpoint;  ///< told the one really bound
   ZmqLinksOptions links;
   std::string advertise_host;  ///< in place of the host listened on; empty: that one
   int io_threads = 1;
@@ -43,6 +47,9 @@ class Daemon {
   virtual ~Daemon() = default;
 
   virtual std::string endpoint() const = 0;
+
+  /// Where remote clients are served; empty if they are not.
+  virtual std::string client_endpoint() const = 0;
 
   /// Serves until stop(). Everything is closed in order when it returns.
   virtual void run() = 0;

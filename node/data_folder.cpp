@@ -10,6 +10,8 @@
 #include <system_error>
 
 #include "bus/client_socket_path.hpp"
+#include "node/client_keys.hpp"
+#include "node/host_port.hpp"
 #include "store/fields.hpp"
 
 namespace zerodb {
@@ -253,6 +255,26 @@ Status DataFolder::save_followers(const OwnerId& owner, ByteView sealed) const {
 
 Result<Bytes> DataFolder::load_followers(const OwnerId& owner) const {
   return read_secret_file(path_ / ("followers." + owner.hex()), file_bytes_max);
+}
+
+Status DataFolder::save_clients(ByteView clients) const {
+  return write_secret_file(path_ / "clients", clients, {.replace = true});
+}
+
+Result<Bytes> DataFolder::load_clients() const {
+  auto content = read_secret_file(path_ / "clients", client_keys_bytes_max);
+  if (!content && content.error().code == Errc::not_found) return Bytes{};
+  return content;
+}
+
+void DataFolder::save_client_endpoint(const std::string& endpoint) const {
+  static_cast<void>(
+      write_secret_file(path_ / "client.endpoint", as_bytes(endpoint), {.replace = true}));
+}
+
+std::string DataFolder::load_client_endpoint() const {
+  const auto endpoint = read_secret_file(path_ / "client.endpoint", endpoint_bytes_max);
+  return endpoint ? std::string(as_text(*endpoint)) : std::string();
 }
 
 Status DataFolder::save_invites(ByteView invites) const {

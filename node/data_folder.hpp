@@ -9,6 +9,8 @@
 //   roster           the signed roster that stands
 //   older.rosters    those in force beside it
 //   records, invites what membership keeps
+//   clients          who may speak to this node over the network
+//   client.endpoint  where it served them last
 //   store/           sealed data
 //     settled.roster the roster under which the node last held all that is placed on it: in the
 //                    store, so that it is lost with it
@@ -75,6 +77,12 @@ class DataFolder {
   Status save_followers(const OwnerId& owner, ByteView sealed) const;
   /// `not_found` if there never were any.
   Result<Bytes> load_followers(const OwnerId& owner) const;
+  Status save_clients(ByteView clients) const;
+  /// Empty when there are none.
+  Result<Bytes> load_clients() const;
+  /// Best effort: a port that is forgotten is chosen anew.
+  void save_client_endpoint(const std::string& endpoint) const;
+  std::string load_client_endpoint() const;
 
   Status save_invites(ByteView invites) const;
   Bytes load_invites() const;

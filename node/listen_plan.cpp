@@ -89,6 +89,18 @@ ListenAddresses choose_addresses(const std::vector<ListenAddresses>& plan,
   return found != plan.end() ? *found : plan.back();
 }
 
+std::string choose_client_endpoint(
+    const std::string& listen, const std::string& last,
+    const std::function<bool(const std::string& endpoint)>& is_free) {
+  const auto wanted = parse_host_port(listen);
+  if (!wanted) return listen.empty() ? listen : "tcp://" + listen;
+  for (const auto port : ports_to_try(wanted->port, port_of(last))) {
+    auto endpoint = HostPort{wanted->host, port}.endpoint();
+    if (is_free(endpoint)) return endpoint;
+  }
+  return wanted->endpoint();
+}
+
 bool is_free_endpoint(const std::string& endpoint) {
   const auto parsed = parse_host_port(std::string_view(endpoint).substr(endpoint.find("//") + 2));
   if (!parsed || parsed->port == 0) return true;

@@ -28,6 +28,10 @@ std::vector<ListenAddresses> listen_plan(const Config& config,
 ListenAddresses choose_addresses(const std::vector<ListenAddresses>& plan,
                                  const std::function<bool(const std::string& endpoint)>& is_free);
 
+/// Where to serve remote clients: like listen_plan(), by where they were served last.
+std::string choose_client_endpoint(const std::string& listen, const std::string& last,
+                                   const std::function<bool(const std::string& endpoint)>& is_free);
+
 /// True unless something listens on this address already.
 bool is_free_endpoint(const std::string& endpoint);
 

@@ -276,8 +276,8 @@ void Node::on_link_down(NodeId node) {
 
 // ------------------------------------------------------------------------------------- clients
 
-Task<Result<ClientAnswer>> Node::on_client_request(ClientId client, client::Request request,
-                                                   Payload payload) {
+Task<Result<ClientAnswer>> Node::on_client_request(ClientId client, ClientIdentity /*identity*/,
+                                                   client::Request request, Payload payload) {
   if (std::holds_alternative<client::Status>(request)) co_return co_await status();
   if (const auto* asked = std::get_if<client::Scrub>(&request)) co_return co_await scrub(*asked);
   if (const auto* asked = std::get_if<client::Invite>(&request)) co_return invite(*asked);

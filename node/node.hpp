@@ -73,8 +73,8 @@ class Node final : public LinkHandler, public ClientHandler {
   void on_link_up(NodeId node) override;
   void on_link_down(NodeId node) override;
 
-  Task<Result<ClientAnswer>> on_client_request(ClientId client, client::Request request,
-                                               Payload payload) override;
+  Task<Result<ClientAnswer>> on_client_request(ClientId client, ClientIdentity identity,
+                                               client::Request request, Payload payload) override;
   void on_client_gone(ClientId client) override;
 
  private:

@@ -134,6 +134,9 @@ int io_threads_for(const Config& config) {
       std::clamp(std::thread::hardware_concurrency() / cores_per_thread, 1U, most));
 }
 
+/// A remote client has fewer requests under way than a local one has on each connection.
+constexpr std::size_t remote_requests_max = 128;
+
 void apply_config(const Config& config, DaemonSpec& spec) {
   spec.reserve_bytes = config.reserve_bytes;
   spec.advertise_host = config.advertise;
@@ -150,6 +153,9 @@ void apply_config(const Config& config, DaemonSpec& spec) {
   spec.node.reconcile.bytes_per_s_max = config.move_rate_max;
   spec.node.gateway.events = {.count_max = config.events_max,
                               .keep_ms = std::uint64_t{config.events_keep_days} * 86'400'000};
+  spec.remote_clients = {.requests_per_client_max = remote_requests_max,
+                         .requests_per_s_max = config.client_requests_per_s,
+                         .bytes_per_s_max = config.client_bytes_per_s};
 }
 
 /// `folder` outlives the daemon.
@@ -182,6 +188,10 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
   };
   spec.node_files.scrub = {.save = [&folder](const std::string& s) { folder.save_scrub(s); },
                            .saved = folder.load_scrub()};
+  spec.client_keys.save = [&folder](ByteView clients) { return folder.save_clients(clients); };
+  spec.on_client_endpoint = [&folder](const std::string& endpoint) {
+    folder.save_client_endpoint(endpoint);
+  };
   spec.forget_settled = [&folder] { return folder.forget_settled_roster(); };
   spec.store_folder = folder.store();
   spec.client_socket = folder.client_socket();
@@ -198,6 +208,8 @@ Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
   if (!mesh_key) return fail(std::move(mesh_key.error()));
   auto owner = load_owner(folder, options);
   if (!owner) return fail(std::move(owner.error()));
+  auto clients = folder.load_clients();
+  if (!clients) return fail(std::move(clients.error()));
 
   const auto mesh = (*roster)->mesh;
   DaemonSpec spec{.keys = std::move(*keys),
@@ -209,6 +221,9 @@ Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
                   .membership = {folder.load_records(), folder.load_invites()}};
   apply_config(config, spec);
   connect_files(folder, std::move(owner->passphrase), spec);
+  spec.client_keys.content = std::move(*clients);
+  spec.remote_clients.endpoint =
+      choose_client_endpoint(config.client_listen, folder.load_client_endpoint(), is_free_endpoint);
   const auto last =
       last_record(spec.membership.records, spec.roster.roster(), spec.keys.curve.public_key);
   const auto addresses = choose_addresses(listen_plan(config, last), is_free_endpoint);
@@ -230,11 +245,15 @@ Status serve(const DataFolder& folder, DaemonSpec spec) {
     notify_service_manager("STOPPING=1");
     (*daemon)->stop();
   });
-  fmt::print("ready {} {} {}\n", name, (*daemon)->endpoint(), folder.client_socket().string());
+  const auto remote = (*daemon)->client_endpoint();
+  const auto beside = remote.empty() ? std::string() : " " + remote;
+  fmt::print("ready {} {} {}{}\n", name, (*daemon)->endpoint(), folder.client_socket().string(),
+             beside);
   std::fflush(stdout);
   notify_service_manager("READY=1");
   spdlog::info("{} serves on {} and {}", name, (*daemon)->endpoint(),
                folder.client_socket().string());
+  if (!remote.empty()) spdlog::info("{} serves remote clients on {}", name, remote);
   (*daemon)->run();
   spdlog::info("{} stopped", name);
   return {};

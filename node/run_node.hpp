@@ -18,7 +18,8 @@ struct RunOptions {
   std::function<Result<Passphrase>(const std::filesystem::path& key)> passphrase;
 };
 
-/// Serves until SIGINT or SIGTERM. Prints "ready NAME ENDPOINT SOCKET" to stdout once it does.
+/// Serves until SIGINT or SIGTERM. Prints "ready NAME ENDPOINT SOCKET [CLIENT_ENDPOINT]" to
+/// stdout once it does.
 Status run_node(const RunOptions& options);
 
 }  // namespace zerodb

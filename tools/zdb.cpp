@@ -34,6 +34,9 @@ constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 21> verbs{
     {"node set", run_node_set},
     {"mesh export", run_mesh_export},
     {"mesh import", run_mesh_import},
+    {"client add", run_client_add},
+    {"client list", run_client_list},
+    {"client revoke", run_client_revoke},
 }};
 
 ExitCode run(const Arguments& arguments) {

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <limits>
 #include <map>
@@ -43,6 +44,23 @@ std::filesystem::path default_node() {
   return variable("HOME") / ".local/share/zerodb";
 }
 
+/// A credential, or the file that one is in.
+Result<std::shared_ptr<const ClientCredential>> parse_remote(const std::string& text,
+                                                             bool is_file) {
+  constexpr std::streamsize bytes_max = 4096;
+  std::string line = text;
+  if (is_file) {
+    std::ifstream file(text, std::ios::binary);
+    line.resize(bytes_max);
+    line.resize(static_cast<std::size_t>(file.read(line.data(), bytes_max).gcount()));
+    if (line.empty()) return fail(Errc::invalid, printable(text) + ": cannot be read, or is empty");
+  }
+  auto credential = parse_credential(line);
+  if (!credential && is_file) return fail(printable(text), std::move(credential.error()));
+  if (!credential) return fail(std::move(credential.error()));
+  return std::make_shared<const ClientCredential>(std::move(*credential));
+}
+
 /// "FIRST-LAST", both included; "FIRST-" to the end.
 std::optional<ByteRange> parse_range(std::string_view text) {
   const auto dash = text.find('-');
@@ -72,6 +90,7 @@ Result<std::map<std::string, std::string>> parse_attributes(const std::vector<st
 /// What CLI11 fills in as text, before it is looked at.
 struct Texts {
   std::string node;
+  std::string remote;
   std::string range;
   std::string expires;
   std::string weight;
@@ -107,6 +126,10 @@ class Grammar {
                     "Data folder of the node to speak to; default: $ZERODB_DIR, then "
                     "$XDG_DATA_HOME/zerodb, then ~/.local/share/zerodb")
         ->type_name("DIR");
+    app_.add_option("--remote", texts_.remote,
+                    "Speak to a node on another machine, with what zdb client add printed there, "
+                    "or with the file it is in; default: $ZERODB_REMOTE")
+        ->type_name("CREDENTIAL|@FILE");
     app_.add_flag("-q,--quiet", arguments_.quiet, "No progress, no summaries; errors only");
     app_.formatter(help_);
     app_.require_subcommand(1);
@@ -122,6 +145,7 @@ class Grammar {
     add_administration();
     add_nodes();
     add_mesh_key();
+    add_clients();
   }
 
   Parsed parse(std::vector<std::string> words);
@@ -136,10 +160,12 @@ class Grammar {
   void add_administration();
   void add_nodes();
   void add_mesh_key();
+  void add_clients();
   std::string used_verb() const;
   std::string problem();
   std::string problem_of_watch();
   std::string problem_of_write();
+  std::string find_remote();
   static Parsed refuse(std::string what, const std::string& verb);
 
   std::shared_ptr<HelpFormatter> help_ = std::make_shared<HelpFormatter>();
@@ -355,6 +381,37 @@ void Grammar::add_mesh_key() {
   add_names(import, "[FILE | -]", 0, 1);
 }
 
+void Grammar::add_clients() {
+  auto* client = app_.add_subcommand("client", "Programs on other machines: let in, list, revoke");
+  client->require_subcommand(1);
+  client->fallthrough();
+  auto* add = add_verb(*client, "add", "Print a credential with which a program may come in",
+                       "  zdb client add camera --write cam/ > camera.credential\n"
+                       "  zdb client add web --read site/ --expires 30d\n"
+                       "  zdb client add laptop --read '' --write '' --delete ''   everything\n"
+                       "  zdb --remote @camera.credential put x.jpg cam/x.jpg      over there");
+  add_names(add, "NAME", 1, 1);
+  const auto add_right = [add](const char* option, std::vector<std::string>& to,
+                               const std::string& what) {
+    add->add_option(option, to, what + " keys that begin with PREFIX; may be repeated")
+        ->type_name("PREFIX")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  };
+  add_right("--read", arguments_.read, "May get, stat and list");
+  add_right("--write", arguments_.write, "May put, also in place of others,");
+  add_right("--delete", arguments_.remove, "May delete");
+  add->add_option("--expires", texts_.expires, "30s, 15m, 1h, 7d; default never")
+      ->type_name("DURATION");
+  auto* list = add_verb(*client, "list", "Show who may come in",
+                        "  zdb client list\n"
+                        "  zdb client list --json");
+  list->add_flag("--json", arguments_.json, "One JSON document");
+  auto* revoke = add_verb(*client, "revoke", "Let a program in no more, from now on",
+                          "  zdb client revoke camera");
+  add_names(revoke, "NAME", 1, 1);
+}
+
 /// "put", "owner id", or as much of it as was found.
 std::string Grammar::used_verb() const {
   std::string verb;
@@ -412,6 +469,7 @@ std::string Grammar::problem() {
       return "--expires " + texts_.expires + ": is no duration; use 30s, 15m, 1h or 7d";
     }
     arguments_.expires = *expires;
+    arguments_.expires_given = true;
   } else if (arguments_.verb == "share") {
     arguments_.expires = std::chrono::hours(7 * 24);
   }
@@ -432,6 +490,27 @@ std::string Grammar::problem() {
   if (arguments_.verb == "node set" && !arguments_.weight && !arguments_.zone) {
     return "node set: nothing to set; give --zone, --weight or both";
   }
+  if (arguments_.verb == "client add" && arguments_.read.empty() && arguments_.write.empty() &&
+      arguments_.remove.empty()) {
+    return "client add: it may do nothing; give --read, --write or --delete, each with the "
+           "beginning of keys, or with '' for all";
+  }
+  return find_remote();
+}
+
+/// --node and --remote come before the environment, whose credential comes before its folder.
+std::string Grammar::find_remote() {
+  auto text = texts_.remote;
+  if (!text.empty() && !texts_.node.empty()) return "--node and --remote: give one of them";
+  const char* variable = std::getenv("ZERODB_REMOTE");
+  const bool from_environment = text.empty() && texts_.node.empty() && variable != nullptr;
+  if (from_environment) text = variable;
+  if (text.empty()) return {};
+  const bool at = text.starts_with('@');
+  const bool is_file = at || (from_environment && !text.starts_with(credential_prefix));
+  auto remote = parse_remote(at ? text.substr(1) : text, is_file);
+  if (!remote) return (from_environment ? "ZERODB_REMOTE: " : "--remote: ") + remote.error().what;
+  arguments_.remote = std::move(*remote);
   return {};
 }
 
@@ -460,8 +539,12 @@ Parsed Grammar::parse(std::vector<std::string> words) {
   arguments_.verb = used_verb();
   for (auto& name : arguments_.names)
     name = unshielded(std::move(name));
-  for (auto* text : {&texts_.node, &texts_.range, &texts_.expires, &texts_.weight, &texts_.since,
-                     &texts_.limit}) {
+  for (auto* prefixes : {&arguments_.read, &arguments_.write, &arguments_.remove}) {
+    for (auto& prefix : *prefixes)
+      prefix = unshielded(std::move(prefix));
+  }
+  for (auto* text : {&texts_.node, &texts_.remote, &texts_.range, &texts_.expires, &texts_.weight,
+                     &texts_.since, &texts_.limit}) {
     *text = unshielded(std::move(*text));
   }
   auto& watch = arguments_.watch;

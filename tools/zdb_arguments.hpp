@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct WatchArguments {
 struct Arguments {
   std::string verb;  ///< "put", "get", ... "owner id", "node list", "mesh export" ...
   std::filesystem::path node;
+  std::shared_ptr<const ClientCredential> remote;  ///< in place of `node`, if there is one
   bool quiet = false;
   std::vector<std::string> names;  ///< keys, paths and prefixes, as they were given
   bool recursive = false;
@@ -40,6 +42,10 @@ struct Arguments {
   std::optional<std::uint64_t> if_version;
   bool share_owner = false;
   std::chrono::seconds expires{3600};
+  bool expires_given = false;
+  std::vector<std::string> read;  ///< rights of a client, as beginnings of keys
+  std::vector<std::string> write;
+  std::vector<std::string> remove;
   bool replace = false;
   bool force = false;
   bool wait = false;

@@ -19,8 +19,12 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
+Result<BusClient> Session::dial() const {
+  return arguments_.remote ? BusClient::connect(*arguments_.remote) : BusClient::connect(arguments_.node);
+}
+
 std::optional<BusClient> Session::connect() {
-  auto client = BusClient::connect(arguments_.node);
+  auto client = dial();
   if (client) return std::move(*client);
   const auto& error = client.error();
   const bool unreachable = error.code == Errc::io;

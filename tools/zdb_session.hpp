@@ -22,6 +22,9 @@ class Session {
   /// Nothing when no node answers, which has been reported then.
   std::optional<BusClient> connect();
 
+  /// The same, without a word about what fails.
+  Result<BusClient> dial() const;
+
   /// Writes "zdb: SUBJECT: WHAT" to stderr and remembers the code; the first failure's stands.
   void failed(std::string_view subject, const Error& error);
   void failed(std::string_view subject, const std::string& what, ExitCode code);

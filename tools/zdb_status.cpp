@@ -53,6 +53,7 @@ ordered_json to_json(const client::Status::Reply& status) {
                         {"put_p50_us", status.put_p50_us},
                         {"put_p99_us", status.put_p99_us},
                         {"move", to_json(status.move)}};
+  if (status.client_endpoint) document["client_endpoint"] = *status.client_endpoint;
   document["members"] = members_json(status.members);
   return document;
 }
@@ -113,6 +114,7 @@ void print_node(const client::Status::Reply& status) {
     print_line("to sweep", fmt::format("{} older versions, {}", status.superseded,
                                        format_bytes(status.superseded_bytes)));
   }
+  if (status.client_endpoint) print_line("clients", printable(*status.client_endpoint));
   print_move(status.move);
   print_health(status);
   if (status.uploads > 0) print_line("uploads", std::to_string(status.uploads));

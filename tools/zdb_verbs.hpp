@@ -27,5 +27,8 @@ void run_node_remove(Session& session);
 void run_node_set(Session& session);
 void run_mesh_export(Session& session);
 void run_mesh_import(Session& session);
+void run_client_add(Session& session);
+void run_client_list(Session& session);
+void run_client_revoke(Session& session);
 
 }  // namespace zerodb::tools

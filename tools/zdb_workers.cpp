@@ -27,7 +27,7 @@ bool for_each_at_once(Session& session, std::size_t count,
   std::vector<std::thread> threads;
   for (std::size_t i = 1; i < std::min(threads_max, count); ++i) {
     threads.emplace_back([&] {
-      auto client = BusClient::connect(session.arguments().node);
+      auto client = session.dial();
       if (client) run(*client);
     });
   }

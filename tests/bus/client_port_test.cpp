@@ -82,7 +82,8 @@ struct Serving {
 
 /// A port that is only tried to be opened.
 struct NoHandler : ClientHandler {
-  Task<Result<ClientAnswer>> on_client_request(ClientId, client::Request, Payload) override {
+  Task<Result<ClientAnswer>> on_client_request(ClientId, ClientIdentity, client::Request,
+                                               Payload) override {
     co_return fail(Errc::denied, "");
   }
   void on_client_gone(ClientId) override {}

@@ -76,12 +76,13 @@ Task<void> FakeNode::wait_while_held(std::string name) {
   }
 }
 
-Task<Result<ClientAnswer>> FakeNode::on_client_request(ClientId client, client::Request request,
-                                                       Payload payload) {
+Task<Result<ClientAnswer>> FakeNode::on_client_request(ClientId client, ClientIdentity identity,
+                                                       client::Request request, Payload payload) {
   const auto name = std::visit([](const auto& one) { return std::string(one.name); }, request);
   const auto bytes = name == "put_data" ? payload.size() : 0;
   look([&] {
     seen.insert(client);
+    identities[client] = identity;
     started.push_back(name);
     unanswered_bytes += bytes;
     unanswered_bytes_max = std::max(unanswered_bytes_max, unanswered_bytes);

@@ -56,6 +56,7 @@ class FakeNode : public ClientHandler {
   std::vector<std::uint64_t> offsets;  ///< of every put_data with a payload
   std::vector<ClientId> gone;
   std::set<ClientId> seen;
+  std::map<ClientId, ClientIdentity> identities;
   std::uint64_t version = 1;
   std::uint64_t unanswered_bytes = 0;  ///< of put_data
   std::uint64_t unanswered_bytes_max = 0;
@@ -76,8 +77,8 @@ class FakeNode : public ClientHandler {
     std::size_t parts = 0;
   };
 
-  Task<Result<ClientAnswer>> on_client_request(ClientId client, client::Request request,
-                                               Payload payload) override;
+  Task<Result<ClientAnswer>> on_client_request(ClientId client, ClientIdentity identity,
+                                               client::Request request, Payload payload) override;
   void on_client_gone(ClientId client) override;
   Task<void> wait_while_held(std::string name);
   Result<ClientAnswer> answer(client::Request request, Payload payload);

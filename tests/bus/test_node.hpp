@@ -56,6 +56,7 @@ class TestNode : public LinkHandler {
   const NodeId& id() const { return keys_.curve.public_key; }
   const NodeKeys& keys() const { return keys_; }
   ZmqLinks& links() { return *links_; }
+  BusContext& context() { return context_; }
   Member member() const {
     return {.node = id(),
             .sign_key = keys_.sign.public_key(),

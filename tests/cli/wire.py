@@ -26,8 +26,11 @@ class Wire:
         self.socket = self.context.socket(kind)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVTIMEO, TIMEOUT_MS)
-        self.socket.connect(f"ipc://{node.folder}/client.sock")
+        self.connect(node)
         self.ids = itertools.count(1)
+
+    def connect(self, node):
+        self.socket.connect(f"ipc://{node.folder}/client.sock")
 
     def __enter__(self):
         return self

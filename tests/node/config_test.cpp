@@ -24,6 +24,7 @@ TEST_CASE("config: what init writes is what run reads", "[node]") {
   const Config before{.listen = "0.0.0.0:0",
                       .broadcast_listen = "[::1]:9000",
                       .advertise = "node1.example",
+                      .client_listen = "[::]:7720",
                       .data_lanes = 3,
                       .io_threads = 4,
                       .disk_threads = 5,
@@ -35,6 +36,8 @@ TEST_CASE("config: what init writes is what run reads", "[node]") {
                       .scrub_bytes_per_s = 5000,
                       .reserve_bytes = (10ULL << 20) + 1,
                       .transfer_credit_bytes = 1ULL << 30,
+                      .client_requests_per_s = 7,
+                      .client_bytes_per_s = 5ULL << 20,
                       .log_level = "debug",
                       .log_json = true};
   const auto after = parse_config(config_text(before));
@@ -42,6 +45,9 @@ TEST_CASE("config: what init writes is what run reads", "[node]") {
   CHECK(after->listen == before.listen);
   CHECK(after->broadcast_listen == before.broadcast_listen);
   CHECK(after->advertise == before.advertise);
+  CHECK(after->client_listen == before.client_listen);
+  CHECK(after->client_requests_per_s == 7);
+  CHECK(after->client_bytes_per_s == before.client_bytes_per_s);
   CHECK(after->data_lanes == 3);
   CHECK(after->io_threads == 4);
   CHECK(after->disk_threads == 5);
@@ -63,7 +69,8 @@ TEST_CASE("config: every setting is written, under a comment, and an empty file 
   for (const auto* key :
        {"listen", "broadcast_listen", "advertise", "data_lanes", "io_threads", "disk_threads",
         "ping_interval_ms", "down_after_ms", "reconcile_interval_s", "superseded_keep_s",
-        "scrub_days", "scrub_bytes_per_s", "reserve_bytes", "transfer_credit_bytes", "log_level", "log_json"}) {
+        "scrub_days", "scrub_bytes_per_s", "reserve_bytes", "transfer_credit_bytes", "log_level",
+        "log_json"}) {
     CHECK_THAT(text, Contains("\n" + std::string(key) + " = "));
   }
   const auto defaults = parse_config("");
@@ -132,4 +139,12 @@ TEST_CASE("config: sizes", "[node]") {
     CHECK(parse_size(size_text(bytes)) == bytes);
   }
   CHECK(size_text(64 << 20) == "64MiB");
+}
+
+TEST_CASE("config: an address for clients that they cannot dial needs one that they can",
+          "[node]") {
+  CHECK(parse_config("client_listen = \"127.0.0.1:0\"")->client_listen == "127.0.0.1:0");
+  CHECK_THAT(problem_of("client_listen = \"0.0.0.0:7720\""), Contains("set advertise"));
+  CHECK(parse_config("client_listen = \"0.0.0.0:7720\"\nadvertise = \"here.example\""));
+  CHECK_THAT(problem_of("client_listen = \"nowhere\""), Contains("client_listen"));
 }

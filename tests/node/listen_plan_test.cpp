@@ -72,3 +72,16 @@ TEST_CASE("listen_plan: a port that somebody listens on is not free", "[node]") 
   CHECK(is_free_endpoint("tcp://127.0.0.1:0"));
   CHECK(is_free_endpoint("tcp://no.such.host:1"));
 }
+
+TEST_CASE("listen plan: clients find a node that takes any port where it was, if it is free",
+          "[node]") {
+  const auto chosen = [](const std::string& listen, const std::string& last, bool free) {
+    return choose_client_endpoint(listen, last, [free](const std::string&) { return free; });
+  };
+  CHECK(chosen("127.0.0.1:0", "tcp://127.0.0.1:4711", true) == "tcp://127.0.0.1:4711");
+  CHECK(chosen("0.0.0.0:0", "tcp://127.0.0.1:4711", true) == "tcp://0.0.0.0:4711");
+  CHECK(chosen("127.0.0.1:0", "tcp://127.0.0.1:4711", false) == "tcp://127.0.0.1:0");
+  CHECK(chosen("127.0.0.1:0", "", true) == "tcp://127.0.0.1:0");
+  CHECK(chosen("127.0.0.1:7720", "tcp://127.0.0.1:4711", false) == "tcp://127.0.0.1:7720");
+  CHECK(chosen("", "tcp://127.0.0.1:4711", true).empty());
+}

@@ -1,0 +1,109 @@
+#include "bus/client_target.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "bus/client_message.hpp"
+#include "bus/client_socket_path.hpp"
+#include "bus/curve.hpp"
+
+namespace zerodb {
+
+namespace {
+
+/// Large enough for what CURVE adds.
+constexpr std::int64_t remote_frame_bytes_max = client_frame_bytes_max + 1024;
+
+tl::unexpected<Error> not_allowed(const std::filesystem::path& path) {
+  return fail(Errc::denied, printable(path.string()) + ": " + std::strerror(EACCES) +
+                                ": use it as the user who runs the node");
+}
+
+Status check_socket_file(const std::filesystem::path& folder) {
+  const auto path = client_socket_path(folder);
+  if (!path) return fail(path.error());
+  std::error_code error;
+  const bool there = std::filesystem::exists(folder, error);
+  if (error == std::errc::permission_denied) return not_allowed(folder);
+  if (!there) {
+    return fail(Errc::io, printable(folder.string()) +
+                              ": there is no such folder; make a node there with: zerodb-node "
+                              "init --data " +
+                              printable(folder.string()));
+  }
+  if (::access(path->c_str(), R_OK | W_OK) == 0) return {};
+  if (errno == EACCES) return not_allowed(*path);
+  return fail(no_node_on(folder));
+}
+
+}  // namespace
+
+ClientTarget ClientTarget::local(std::filesystem::path folder) {
+  return ClientTarget(std::move(folder));
+}
+
+ClientTarget ClientTarget::remote(const ClientCredential& credential) {
+  return ClientTarget(
+      ClientCredential{.name = credential.name,
+                       .endpoint = credential.endpoint,
+                       .server = credential.server,
+                       .keys = {credential.keys.public_key, credential.keys.secret.clone()}});
+}
+
+Status ClientTarget::check() const {
+  return credential_ ? Status{} : check_socket_file(folder_);
+}
+
+Status ClientTarget::connect(zmq::socket_t& socket) const {
+  if (!credential_) {
+    socket.set(zmq::sockopt::linger, 0);
+    socket.set(zmq::sockopt::maxmsgsize, client_frame_bytes_max);
+    return connect_to(socket, endpoint_of(*client_socket_path(folder_)));
+  }
+  auto ready = set_limits(socket, {.frame_bytes_max = remote_frame_bytes_max});
+  if (ready) ready = use_curve(socket, credential_->keys, credential_->server);
+  if (ready) ready = connect_to(socket, credential_->endpoint);
+  return ready;
+}
+
+std::string ClientTarget::shown() const {
+  return credential_ ? "the node at " + printable(credential_->endpoint)
+                     : "the node on " + printable(folder_.string());
+}
+
+Error ClientTarget::not_there() const {
+  if (!credential_) return no_node_on(folder_);
+  return {Errc::io, "cannot reach " + shown() +
+                        ": is it running, with client_listen set, and is the address right?"};
+}
+
+Error ClientTarget::silent_at_first() const {
+  if (credential_) return not_there();
+  return {Errc::io, shown() + " does not answer: is it stopped or hung?"};
+}
+
+Error ClientTarget::stopped() const {
+  if (credential_) return {Errc::io, "the connection to " + shown() + " broke: is it running?"};
+  const auto folder = printable(folder_.string());
+  return {Errc::io, shown() + " stopped; start it with: zerodb-node run --data " + folder};
+}
+
+Error ClientTarget::said_nothing(std::chrono::seconds time) const {
+  return {Errc::timeout, shown() + " said nothing for " + std::to_string(time.count()) + " s"};
+}
+
+Error ClientTarget::refused() const {
+  const auto name = credential_ ? " of '" + printable(credential_->name) + "'" : "";
+  return {Errc::denied, shown() + " refuses this credential" + name +
+                            ": it may be revoked or expired; ask for a new one, made there with: "
+                            "zdb client add"};
+}
+
+Error ClientTarget::another_node() const {
+  if (!credential_) return not_there();
+  return {Errc::denied, shown() + " is not the one that gave this credential: its key differs"};
+}
+
+}  // namespace zerodb

@@ -1,0 +1,237 @@
+#include "node/client_gate.hpp"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "bus/client_credential.hpp"
+
+namespace zerodb {
+
+namespace {
+
+constexpr std::uint32_t listed_clients_max = 200;  ///< with all the rights there may be: 1 MiB
+
+client::ClientList::Entry entry_of(const ClientKey& client, std::uint64_t now_ms) {
+  return {.client_name = client.name,
+          .key = client.key.hex(),
+          .read = client.rights.read,
+          .write = client.rights.write,
+          .remove = client.rights.remove,
+          .created_ms = client.created_ms,
+          .expires_ms = client.expires_ms,
+          .expired = client.is_expired(now_ms)};
+}
+
+/// Of one credential: a quarter of what a node has for all clients.
+constexpr std::size_t uploads_per_credential_max = 64;
+
+Status check_expires(const std::optional<std::uint64_t>& expires_s) {
+  if (!expires_s || (*expires_s > 0 && *expires_s <= client_expires_s_max)) return {};
+  return fail(Errc::invalid, "a credential expires after 1 second to 100 years, or never");
+}
+
+}  // namespace
+
+ClientGate::ClientGate(Runtime& runtime, ClientHandler& node, const NodeId& server,
+                       ClientKeysFile file)
+    : runtime_(runtime), node_(node), server_(server), save_(std::move(file.save)) {
+  auto keys = ClientKeys::decode(file.content);
+  if (keys) {
+    keys_ = std::move(*keys);
+  } else {
+    trouble_ = std::move(keys.error());
+  }
+}
+
+bool ClientGate::admits(const NodeId& key) const {
+  return keys_.check(key, runtime_.now_ms()).has_value();
+}
+
+Task<Result<ClientAnswer>> ClientGate::on_client_request(ClientId client, ClientIdentity identity,
+                                                         client::Request request, Payload payload) {
+  if (identity.credential) {
+    return on_remote(client, *identity.credential, std::move(request), std::move(payload));
+  }
+  return on_local(client, std::move(request), std::move(payload));
+}
+
+void ClientGate::on_client_gone(ClientId client) {
+  drop(client);
+}
+
+// -------------------------------------------------------------------------------------- remote
+
+/// Once a credential is good no more, what its connections left open goes.
+Status ClientGate::check(ClientId client, const NodeId& key) {
+  auto valid = keys_.check(key, runtime_.now_ms());
+  if (valid) return {};
+  if (remote_.contains(client)) drop(client);
+  return fail(std::move(valid.error()));
+}
+
+void ClientGate::drop(ClientId client) {
+  const auto found = remote_.find(client);
+  if (found != remote_.end()) {
+    while (!found->second.uploads.empty())
+      end_upload(client, *found->second.uploads.begin());
+    remote_.erase(found);
+  }
+  node_.on_client_gone(client);
+}
+
+void ClientGate::end_upload(ClientId client, std::uint64_t upload) {
+  const auto found = remote_.find(client);
+  if (found == remote_.end() || found->second.uploads.erase(upload) == 0) return;
+  const auto& key = found->second.key;
+  if (--uploads_[key] == 0) uploads_.erase(key);
+}
+
+Status ClientGate::check(ClientId client, const NodeId& key, const client::Request& request) {
+  if (auto valid = check(client, key); !valid) return valid;
+  const auto known = keys_.check(key, runtime_.now_ms());
+  return check_allowed((*known)->rights, request);
+}
+
+/// A credential may end while a request is under way: then its answer is for nobody any more.
+Task<Result<ClientAnswer>> ClientGate::on_remote(ClientId client, NodeId key,
+                                                 client::Request request, Payload payload) {
+  if (auto allowed = check(client, key, request); !allowed) {
+    co_return fail(std::move(allowed.error()));
+  }
+  remote_.emplace(client, Connection{key, {}});
+  Result<ClientAnswer> answer = fail(Errc::invalid, "");
+  auto* put = std::get_if<client::Put>(&request);
+  if (put != nullptr && put->size != payload.size()) {  // no ?: around co_await: g++ 12 errs there
+    answer = co_await on_put(client, key, std::move(*put), std::move(payload));
+  } else {
+    answer = co_await forward(client, key, std::move(request), std::move(payload));
+  }
+  if (keys_.check(key, runtime_.now_ms())) co_return answer;
+  node_.on_client_gone(client);  // what the request opened
+  auto valid = check(client, key);
+  co_return fail(std::move(valid.error()));
+}
+
+/// A put that is not whole opens an upload. Uploads take room on the node that all clients share:
+/// one may not have it all.
+Task<Result<ClientAnswer>> ClientGate::on_put(ClientId client, NodeId key, client::Put request,
+                                              Payload payload) {
+  auto& open = uploads_[key];
+  if (open >= uploads_per_credential_max) {
+    co_return fail(Errc::busy, "too many uploads with this credential are open; end one first");
+  }
+  ++open;
+  auto answer = co_await node_.on_client_request(client, ClientIdentity{key}, std::move(request),
+                                                 std::move(payload));
+  const auto* upload = answer ? std::get_if<client::Upload>(&answer->message) : nullptr;
+  const auto known = remote_.find(client);
+  if (upload != nullptr && known != remote_.end()) {
+    known->second.uploads.insert(upload->upload);
+    co_return answer;
+  }
+  if (--uploads_[key] == 0) uploads_.erase(key);
+  co_return answer;
+}
+
+/// With an eye on uploads that end.
+Task<Result<ClientAnswer>> ClientGate::forward(ClientId client, NodeId key, client::Request request,
+                                               Payload payload) {
+  std::optional<std::uint64_t> ended;
+  std::optional<std::uint64_t> used;
+  if (const auto* end = std::get_if<client::PutEnd>(&request)) ended = end->upload;
+  if (const auto* abort = std::get_if<client::PutAbort>(&request)) ended = abort->upload;
+  if (const auto* data = std::get_if<client::PutData>(&request)) used = data->upload;
+  auto answer = co_await node_.on_client_request(client, ClientIdentity{key}, std::move(request),
+                                                 std::move(payload));
+  // One that was silent for too long is not there any more.
+  if (used && !answer && answer.error().code == Errc::not_found) ended = used;
+  if (ended) end_upload(client, *ended);
+  co_return answer;
+}
+
+// --------------------------------------------------------------------------------------- local
+
+Task<Result<ClientAnswer>> ClientGate::on_local(ClientId client, client::Request request,
+                                                Payload payload) {
+  if (auto* asked = std::get_if<client::ClientAdd>(&request)) co_return add(std::move(*asked));
+  if (const auto* asked = std::get_if<client::ClientList>(&request)) co_return list(*asked);
+  if (const auto* asked = std::get_if<client::ClientRevoke>(&request)) co_return revoke(*asked);
+  auto answer =
+      co_await node_.on_client_request(client, {}, std::move(request), std::move(payload));
+  auto* status = answer ? std::get_if<client::Status::Reply>(&answer->message) : nullptr;
+  if (status != nullptr && !endpoint_.empty()) status->client_endpoint = endpoint_;
+  co_return answer;
+}
+
+Status ClientGate::check_administered() const {
+  if (!trouble_) return {};
+  return fail(trouble_->code, trouble_->what +
+                                  ": restore the file 'clients' in the node's data folder from a "
+                                  "copy, or remove it and give out new credentials, and restart "
+                                  "the node");
+}
+
+Result<ClientAnswer> ClientGate::add(client::ClientAdd request) {
+  if (auto able = check_administered(); !able) return fail(std::move(able.error()));
+  if (endpoint_.empty()) {
+    return fail(Errc::invalid,
+                "this node does not listen for clients over the network: set client_listen in its "
+                "config.toml, and restart it");
+  }
+  if (auto checked = check_expires(request.expires_s); !checked) {
+    return fail(std::move(checked.error()));
+  }
+  const ClientCredential credential{.name = request.client_name,
+                                    .endpoint = endpoint_,
+                                    .server = server_,
+                                    .keys = CurvePair::generate()};
+  const auto now_ms = runtime_.now_ms();
+  ClientKey client{
+      .name = std::move(request.client_name),
+      .key = credential.keys.public_key,
+      .rights = {std::move(request.read), std::move(request.write), std::move(request.remove)},
+      .created_ms = now_ms,
+      .expires_ms = {}};
+  if (request.expires_s) client.expires_ms = now_ms + *request.expires_s * 1000;
+  auto changed = keys_;
+  if (auto added = changed.add(std::move(client), now_ms); !added) {
+    return fail(std::move(added.error()));
+  }
+  if (auto saved = save_(changed.encode()); !saved) return fail(std::move(saved.error()));
+  keys_ = std::move(changed);
+  spdlog::info("client '{}' may come in from now on", credential.name);
+  return ClientAnswer{client::Text{credential_text(credential)}, {}};
+}
+
+Result<ClientAnswer> ClientGate::list(const client::ClientList& request) const {
+  if (auto able = check_administered(); !able) return fail(std::move(able.error()));
+  const std::size_t limit = std::clamp(request.limit, 1U, listed_clients_max);
+  const auto page = keys_.page(request.after, limit + 1);
+  client::ClientList::Reply reply{.entries = {}, .more = page.size() > limit};
+  for (const auto* client : page) {
+    if (reply.entries.size() < limit) reply.entries.push_back(entry_of(*client, runtime_.now_ms()));
+  }
+  return ClientAnswer{std::move(reply), {}};
+}
+
+/// Out first, for good second: what cannot be written down still holds until the node stops.
+Result<ClientAnswer> ClientGate::revoke(const client::ClientRevoke& request) {
+  if (auto able = check_administered(); !able) return fail(std::move(able.error()));
+  const auto revoked = keys_.revoke(request.client_name);
+  if (!revoked) return fail(revoked.error());
+  spdlog::info("client '{}' is revoked", revoked->name);
+  std::vector<ClientId> theirs;
+  for (const auto& [client, connection] : remote_) {
+    if (connection.key == revoked->key) theirs.push_back(client);
+  }
+  for (const auto client : theirs)
+    drop(client);
+  if (auto saved = save_(keys_.encode()); !saved) {
+    return fail("'" + revoked->name + "' is revoked only until this node stops",
+                std::move(saved.error()));
+  }
+  return ClientAnswer{client::Ok{}, {}};
+}
+
+}  // namespace zerodb
