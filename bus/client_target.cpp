@@ -1,10 +1,5 @@
 #include "bus/client_target.hpp"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "bus/client_message.hpp"
 #include "bus/client_socket_path.hpp"
 #include "bus/curve.hpp"
@@ -15,28 +10,6 @@ namespace {
 
 /// Large enough for what CURVE adds.
 constexpr std::int64_t remote_frame_bytes_max = client_frame_bytes_max + 1024;
-
-tl::unexpected<Error> not_allowed(const std::filesystem::path& path) {
-  return fail(Errc::denied, printable(path.string()) + ": " + std::strerror(EACCES) +
-                                ": use it as the user who runs the node");
-}
-
-Status check_socket_file(const std::filesystem::path& folder) {
-  const auto path = client_socket_path(folder);
-  if (!path) return fail(path.error());
-  std::error_code error;
-  const bool there = std::filesystem::exists(folder, error);
-  if (error == std::errc::permission_denied) return not_allowed(folder);
-  if (!there) {
-    return fail(Errc::io, printable(folder.string()) +
-                              ": there is no such folder; make a node there with: zerodb-node "
-                              "init --data " +
-                              printable(folder.string()));
-  }
-  if (::access(path->c_str(), R_OK | W_OK) == 0) return {};
-  if (errno == EACCES) return not_allowed(*path);
-  return fail(no_node_on(folder));
-}
 
 }  // namespace
 
@@ -53,7 +26,7 @@ ClientTarget ClientTarget::remote(const ClientCredential& credential) {
 }
 
 Status ClientTarget::check() const {
-  return credential_ ? Status{} : check_socket_file(folder_);
+  return credential_ ? Status{} : check_client_socket(folder_);
 }
 
 Status ClientTarget::connect(zmq::socket_t& socket) const {

@@ -1,6 +1,7 @@
 #pragma once
 // Writes that travel in one message: small objects and deletions. One thread: the node's executor.
 
+#include "node/commit.hpp"
 #include "node/draft.hpp"
 
 namespace zerodb {

@@ -12,7 +12,9 @@ namespace {
 using namespace zerodb;
 using namespace zerodb::tools;
 
-constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 21> verbs{{
+using Verb = std::pair<std::string_view, void (*)(Session&)>;
+
+constexpr auto verbs = std::to_array<Verb>({
     {"put", run_put},
     {"get", run_get},
     {"ls", run_ls},
@@ -37,7 +39,7 @@ constexpr std::array<std::pair<std::string_view, void (*)(Session&)>, 21> verbs{
     {"client add", run_client_add},
     {"client list", run_client_list},
     {"client revoke", run_client_revoke},
-}};
+});
 
 ExitCode run(const Arguments& arguments) {
   Session session(arguments);
