@@ -109,7 +109,7 @@ Result<Bytes> BusClient::get(const std::string& key) {
 }
 
 Result<client::ObjectInfo> BusClient::get_shared(const std::string& link, const ByteSink& sink,
-                                              std::optional<ByteRange> range) {
+                                                 std::optional<ByteRange> range) {
   if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
   client::GetShared request{.link = link};
   if (range) {
@@ -136,7 +136,7 @@ Result<client::List::Reply> BusClient::list(const std::string& prefix, const std
 }
 
 Result<client::Stored> BusClient::remove(const std::string& key,
-                                      std::optional<std::uint64_t> if_version) {
+                                         std::optional<std::uint64_t> if_version) {
   return impl_->ask_about(key, client::Delete{.key = key, .if_version = if_version});
 }
 

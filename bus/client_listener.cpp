@@ -48,8 +48,8 @@ Result<ClientListener> listen_locally(asio::io_context& io, BusContext& context,
     monitor_into((*monitor)->zmq(), socket);
     auto path = bind_to_private_file(socket, endpoint);
     if (!path) return fail(std::move(path.error()));
-    return ClientListener{
-        std::move(*router), std::move(*monitor), endpoint_of(*path), std::move(*path)};
+    return ClientListener{std::move(*router), std::move(*monitor), endpoint_of(*path),
+                          std::move(*path)};
   } catch (const zmq::error_t& error) {
     return fail(Errc::io,
                 printable(endpoint) + ": clients cannot be served there: " + error.what());

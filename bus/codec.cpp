@@ -16,10 +16,9 @@ constexpr std::string_view error_name = "error";
 constexpr std::size_t error_what_bytes_max = 1024;
 constexpr std::size_t shown_name_bytes_max = 64;
 
-constexpr std::array all_codes{Errc::not_found, Errc::corrupt,   Errc::denied,
-                               Errc::timeout,   Errc::no_quorum, Errc::full,
-                               Errc::busy,      Errc::io,        Errc::invalid,
-                               Errc::conflict};
+constexpr std::array all_codes{Errc::not_found, Errc::corrupt, Errc::denied, Errc::timeout,
+                               Errc::no_quorum, Errc::full,    Errc::busy,   Errc::io,
+                               Errc::invalid,   Errc::conflict};
 
 constexpr fields::Limits header_limits{.bytes = header_bytes_max, .binary = header_bytes_max};
 

@@ -1,6 +1,6 @@
 #pragma once
-// How every socket between machines is set up: CURVE keys, ZAP, and limits. Each function belongs to
-// the thread of the socket it is given.
+// How every socket between machines is set up: CURVE keys, ZAP, and limits. Each function belongs
+// to the thread of the socket it is given.
 
 #include <string>
 #include <zmq.hpp>

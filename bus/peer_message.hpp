@@ -118,7 +118,7 @@ struct PutInline {
   static constexpr std::string_view name = "put_inline";
   Bytes manifest;
   std::optional<std::uint64_t> expected;  ///< refuse if anything later than this version stands
-  std::optional<bool> receipt;  ///< true: the answer is to be signed, which costs time
+  std::optional<bool> receipt;            ///< true: the answer is to be signed, which costs time
   using Reply = Committed;
   ZERODB_FIELDS(field("manifest", self.manifest); field("expected", self.expected);
                 field("receipt", self.receipt);)

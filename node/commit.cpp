@@ -45,8 +45,7 @@ Task<Outcome> with_receipt(CorePtr core, NodeId node, SignedPtr version,
                            std::optional<peer::Receipt> said) {
   auto receipt = co_await check_receipt(core->context, node, version->hash(), std::move(said));
   if (receipt) {
-    co_return Outcome{
-        .stored = true, .standing = {}, .error = {}, .receipt = std::move(receipt)};
+    co_return Outcome{.stored = true, .standing = {}, .error = {}, .receipt = std::move(receipt)};
   }
   const std::string what = "its receipt is missing or forged";
   if (!core->is_self(node)) core->complaints.about(node, "bad receipt", what);

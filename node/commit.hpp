@@ -29,8 +29,8 @@ struct CommitPlan {
   CommitTerms terms{};  ///< commit_at() holds to them, too
 };
 
-/// With `terms.expected`, `first` is the only version tried: `conflict` if a node holds anything later
-/// than expected.
+/// With `terms.expected`, `first` is the only version tried: `conflict` if a node holds anything
+/// later than expected.
 ///
 /// `first` is the version to begin with. `no_quorum`, or `full` if space is what was missing, or
 /// `invalid` if this node's clock is ahead of the others'.

@@ -93,8 +93,8 @@ std::string share_link_text(const ShareLink& link, const OwnerKeys& keys) {
 Result<ShareLink> parse_share_link(std::string_view text) {
   const auto line = without_spaces(text.substr(0, link_text_max));
   if (!is_share_link(line)) {
-    return fail(Errc::invalid, "that is not a link: a link begins with '" + std::string(link_prefix) +
-                                   "' and is printed by zdb share");
+    return fail(Errc::invalid, "that is not a link: a link begins with '" +
+                                   std::string(link_prefix) + "' and is printed by zdb share");
   }
   auto bytes = from_base64url(std::string_view(line).substr(link_prefix.size()));
   if (!bytes) return damaged_link();

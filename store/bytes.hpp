@@ -1,5 +1,6 @@
 #pragma once
-// Byte strings (zerodb/bytes.hpp, which is installed) and their text forms. Thread-safe: plain values and pure functions.
+// Byte strings (zerodb/bytes.hpp, which is installed) and their text forms. Thread-safe: plain
+// values and pure functions.
 
 #include <string>
 #include <string_view>

@@ -22,8 +22,8 @@ struct WatchArguments {
   std::optional<std::uint64_t> limit;  ///< of events, then it ends
   bool once = false;                   ///< ends when there are no more for now
   bool json = false;
-  bool list = false;                   ///< the durable followers
-  std::optional<std::string> forget;   ///< one of them
+  bool list = false;                  ///< the durable followers
+  std::optional<std::string> forget;  ///< one of them
 };
 
 struct Arguments {

@@ -57,7 +57,8 @@ Result<client::ObjectInfo> look_at_shared(BusClient& client, const std::string& 
 }
 
 /// Asked for only where somebody looks on, as it costs a round trip.
-std::optional<std::uint64_t> bytes_to_come(Session& session, BusClient& client, const Wanted& wanted) {
+std::optional<std::uint64_t> bytes_to_come(Session& session, BusClient& client,
+                                           const Wanted& wanted) {
   if (!session.shows_progress()) return {};
   const auto info = wanted.link ? look_at_shared(client, *wanted.link) : client.stat(wanted.key);
   if (!info) return {};

@@ -13,12 +13,19 @@ using nlohmann::ordered_json;
 constexpr std::size_t short_id = 8;
 
 ordered_json to_json(const Member& member) {
-  ordered_json one{{"id", member.id}, {"sign_key", member.sign_key},           {"name", member.node_name},
-                   {"zone", member.zone},       {"endpoint", member.endpoint},
-                   {"weight", member.weight},   {"blind", member.blind},
-                   {"here", member.here},       {"up", member.up},
-                   {"health", member.health},   {"draining", member.draining},
-                   {"drained", member.drained}, {"administers", member.administers},
+  ordered_json one{{"id", member.id},
+                   {"sign_key", member.sign_key},
+                   {"name", member.node_name},
+                   {"zone", member.zone},
+                   {"endpoint", member.endpoint},
+                   {"weight", member.weight},
+                   {"blind", member.blind},
+                   {"here", member.here},
+                   {"up", member.up},
+                   {"health", member.health},
+                   {"draining", member.draining},
+                   {"drained", member.drained},
+                   {"administers", member.administers},
                    {"refuses", member.refuses}};
   if (member.since_ms_ago) one["since_ms_ago"] = *member.since_ms_ago;
   if (member.heard_ms_ago) one["heard_ms_ago"] = *member.heard_ms_ago;

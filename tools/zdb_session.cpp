@@ -20,7 +20,8 @@ std::string joined(const std::vector<std::string>& names) {
 }  // namespace
 
 Result<BusClient> Session::dial() const {
-  return arguments_.remote ? BusClient::connect(*arguments_.remote) : BusClient::connect(arguments_.node);
+  return arguments_.remote ? BusClient::connect(*arguments_.remote)
+                           : BusClient::connect(arguments_.node);
 }
 
 std::optional<BusClient> Session::connect() {

@@ -241,10 +241,8 @@ bool move_follower(Session& session, BusClient& client) {
   const auto now = client.events({.since = options.since, .durable = options.durable});
   if (!now || now->gap || now->reset) return true;  // the watch finds it again, and says so
   const auto first = *options.since == 0 ? now->oldest : *options.since;
-  const auto moved = client.events_ack({.durable = *options.durable,
-                                        .epoch = now->epoch,
-                                        .sequence = first - 1,
-                                        .back = true});
+  const auto moved = client.events_ack(
+      {.durable = *options.durable, .epoch = now->epoch, .sequence = first - 1, .back = true});
   if (!moved) session.failed("watch", moved.error(), client);
   return moved.has_value();
 }

@@ -51,8 +51,8 @@ struct PutOptions {
   std::string media_type;
   std::optional<std::int64_t> mtime_ms;
   std::map<std::string, std::string> attributes;  ///< 4096 bytes at most in all
-  std::optional<std::uint64_t> if_version;  ///< only if this version stands; else `conflict`
-  bool if_absent = false;                   ///< only if there is no such object; else `conflict`
+  std::optional<std::uint64_t> if_version;        ///< only if this version stands; else `conflict`
+  bool if_absent = false;  ///< only if there is no such object; else `conflict`
 };
 
 struct ByteRange {

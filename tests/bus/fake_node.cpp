@@ -227,8 +227,11 @@ Result<ClientAnswer> FakeNode::on(const client::Status&, const Payload&) {
   client::Status::Reply reply{.program_version = "0.0", .mesh = "ab", .owner = "cd"};
   reply.members.push_back(
       {.id = "01", .node_name = "node1", .here = true, .up = true, .health = "alive"});
-  reply.members.push_back(
-      {.id = "02", .node_name = "node2", .health = "down", .since_ms_ago = 90'000, .heard_ms_ago = 90'000});
+  reply.members.push_back({.id = "02",
+                           .node_name = "node2",
+                           .health = "down",
+                           .since_ms_ago = 90'000,
+                           .heard_ms_ago = 90'000});
   return say(reply);
 }
 

@@ -301,7 +301,7 @@ TEST_CASE("events: what a crash kept from the log is told after it", "[gateway]"
   Stage stage(1);
   const auto start = stage->events({});
   stage.mesh.mesh.world().run_for(std::chrono::seconds(120));  // nobody follows any more
-  stage->put("acknowledged");       // and is in memory only, for some seconds
+  stage->put("acknowledged");  // and is in memory only, for some seconds
   stage.crash();
   const auto reply = stage->events({.since = 0});
   CHECK(told(reply) == Strings{"+acknowledged"});
