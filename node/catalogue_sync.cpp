@@ -132,9 +132,12 @@ Task<Listed> list_there(StatePtr state, NodeId node, std::vector<Partition> part
 
 // ----------------------------------------------------------------------- learning what is wanted
 
+/// How what was described is learnt: listed by a node, or announced to all.
+using Learn = Task<void> (KnownNames::*)(std::vector<NameRecord>);
+
 /// Describes manifests `[from, to)` that `get` answers, off the network thread.
 template <class Get>
-Task<void> learn_batch(StatePtr state, Get get, std::size_t from, std::size_t to) {
+Task<void> learn_batch(StatePtr state, Learn learn, Get get, std::size_t from, std::size_t to) {
   std::vector<NameRecord> learnt;
   auto work = [&] {
     for (auto i = from; i < to; ++i) {
@@ -145,7 +148,7 @@ Task<void> learn_batch(StatePtr state, Get get, std::size_t from, std::size_t to
     }
   };
   co_await state->context.runtime.run_blocking(work);
-  co_await state->names->learn_all(std::move(learnt));
+  co_await (state->names.get()->*learn)(std::move(learnt));
 }
 
 /// From the own store, which verified them before.
@@ -159,7 +162,8 @@ Task<void> learn_here(SyncRoundPtr round, std::vector<ObjectId> objects) {
     return std::move(*latest);
   };
   for (std::size_t from = 0; from < objects.size(); from += learn_batch_max) {
-    co_await learn_batch(round->state, get, from, std::min(from + learn_batch_max, objects.size()));
+    co_await learn_batch(round->state, &KnownNames::learn_all, get, from,
+                         std::min(from + learn_batch_max, objects.size()));
   }
   if (failed) round->failed.insert(context.mesh.self());
 }
@@ -242,16 +246,31 @@ void add_wanted(std::map<ObjectId, Wanted>& wanted, const NodeId& node, const En
     known.sources.push_back(node);
 }
 
+/// Whether `node` says that it has in the partition what this node has, too: once is enough to
+/// list.
+bool is_as_here(const SyncRound& round, const NodeId& node, Partition partition) {
+  const auto& self = round.state->context.mesh.self();
+  const auto here = round.digests.find(self);
+  return node != self && here != round.digests.end() && !round.failed.contains(self) &&
+         here->second[partition] == round.digests.at(node)[partition];
+}
+
 /// What the nodes have in `partitions` that they had not before.
 Task<std::map<ObjectId, Wanted>> list_changes(SyncRoundPtr round,
                                               std::vector<Partition> partitions) {
   const auto& state = round->state;
   FanOut<Listed> listings(state->context.runtime);
+  std::set<NodeId> as_here;
   for (const auto& [node, digests] : round->digests) {
     if (round->failed.contains(node)) continue;
     std::vector<Partition> changed;
-    std::ranges::copy_if(partitions, std::back_inserter(changed),
-                         [&, &id = node](Partition each) { return has_changed(*round, id, each); });
+    for (const auto each : partitions) {
+      if (!has_changed(*round, node, each)) continue;
+      if (is_as_here(*round, node, each))
+        as_here.insert(node);
+      else
+        changed.push_back(each);
+    }
     if (changed.empty()) continue;
     listings.ask(node, node == state->context.mesh.self()
                            ? list_here(state, std::move(changed))
@@ -268,6 +287,8 @@ Task<std::map<ObjectId, Wanted>> list_changes(SyncRoundPtr round,
     for (const auto& entry : *next->second)
       add_wanted(wanted, next->first, entry);
   }
+  // Nobody has listed for them then.
+  if (round->failed.contains(state->context.mesh.self())) round->failed.merge(as_here);
   co_return wanted;
 }
 
@@ -327,7 +348,8 @@ Task<void> learn_news(StatePtr state) {
     return std::move(*manifest);
   };
   for (std::size_t from = 0; from < wires.size(); from += learn_batch_max) {
-    co_await learn_batch(state, get, from, std::min(from + learn_batch_max, wires.size()));
+    co_await learn_batch(state, &KnownNames::learn_announced, get, from,
+                         std::min(from + learn_batch_max, wires.size()));
   }
 }
 
@@ -335,6 +357,7 @@ Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
   co_await state->names->open();
   const auto round = std::make_shared<SyncRound>(state);
   co_await learn_news(state);
+  co_await state->names->settle();  // what is expected of digests follows from what is written
   co_await ask_members(round);
   const auto changed = changed_partitions(*round);
   for (std::size_t from = 0; from < changed.size(); from += partitions_max) {

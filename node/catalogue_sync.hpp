@@ -13,7 +13,13 @@ struct CatalogueState {
                  EventBounds bounds)
       : context(of),
         keys(std::move(owner)),
-        names(std::make_shared<KnownNames>(of.runtime, std::move(open), bounds)) {}
+        names(std::make_shared<KnownNames>(
+            of.runtime, keys->id(),
+            [&mesh = of.mesh](Partition partition) {
+              const auto targets = mesh.targets(partition);
+              return targets.nodes();
+            },
+            std::move(open), bounds)) {}
 
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;

@@ -1,6 +1,7 @@
 #include "node/commit.hpp"
 
 #include "node/fan_out.hpp"
+#include "node/fetch.hpp"
 #include "node/receipts.hpp"
 
 namespace zerodb {
@@ -276,6 +277,26 @@ Error explain_conflict(const CommitRound& round, const SignedManifest& version,
                                "still appear: look at the object again"};
 }
 
+/// Brings a version here that a read quorum has not heard of, then tells the others, who come for
+/// it.
+Task<void> spread(CorePtr core, SignedPtr version, std::vector<NodeId> holders) {
+  if (core->targets_for(version->manifest().object).is_placed(core->context.mesh.self())) {
+    // What cannot be fetched now is found by reconcile.
+    static_cast<void>(co_await fetch_version(core->context, *version, std::move(holders)));
+  }
+  announce(*core, *version);
+}
+
+std::vector<NodeId> refused_for(const CommitRound& round, const SignedManifest& standing) {
+  std::vector<NodeId> nodes;
+  for (const auto& slot : round.slots()) {
+    const bool holds =
+        slot.answer && slot.answer->standing && slot.answer->standing->hash() == standing.hash();
+    if (holds) nodes.push_back(slot.node);
+  }
+  return nodes;
+}
+
 Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, CommitPlan plan) {
   CommitRound round(core->context.runtime);
   const bool taken = co_await ask_in_turn(core, round, version, plan);
@@ -288,7 +309,7 @@ Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, C
   }
   const auto tally = count(*core, round);
   if (!tally.standing) co_return fail(explain(*core, plan, round, tally));
-  announce(*core, *tally.standing);  // a read quorum has not heard of it
+  spawn(core->context.runtime, spread(core, tally.standing, refused_for(round, *tally.standing)));
   co_return fail(explain_conflict(round, *version, *tally.standing, plan));
 }
 

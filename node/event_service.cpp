@@ -50,17 +50,17 @@ Result<ClientAnswer> answer(client::Reply reply) {
 }
 
 /// Counts a request of a client for as long as it lasts.
-class Counted {
+class CountedPoll {
  public:
-  Counted(std::map<ClientId, std::size_t>& counts, ClientId client)
+  CountedPoll(std::map<ClientId, std::size_t>& counts, ClientId client)
       : counts_(counts), client_(client) {
     ++counts_[client_];
   }
-  ~Counted() {
+  ~CountedPoll() {
     if (--counts_[client_] == 0) counts_.erase(client_);
   }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
+  CountedPoll(const CountedPoll&) = delete;
+  CountedPoll& operator=(const CountedPoll&) = delete;
 
  private:
   std::map<ClientId, std::size_t>& counts_;
@@ -90,7 +90,7 @@ Task<Result<ClientAnswer>> EventService::events(ClientId client, client::Events 
   if (waiting != waits_.end() && waiting->second >= options_.waits_per_client_max) {
     co_return fail(Errc::busy, "too many requests of this client wait for events already");
   }
-  const Counted counted(waits_, client);
+  const CountedPoll counted(waits_, client);
   co_return co_await poll(gateway, std::move(request));
 }
 

@@ -37,8 +37,14 @@ std::uint64_t seen_all_in(const NameNotes& notes) {
 
 }  // namespace
 
-KnownNames::KnownNames(Runtime& runtime, OpenNames open, EventBounds bounds)
-    : runtime_(runtime), open_(std::move(open)), bounds_(bounds), changed_(runtime) {
+KnownNames::KnownNames(Runtime& runtime, const OwnerId& owner, Holders holders, OpenNames open,
+                       EventBounds bounds)
+    : runtime_(runtime),
+      owner_(owner),
+      holders_(std::move(holders)),
+      open_(std::move(open)),
+      bounds_(bounds),
+      changed_(runtime) {
   if (!open_) open_ = [] { return make_memory_name_store(); };
 }
 
@@ -129,12 +135,19 @@ Task<void> KnownNames::lose(std::uint64_t life, Error why) {
 
 void KnownNames::learn(NameRecord record) {
   if (learnt_.size() >= learnt_records_max) return;
+  announced_.push_back({.hashed_key = record.hashed_key, .version = record.known()});
   learnt_.push_back(std::move(record));
   if (learnt_.size() == batch_records) {
     spawn(runtime_, write_all(shared_from_this(), false));
   } else {
     wake_writer_soon();
   }
+}
+
+Task<void> KnownNames::learn_announced(std::vector<NameRecord> records) {
+  for (const auto& record : records)
+    announced_.push_back({.hashed_key = record.hashed_key, .version = record.known()});
+  return learn_all(std::move(records));
 }
 
 Task<void> KnownNames::learn_all(std::vector<NameRecord> records) {
@@ -178,6 +191,7 @@ Task<void> KnownNames::write_all(Self self, bool with_digests) {
     co_await self->changed_.wait();
   auto batch = std::make_shared<Batch>();
   batch->records = std::exchange(self->learnt_, {});
+  batch->announced = std::exchange(self->announced_, {});
   batch->notes = self->changed_notes(with_digests);
   if (batch->records.empty() && batch->notes.empty()) co_return;
   self->writing_ = true;
@@ -185,9 +199,19 @@ Task<void> KnownNames::write_all(Self self, bool with_digests) {
   const auto store = self->store_;
   const NameWrite how{
       .now_ms = self->runtime_.now_ms(), .durable = self->followed_, .bounds = self->bounds_};
-  auto work = [batch, store, how] { return store->write(batch->records, batch->notes, how); };
+  auto work = [batch, store, how, owner = self->owner_]() -> Result<std::vector<DigestChange>> {
+    auto changes = forecast(*store, owner, batch->announced);
+    if (!changes) return changes;
+    auto written = store->write(batch->records, batch->notes, how);
+    if (!written) return fail(std::move(written.error()));
+    return changes;
+  };
   auto written = co_await offload(self->runtime_, work);
-  if (!written) co_await self->lose(life, std::move(written.error()));
+  if (!written) {
+    co_await self->lose(life, std::move(written.error()));
+  } else if (life == self->life_) {
+    self->expect(*written);
+  }
   self->writing_ = false;
   self->changes_ += 1;
   self->changed_.notify();
@@ -261,6 +285,20 @@ Task<std::optional<EventPage>> KnownNames::events(EventQuery query) {
 }
 
 // ----------------------------------------------------------------------------------------- digests
+
+/// Only now that the names are written, so that no digest is ever kept before its names.
+void KnownNames::expect(const std::vector<DigestChange>& changes) {
+  for (const auto& change : changes) {
+    for (const auto& node : holders_(change.partition)) {
+      auto& digests = digests_[node];
+      digests.resize(partition_count);
+      auto& digest = digests[change.partition];
+      digest = changed_by(change, digest);
+      digests_changed_[node] = true;
+    }
+  }
+  if (!changes.empty()) wake_writer();
+}
 
 const PartitionDigest& KnownNames::digest_of(const NodeId& node, Partition partition) const {
   static const PartitionDigest nothing{};

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 
+#include "node/digest_forecast.hpp"
 #include "node/event.hpp"
 #include "store/name_store.hpp"
 #include "store/store.hpp"
@@ -19,17 +20,23 @@ namespace zerodb {
 /// Opens the store of an owner's names. Called once, off the network thread.
 using OpenNames = std::function<Result<std::unique_ptr<NameStore>>()>;
 using Digests = std::vector<PartitionDigest>;
+using Holders = std::function<std::vector<NodeId>(Partition)>;
 
 class KnownNames : public std::enable_shared_from_this<KnownNames> {
  public:
-  KnownNames(Runtime& runtime, OpenNames open, EventBounds bounds = {});
+  /// `holders` says which nodes should hold a partition.
+  KnownNames(Runtime& runtime, const OwnerId& owner, Holders holders, OpenNames open,
+             EventBounds bounds = {});
 
   /// Opened by whatever comes first; may be called ahead of it.
   Task<void> open();
 
-  /// At no cost of its own. Above a bound nothing is learnt: the digests tell of it again.
+  /// A version on its way to all holders, whose digests are expected to change by it. At no cost of
+  /// its own. Above a bound nothing is learnt: the digests tell of it again.
   void learn(NameRecord record);
-  /// As learn(), but waits for the disk to take it.
+  /// As learn(), of what others have announced.
+  Task<void> learn_announced(std::vector<NameRecord> records);
+  /// What was listed. Waits for the disk to take it.
   Task<void> learn_all(std::vector<NameRecord> records);
   /// Until all that was learnt is with the store.
   Task<void> settle();
@@ -52,7 +59,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   /// Grows whenever the store was lost and begun again, and with it all that was learnt.
   std::uint64_t life() const { return life_; }
 
-  /// What `node` had when all of it was last learnt; zeros where nothing was.
+  /// What `node` has if it has all that was learnt, and nothing else; zeros where nothing was.
   const PartitionDigest& digest_of(const NodeId& node, Partition partition) const;
   /// All that `node` has in `partition`, by its `digest`, has been given to learn_all(), in `life`.
   void saw(std::uint64_t life, const NodeId& node, Partition partition,
@@ -65,6 +72,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   using Self = std::shared_ptr<KnownNames>;
   struct Batch {
     std::vector<NameRecord> records;
+    std::vector<Announced> announced;
     NameNotes notes;
   };
 
@@ -80,10 +88,13 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   void begin_life();
   void take_notes(const NameNotes& notes);
   NameNotes changed_notes(bool with_digests);
+  void expect(const std::vector<DigestChange>& changes);
   void wake_writer();
   void wake_writer_soon();
 
   Runtime& runtime_;
+  OwnerId owner_;
+  Holders holders_;
   OpenNames open_;
   EventBounds bounds_;
   Event changed_;                     ///< opened, or written
@@ -95,7 +106,8 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   bool followed_ = false;
   std::uint64_t changes_ = 0;
   std::uint64_t life_ = 0;
-  std::vector<NameRecord> learnt_;  ///< not yet with the store
+  std::vector<NameRecord> learnt_;    ///< not yet with the store
+  std::vector<Announced> announced_;  ///< those of them
   std::map<NodeId, Digests> digests_;
   std::map<NodeId, bool> digests_changed_;  ///< since they were written; false: forgotten
   std::uint64_t seen_all_ms_ = 0;

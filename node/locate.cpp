@@ -252,18 +252,16 @@ std::vector<NodeId> Search::stale(const SignedManifest& newest) const {
   return nodes;
 }
 
-/// Stale nodes fetch by themselves when they hear of the version; this node is not told by its own
-/// broadcasts.
+/// Stale nodes come for the version when they hear of it. This node, which is not told by its own
+/// broadcasts, fetches it first, so that they find it here.
 Task<void> repair(CorePtr core, Located located, std::vector<NodeId> stale) {
   const auto object = located.version->manifest().object;
   core->counters.read_repairs += stale.size();
-  if (std::ranges::any_of(stale, [&](const NodeId& node) { return !core->is_self(node); })) {
-    announce(*core, *located.version);
-  }
   if (std::ranges::find(stale, core->context.mesh.self()) != stale.end()) {
     auto fetched = co_await fetch_version(core->context, *located.version, located.holders);
     static_cast<void>(fetched);  // the next round of reconcile tries again
   }
+  announce(*core, *located.version);  // nodes that were not waited for may be stale, too
   core->repairing.erase(object);
 }
 

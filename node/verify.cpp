@@ -377,12 +377,12 @@ Verification Examination::result() const {
 }
 
 /// Counts a verification for as long as it lasts.
-class Counted {
+class CountedProof {
  public:
-  explicit Counted(CorePtr core) : core_(std::move(core)) { ++core_->verifying; }
-  ~Counted() { --core_->verifying; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
+  explicit CountedProof(CorePtr core) : core_(std::move(core)) { ++core_->verifying; }
+  ~CountedProof() { --core_->verifying; }
+  CountedProof(const CountedProof&) = delete;
+  CountedProof& operator=(const CountedProof&) = delete;
 
  private:
   CorePtr core_;
@@ -412,7 +412,7 @@ Task<Result<Verification>> verify_version(CorePtr core, Located located, std::st
   if (core->verifying >= verifying_max) {
     co_return fail(Errc::busy, about("verify", name) + ": too many objects are being verified");
   }
-  const Counted counted(core);
+  const CountedProof counted(core);
   Examination examination(core, std::move(located));
   co_await examination.question();
   auto compared = co_await examination.compare();

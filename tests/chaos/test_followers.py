@@ -6,6 +6,7 @@ killed as well: in the end each has told exactly the right set.
     tests/chaos/test_followers.py --full     # 10,000 and 50
 """
 
+import contextlib
 import json
 import pathlib
 import random
@@ -162,6 +163,10 @@ def check(node, writers, followers):
     expected = {key for writer in writers for key in writer.there}
     assert set(listed) == expected, f"{len(listed)} listed, {len(expected)} stored"
     for follower in followers:
+        # A gateway that was killed before its broadcast is found out by digests, within 10 s.
+        settled = lambda: follower.keep_up() or follower.replayed() == listed
+        with contextlib.suppress(AssertionError):
+            eventually(settled, "all is told", 60)
         told = follower.replayed()
         missing, extra = set(listed) - set(told), set(told) - set(listed)
         assert not missing and not extra, f"{follower.name}: {len(missing)} missing, " \

@@ -134,7 +134,7 @@ class Interop(MeshTest):
     def test_the_python_examples_in_the_documents_work(self):
         for document in ("README.md", "bus/PROTOCOL.md"):
             text = (ROOT / document).read_text()
-            example = re.search(r"```python\n(.*?client\.sock.*?)```", text, re.S).group(1)
+            example = re.search(r"```python\n((?:(?!```).)*?client\.sock.*?)```", text, re.S).group(1)
             example = example.replace("/home/ann/.local/share/zerodb", str(self.node.folder))
             done = run(["/usr/bin/python3", "-c", example])
             self.assertEqual(0, done.code, done.err)

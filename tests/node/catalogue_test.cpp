@@ -107,6 +107,25 @@ TEST_CASE("catalogue: every gateway lists what any of them stored", "[gateway]")
   }
 }
 
+TEST_CASE("catalogue: what all nodes have is not listed by others", "[gateway]") {
+  GatewayMesh mesh(3);
+  auto& network = mesh.mesh.network();
+  Names expected;
+  for (int i = 0; i < 30; ++i) {
+    expected.push_back("object " + std::to_string(100 + i));
+    REQUIRE(mesh.put(static_cast<std::size_t>(i) % 3, expected.back(), pattern(10)).has_value());
+  }
+  for (int i = 0; i < 10; ++i)
+    REQUIRE(mesh.put(1, expected[i], pattern(11)).has_value());
+  REQUIRE(mesh.remove(2, expected.back()).has_value());
+  expected.pop_back();
+  mesh.mesh.world().run_for(std::chrono::seconds(20));  // all copies are made, all is heard of
+  const auto before = network.sent("get_entries");
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(names(mesh.list(i)) == expected);
+  CHECK(network.sent("get_entries") == before);
+}
+
 TEST_CASE("catalogue: pages follow each other in byte order within a prefix", "[gateway]") {
   GatewayMesh mesh(1);
   for (const std::string name : {"x/3", "x/1", "y", "x/2", "w", "x/\xC3\xA9"}) {

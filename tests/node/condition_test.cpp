@@ -227,7 +227,7 @@ TEST_CASE("condition: a later version on one node only is met, and spreads", "[g
   sim::keep_in(mesh.mesh[placed[0]].store, unheard);
   const auto put = put_at(mesh, placed[1], if_version("page", first->version), pattern(30));
   CHECK(code_of(put) == Errc::conflict);
-  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  mesh.mesh.world().run_for(std::chrono::seconds(30));
   for (const auto node : placed)
     CHECK((*mesh.kept(node, "page")).hash() == unheard.manifest.hash());
 }
