@@ -3,6 +3,7 @@
 #include "bus/client_channel.hpp"
 #include "bus/client_download.hpp"
 #include "bus/client_upload.hpp"
+#include "bus/put_request.hpp"
 #include "store/keys.hpp"
 
 namespace zerodb {
@@ -76,12 +77,8 @@ Result<client::Stored> BusClient::put(const std::string& key, const ByteSource& 
                                       PutOptions options, bool receipts) {
   if (auto named = check_name(key); !named) return fail(std::move(named.error()));
   if (auto there = impl_->channel().begin(); !there) return fail(std::move(there.error()));
-  client::Put request{.key = key, .size = options.size, .mtime_ms = options.mtime_ms};
-  if (!options.media_type.empty()) request.media_type = std::move(options.media_type);
+  auto request = put_request(key, std::move(options));
   if (receipts) request.receipts = true;
-  if (!options.attributes.empty()) request.attributes = std::move(options.attributes);
-  request.if_version = options.if_version;
-  if (options.if_absent) request.if_absent = true;
   return ClientUpload(impl_->channel(), source, std::move(request)).run();
 }
 

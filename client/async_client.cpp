@@ -12,6 +12,7 @@
 
 #include "bus/async_transfer.hpp"
 #include "bus/context.hpp"
+#include "bus/put_request.hpp"
 #include "client/public_types.hpp"
 #include "store/keys.hpp"
 
@@ -152,9 +153,7 @@ AsyncClient::~AsyncClient() = default;
 // ------------------------------------------------------------------------------------- callbacks
 
 void AsyncClient::put(std::string key, Bytes content, PutOptions options, Callback<Stored> done) {
-  client::Put request{.key = key, .mtime_ms = options.mtime_ms};
-  if (!options.media_type.empty()) request.media_type = std::move(options.media_type);
-  if (!options.attributes.empty()) request.attributes = std::move(options.attributes);
+  auto request = put_request(key, std::move(options));
   const auto bytes = content.size();
   auto payload = Payload::take(std::move(content));
   impl_->launch_about<Stored>(
@@ -198,11 +197,13 @@ void AsyncClient::list_page(std::string prefix, std::string after, std::uint32_t
       std::move(done));
 }
 
-void AsyncClient::remove(std::string key, Callback<Stored> done) {
+void AsyncClient::remove(std::string key, std::optional<std::uint64_t> if_version,
+                         Callback<Stored> done) {
   impl_->launch_about<Stored>(
       key, 0,
-      [key](auto transfers) {
-        return AsyncChannel::ask(transfers->channel, client::Delete{.key = key});
+      [key, if_version](auto transfers) {
+        return AsyncChannel::ask(transfers->channel,
+                                 client::Delete{.key = key, .if_version = if_version});
       },
       std::move(done));
 }
@@ -234,9 +235,10 @@ AsyncClient::Future<ListPage> AsyncClient::list_page(std::string prefix, std::st
   return std::move(future);
 }
 
-AsyncClient::Future<Stored> AsyncClient::remove(std::string key) {
+AsyncClient::Future<Stored> AsyncClient::remove(std::string key,
+                                                std::optional<std::uint64_t> if_version) {
   auto [done, future] = promise<Stored>();
-  remove(std::move(key), std::move(done));
+  remove(std::move(key), if_version, std::move(done));
   return std::move(future);
 }
 

@@ -3,22 +3,23 @@
 #include <istream>
 #include <ostream>
 
-#include "bus/client.hpp"
+#include "client/client_impl.hpp"
 #include "client/public_types.hpp"
 
 namespace zerodb {
 
 using library::shown;
 
-class Client::Impl {
- public:
-  explicit Impl(BusClient connected) : bus(std::move(connected)) {}
-
-  BusClient bus;
-};
-
 Result<Client> Client::connect(const std::filesystem::path& folder, ClientOptions options) {
   auto bus = BusClient::connect(folder, options);
+  if (!bus) return fail(std::move(bus.error()));
+  return Client(std::make_unique<Impl>(std::move(*bus)));
+}
+
+Result<Client> Client::connect_remote(std::string_view credential, ClientOptions options) {
+  auto parsed = parse_credential(credential);
+  if (!parsed) return fail(std::move(parsed.error()));
+  auto bus = BusClient::connect(*parsed, options);
   if (!bus) return fail(std::move(bus.error()));
   return Client(std::make_unique<Impl>(std::move(*bus)));
 }
@@ -84,8 +85,8 @@ Result<ObjectInfo> Client::stat(const std::string& key) {
   return shown(impl_->bus.stat(key));
 }
 
-Result<Stored> Client::remove(const std::string& key) {
-  return shown(impl_->bus.remove(key));
+Result<Stored> Client::remove(const std::string& key, std::optional<std::uint64_t> if_version) {
+  return shown(impl_->bus.remove(key, if_version));
 }
 
 // ---------------------------------------------------------------------------------------- list

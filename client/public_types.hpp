@@ -2,6 +2,7 @@
 // Answers as the bus has them, made into what the library shows. Inside of client/; pure functions.
 
 #include "bus/client_message.hpp"
+#include "zerodb/event.hpp"
 #include "zerodb/object.hpp"
 
 namespace zerodb::library {
@@ -33,6 +34,16 @@ inline ListPage shown(client::List::Reply reply) {
                             .mtime_ms = entry.mtime_ms});
   }
   return page;
+}
+
+inline Event shown(client::Event event) {
+  return {.sequence = event.sequence,
+          .kind = event.kind == "delete" ? Event::Kind::removed : Event::Kind::stored,
+          .key = std::move(event.key),
+          .version = event.version,
+          .size = event.size,
+          .mtime_ms = event.mtime_ms,
+          .time_ms = event.time_ms};
 }
 
 inline Bytes shown(Bytes content) {

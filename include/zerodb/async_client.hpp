@@ -73,8 +73,9 @@ class ZERODB_API AsyncClient {
   void list_page(std::string prefix, std::string after, std::uint32_t limit,
                  Callback<ListPage> done);
 
-  Future<Stored> remove(std::string key);
-  void remove(std::string key, Callback<Stored> done);
+  /// `conflict` if another version than `if_version` stands; then nothing is done.
+  Future<Stored> remove(std::string key, std::optional<std::uint64_t> if_version = {});
+  void remove(std::string key, std::optional<std::uint64_t> if_version, Callback<Stored> done);
 
  private:
   class Impl;

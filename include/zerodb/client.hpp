@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "zerodb/event.hpp"
 #include "zerodb/listing.hpp"
 #include "zerodb/object.hpp"
 
@@ -32,6 +33,12 @@ class ZERODB_API Client {
   /// answers there, `denied` for another user's, `invalid` when the path is too long for a socket;
   /// each says what to do. When the node stops, calls fail with `io`; later ones connect again.
   static Result<Client> connect(const std::filesystem::path& folder, ClientOptions options = {});
+
+  /// Connects over the network with a credential, the line that `zdb client add` prints on the
+  /// node's machine. `invalid` for text that is none, `io` when the node cannot be reached,
+  /// `denied` when it refuses the credential. What the credential does not allow is `denied` call
+  /// by call.
+  static Result<Client> connect_remote(std::string_view credential, ClientOptions options = {});
 
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
@@ -63,7 +70,20 @@ class ZERODB_API Client {
   Result<ListPage> list_page(const std::string& prefix, const std::string& after = {},
                              std::uint32_t limit = 500);
 
-  Result<Stored> remove(const std::string& key);
+  /// `conflict` if another version than `if_version` stands; then nothing is done.
+  Result<Stored> remove(const std::string& key, std::optional<std::uint64_t> if_version = {});
+
+  /// Hands on what is stored and removed under `prefix`, in the order of the node's log, each event
+  /// at least once, until options.stop is asked to stop; answers where another watch goes on. A
+  /// durable follower's events count as handled, and will not come again, once `sink` has returned
+  /// for all that came in one answer. A node that stops is waited for. Ends with the error of
+  /// `sink`, or with `not_found` when events since the position are not kept any more: then take
+  /// position(), list() what there is, and watch from that position. Uses this Client throughout;
+  /// `sink` must not.
+  Result<EventPosition> watch(const std::string& prefix, const EventSink& sink,
+                              WatchOptions options = {});
+  /// The end of the node's log: where a watch begins that is told of what happens from now on.
+  Result<EventPosition> position();
 
  private:
   friend class Listing;

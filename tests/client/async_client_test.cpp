@@ -112,6 +112,23 @@ TEST_CASE("async: a call beyond the limit waits until another has ended", "[clie
   CHECK(third.get());
 }
 
+TEST_CASE("async: what is asked of a put goes with it", "[client]") {
+  FakeNode node;
+  auto client = connected_async(node);
+  const PutOptions options{.media_type = "text/plain",
+                           .mtime_ms = 7,
+                           .attributes = {{"a", "b"}},
+                           .if_version = 3,
+                           .if_absent = true};
+  CHECK(client.put("k", content_of(10), options).get());
+  const auto put = node.look([&] { return node.puts.at("k"); });
+  CHECK(put.media_type == options.media_type);
+  CHECK(put.mtime_ms == options.mtime_ms);
+  CHECK(put.attributes == options.attributes);
+  CHECK(put.if_version == options.if_version);
+  CHECK(put.if_absent == true);
+}
+
 TEST_CASE("async: one content larger than the limit is taken alone", "[client]") {
   FakeNode node;
   auto client = connected_async(node, {.bytes_max = 1'000});

@@ -42,6 +42,33 @@ class Installed(MeshTest):
         self.assertEqual("Hello from C++\n", self.says(build / "hello"))
         self.assertEqual(b"Hello from C++", self.get(self.node, "greeting"))
         self.assertEqual(MANY, self.says(build / "many"))
+        self.check_watching(build / "watcher")
+
+    def check_watching(self, watcher):
+        def watch(*words):
+            done = run([watcher, self.node.folder, "w/", *words], env=environment(self.mesh.root))
+            return done.code, done.out.decode()
+
+        self.put(self.node, "other", b"")
+        for key, size in (("w/a", 1), ("w/b", 100_000), ("w/c", 0)):
+            self.put(self.node, key, b"x" * size)
+        self.ok(self.node, "rm", "w/a")
+        told = ["stored w/a 1\n", "stored w/b 100000\n", "stored w/c 0\n", "removed w/a 0\n"]
+        code, out = watch("", "4")  # from the oldest event there is
+        self.assertEqual((0, "".join(told)), (code, out[:out.index("next")]))
+
+        def durable(count, *words):
+            return watch("library", count, *words)
+
+        self.ok(self.node, "watch", "w/", "--durable", "library", "--since", "0", "--limit", "1")
+        self.assertEqual((1, told[1] + "full\n"), durable("9", "w/c"))
+        self.node.stop()
+        self.node.start()  # the position outlasts it
+        code, out = durable("2")  # begins with the one that was not handled
+        self.assertEqual((0, told[2] + told[3]), (code, out[:out.index("next")]))
+        self.put(self.node, "w/d", b"")
+        code, out = durable("1")
+        self.assertEqual((0, "stored w/d 0\n"), (code, out[:out.index("next")]))
 
     def test_a_program_finds_it_by_pkg_config(self):
         moved = self.files / "elsewhere"  # the file works wherever the folder goes
