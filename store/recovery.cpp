@@ -15,8 +15,8 @@ constexpr std::size_t row_count = 2;
 constexpr std::size_t row_symbols = 30;
 constexpr std::size_t row_data_symbols = 28;
 constexpr std::size_t group_symbols = 5;
-constexpr std::size_t checksum_bytes = 3;
-constexpr std::size_t payload_bytes = Seed::size + checksum_bytes;
+constexpr std::size_t recovery_checksum_bytes = 3;
+constexpr std::size_t payload_bytes = Seed::size + recovery_checksum_bytes;
 static_assert(payload_bytes * 8 == row_count * row_data_symbols * 5);
 
 using Row = std::array<std::uint8_t, row_symbols>;  ///< values of 0 to 31
@@ -96,7 +96,7 @@ std::optional<Slip> single_slip(const Row& row) {
 void add_checksum(Payload35& payload, RecoveryKind kind) {
   const auto* domain = kind == RecoveryKind::owner ? "zerodb recovery" : "zerodb mesh key";
   const auto hash = blake2b_256(domain, {ByteView(payload).first(Seed::size)});
-  std::copy_n(hash.begin(), checksum_bytes, payload.begin() + Seed::size);
+  std::copy_n(hash.begin(), recovery_checksum_bytes, payload.begin() + Seed::size);
 }
 
 bool checksum_holds(const Payload35& payload, RecoveryKind kind) {
