@@ -21,6 +21,8 @@ import sys
 import termios
 import unittest
 
+import msgpack
+
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "cli"))
 
@@ -59,6 +61,13 @@ def install_javascript():
 
 def javascript(program):
     return ["node", WORK / "javascript" / program]
+
+
+def example_in(document, word, node):
+    """The first piece of Python in a document that has `word` in it, on the node's folder."""
+    pieces = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.S)
+    piece = next(piece for piece in pieces if word in piece)
+    return piece.replace("/home/ann/.local/share/zerodb", str(node.folder))
 
 
 class Clients:
@@ -144,12 +153,36 @@ class Interop(Clients, MeshTest):
 
     def test_the_python_examples_in_the_documents_work(self):
         for document in ("README.md", "bus/PROTOCOL.md"):
-            text = (ROOT / document).read_text()
-            example = re.search(r"```python\n((?:(?!```).)*?client\.sock.*?)```", text, re.S).group(1)
-            example = example.replace("/home/ann/.local/share/zerodb", str(self.node.folder))
+            example = example_in(document, "client.sock", self.node)
             done = run(["/usr/bin/python3", "-c", example])
             self.assertEqual(0, done.code, done.err)
             self.assertIn(b"b'hello'", done.out)
+            self.follow_as_in(document, example)
+
+    def follow_as_in(self, document, example):
+        """What happens while nobody follows is told as well."""
+        example += example_in(document, "events_ack", self.node)
+        for life in ("first", "second"):
+            self.put(self.node, f"{self.key}/before the {life}", b"")
+            out = self.files / life
+            with out.open("wb") as file:
+                process = subprocess.Popen(["/usr/bin/python3", "-c", example], stdout=file,
+                                           env=environment(self.mesh.root),
+                                           preexec_fn=die_with_parent)
+            self.mesh.others.append(process)
+            eventually(lambda: "mirror" in self.followers(), "the node knows it")
+            self.put(self.node, f"{self.key}/after the {life}", b"")
+            eventually(lambda: "after the" in out.read_text(), "it is told")
+            eventually(lambda: self.followers()["mirror"]["behind"] == 0, "all is acknowledged")
+            process.kill()
+            process.wait()
+        told = re.findall(rf"^\d+ store {self.key}/(.*)$", out.read_text(), re.M)
+        self.assertEqual(["before the second", "after the second"], told)
+        self.ok(self.node, "watch", "--forget", "mirror")
+
+    def followers(self):
+        listed = json.loads(self.ok(self.node, "watch", "--list", "--json").out)
+        return {one["durable"]: one for one in listed}
 
 
 Line = collections.namedtuple("Line", "sequence kind key")
@@ -357,6 +390,20 @@ class GoldenHeaders(unittest.TestCase):
         done = run([HERE / "golden.py", VECTORS])
         self.assertEqual(0, done.code, done.err)
         self.assertGreater(len(done.out.splitlines()), 40)
+
+    def test_every_message_of_a_client_that_the_protocol_names_is_among_them(self):
+        text = (ROOT / "bus/PROTOCOL.md").read_text()
+        commands = text.split("## Clients: commands\n")[1].split("## Clients: an example\n")[0]
+        requests = {name for heading in re.findall(r"^### (.*)$", commands, re.M)
+                    for name in heading.split(", ")} - {"Conditions"}
+        replies = set(re.findall(r"[Rr]eply\s+`([a-z_.]+)`", commands))
+        self.assertLessEqual({"put", "events", "events_ack", "followers"}, requests)
+        self.assertLessEqual({"stored", "events.ok", "follower", "followers.ok", "ok"}, replies)
+        lines = [line.split() for line in VECTORS.read_text().splitlines() if line[0] != "#"]
+        golden = {(kind, msgpack.unpackb(bytes.fromhex(header))["t"]) for kind, _, header in lines}
+        named = {("client_request", name) for name in requests}
+        named |= {("client_reply", name) for name in replies} | {("client_event", "event")}
+        self.assertEqual(set(), named - golden)
 
     def test_javascript_encodes_them_to_the_same_bytes_and_reads_the_same(self):
         why_not = install_javascript()
