@@ -54,21 +54,27 @@ class Writer(threading.Thread):
 
     def insist(self, name, payload=b"", **fields):
         """Until it is acknowledged. A node that is away comes back."""
-        while True:
-            if self.wire is None:
-                self.wire = Wire(self.node)
-                self.wire.socket.setsockopt(zmq.RCVTIMEO, ANSWER_MS)
-            try:
-                return self.wire.ask(name, payload, **fields)
-            except zmq.Again:
-                self.wire.context.destroy(linger=0)
-                self.wire = None
-            except Refused as refused:
-                if name == "delete" and refused.code == "not_found":
-                    return None  # an attempt before went through
-                if refused.code not in GONE:
-                    raise
-                time.sleep(0.05)
+        eventually(lambda: self.acknowledged(name, payload, fields),
+                   f"{name} {fields['key']} is acknowledged", DEADLINE_S)
+
+    def acknowledged(self, name, payload, fields):
+        """Tries it once."""
+        if self.wire is None:
+            self.wire = Wire(self.node)
+            self.wire.socket.setsockopt(zmq.RCVTIMEO, ANSWER_MS)
+        try:
+            self.wire.ask(name, payload, **fields)
+        except zmq.Again:
+            self.wire.context.destroy(linger=0)
+            self.wire = None
+            return False
+        except Refused as refused:
+            if name == "delete" and refused.code == "not_found":
+                return True  # an attempt before went through
+            if refused.code not in GONE:
+                raise
+            return False
+        return True
 
 
 class Follower:

@@ -5,8 +5,10 @@
  *     client FOLDER get KEY > content
  *     client FOLDER list [PREFIX]
  *     client FOLDER delete KEY
+ *     client FOLDER follow PREFIX --durable NAME [--count N]
  *
- * FOLDER is the node's data folder. Exit codes as zdb's: 3 not found, 8 conflict, 1 the rest.
+ * FOLDER is the node's data folder. Exit codes as zdb's: 3 not found, 8 conflict, 1 the rest. What
+ * `follow` prints, client.py says.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include <zmq.h>
 
 enum { small_bytes = 65536, chunk_bytes_max = 1 << 20, header_bytes_max = 1 << 20 };
+enum { ask_every_ms = 1000 }; /* for events, also when nothing was heard */
 
 static void die(const char* why) {
   fprintf(stderr, "client: %s\n", why);
@@ -56,9 +59,10 @@ static void put_text(Header* to, const char* name, const char* value) {
   put_string(to, value);
 }
 
+static uint64_t id; /* of the latest request */
+
 /* Begins the header of a request that has `fields` fields of its own. */
 static Header request(const char* name, unsigned fields) {
-  static uint64_t id;
   Header header = {.size = 0};
   put_byte(&header, 0x80 + 3 + fields);
   put_integer(&header, "v", 1);
@@ -159,29 +163,55 @@ static uint64_t integer(const char* name) {
   return value.number;
 }
 
-static size_t receive(void* to, size_t size_max) {
-  const int size = zmq_recv(node, to, size_max, 0);
-  if (size < 0) die("the node does not answer");
-  if ((size_t)size > size_max) die("a reply that is too long");
-  return (size_t)size;
+static int is_text(Value value, const char* text) {
+  return value.type == STRING && value.number == strlen(text) &&
+         !memcmp(value.bytes, text, value.number);
+}
+
+/* The next frame. 0 if nothing comes. */
+static int receive(void* to, size_t size_max, size_t* size) {
+  const int got = zmq_recv(node, to, size_max, 0);
+  if (got >= 0 && (size_t)got > size_max) die("a reply that is too long");
+  *size = got < 0 ? 0 : (size_t)got;
+  return got >= 0;
+}
+
+/* Sends the latest request and waits for its reply. 0 if there is none. */
+static int try_ask(const Header* header, const void* bytes, size_t size) {
+  if (zmq_send(node, header->bytes, header->size, ZMQ_SNDMORE) < 0 ||
+      zmq_send(node, bytes, size, 0) < 0) {
+    return 0;
+  }
+  do {
+    if (!receive(reply, sizeof reply, &reply_size)) return 0;
+    if (!receive(payload, sizeof payload, &payload_size)) return 0;
+  } while (integer("id") != id); /* others come too late */
+  return 1;
+}
+
+static int patient; /* a node that is away, or busy, is waited for */
+
+static int is_passing(Value code) {
+  return is_text(code, "busy") || is_text(code, "timeout") || is_text(code, "no_quorum");
 }
 
 /* Sends a request and waits for its reply; an error reply ends the program. */
 static void ask(const Header* header, const void* bytes, size_t size) {
-  if (zmq_send(node, header->bytes, header->size, ZMQ_SNDMORE) < 0 ||
-      zmq_send(node, bytes, size, 0) < 0) {
-    die("no node takes requests there");
+  for (int waiting = 0; ; waiting = 1) {
+    const int answered = try_ask(header, bytes, size);
+    if (answered && !is_text(field("t"), "error")) return;
+    if (!patient || (answered && !is_passing(field("code")))) {
+      if (answered) break;
+      die("the node does not answer");
+    }
+    if (!waiting) fprintf(stderr, "the node does not answer; waiting for it\n");
+    zmq_poll(NULL, 0, 100);
   }
-  reply_size = receive(reply, sizeof reply);
-  payload_size = receive(payload, sizeof payload);
-  const Value name = field("t");
-  if (name.type != STRING || name.number != 5 || memcmp(name.bytes, "error", 5)) return;
   const Value code = field("code");
   const Value what = field("what");
   fprintf(stderr, "%.*s: %.*s\n", (int)code.number, (const char*)code.bytes, (int)what.number,
           (const char*)what.bytes);
-  if (code.number == 9 && !memcmp(code.bytes, "not_found", 9)) exit(3);
-  exit(code.number == 8 && !memcmp(code.bytes, "conflict", 8) ? 8 : 1);
+  exit(is_text(code, "not_found") ? 3 : is_text(code, "conflict") ? 8 : 1);
 }
 
 static void put(const char* key, const char* condition) {
@@ -242,7 +272,10 @@ static void get(const char* key) {
   ask(&header, NULL, 0);
 }
 
-static void list(const char* prefix) {
+/* Prints every entry whose key begins with `prefix`: its size, or `instead` of that. Answers how
+ * many there are. */
+static uint64_t list(const char* prefix, const char* instead) {
+  uint64_t objects = 0;
   char after[1025] = "";
   do {
     Header header = request("list", 3);
@@ -258,12 +291,16 @@ static void list(const char* prefix) {
       Value size, key;
       find(&again, "size", &size);
       find(&entry, "key", &key);
-      printf("%llu %.*s\n", (unsigned long long)size.number, (int)key.number, (const char*)key.bytes);
+      if (instead) printf("%s ", instead);
+      else printf("%llu ", (unsigned long long)size.number);
+      printf("%.*s\n", (int)key.number, (const char*)key.bytes);
       if (key.number >= sizeof after) die("a key that is too long");
       memcpy(after, key.bytes, key.number);
       after[key.number] = 0;
     }
+    objects += entries.number;
   } while (integer("more"));
+  return objects;
 }
 
 static void delete_key(const char* key) {
@@ -272,8 +309,103 @@ static void delete_key(const char* key) {
   ask(&header, NULL, 0);
 }
 
+/* -------------------------------------------------------------------------------- following */
+
+static void* wakes; /* a SUB: the publisher wakes, the log tells */
+
+static void connect_wakes(void* context, const char* folder, const char* prefix) {
+  static const char* const kinds[] = {"store", "delete"};
+  char text[200]; /* longer subscriptions break in libzmq */
+  wakes = zmq_socket(context, ZMQ_SUB);
+  for (int i = 0; i < 2; ++i) {
+    snprintf(text, sizeof text, "%s %s", kinds[i], prefix);
+    zmq_setsockopt(wakes, ZMQ_SUBSCRIBE, text, strlen(text));
+  }
+  snprintf(text, sizeof text, "ipc://%s/events.sock", folder);
+  if (zmq_connect(wakes, text) != 0) die("not an address");
+}
+
+/* Until something may have happened. */
+static void wait_for_wakes(void) {
+  zmq_pollitem_t item = {wakes, 0, ZMQ_POLLIN, 0};
+  zmq_poll(&item, 1, ask_every_ms);
+  char frame[1];
+  while (zmq_recv(wakes, frame, sizeof frame, ZMQ_DONTWAIT) >= 0) {
+  }
+}
+
+/* Prints all there is, in place of events that nobody can tell any more. */
+static void resync(const char* prefix, int reset, uint64_t last) {
+  char instead[40];
+  printf("%llu resync %s\n", (unsigned long long)last, prefix);
+  snprintf(instead, sizeof instead, "%llu listed", (unsigned long long)last);
+  const uint64_t objects = list(prefix, instead);
+  fprintf(stderr, "%s: listed the %llu objects there are, going on after event %llu\n",
+          reset ? "the log is another one" : "the log does not go back so far",
+          (unsigned long long)objects, (unsigned long long)last);
+}
+
+static void print_events(void) {
+  Reader map = {reply, reply + reply_size};
+  Value entries;
+  Reader entry = find(&map, "entries", &entries);
+  for (uint64_t i = 0; i < entries.number; ++i) {
+    Reader for_sequence = entry, for_kind = entry;
+    Value sequence, kind, key;
+    find(&for_sequence, "sequence", &sequence);
+    find(&for_kind, "kind", &kind);
+    find(&entry, "key", &key);
+    printf("%llu %.*s %.*s\n", (unsigned long long)sequence.number, (int)kind.number,
+           (const char*)kind.bytes, (int)key.number, (const char*)key.bytes);
+  }
+}
+
+/* Prints what is new, and only then acknowledges it; answers how many events there were. */
+static uint64_t tell(const char* prefix, const char* durable, uint64_t limit) {
+  Header header = request("events", 3);
+  put_text(&header, "durable", durable);
+  put_text(&header, "prefix", prefix);
+  put_integer(&header, "limit", limit);
+  ask(&header, NULL, 0);
+  char epoch[65];
+  const Value epoch_now = field("epoch");
+  snprintf(epoch, sizeof epoch, "%.*s", (int)epoch_now.number, (const char*)epoch_now.bytes);
+  const uint64_t told = field("entries").number;
+  const uint64_t last = integer("next") - 1;
+  if (integer("gap") || integer("reset")) resync(prefix, (int)integer("reset"), last);
+  else print_events();
+  if (fflush(stdout) != 0) die("cannot write");
+  /* Also if there was nothing: past the events of other keys. */
+  header = request("events_ack", 3);
+  put_text(&header, "durable", durable);
+  put_text(&header, "epoch", epoch);
+  put_integer(&header, "sequence", last);
+  ask(&header, NULL, 0);
+  return told;
+}
+
+static void follow(void* context, int count, char** words) {
+  const char *durable = NULL, *prefix = words[3];
+  uint64_t left = UINT64_MAX;
+  for (int i = 4; i + 1 < count; i += 2) {
+    if (!strcmp(words[i], "--durable")) durable = words[i + 1];
+    if (!strcmp(words[i], "--count")) left = strtoull(words[i + 1], NULL, 10);
+  }
+  if (!durable) die("use: client FOLDER follow PREFIX --durable NAME [--count N]");
+  const int receive_ms = 5000;
+  zmq_setsockopt(node, ZMQ_RCVTIMEO, &receive_ms, sizeof receive_ms);
+  patient = 1;
+  connect_wakes(context, words[1], prefix);
+  while (left > 0) {
+    const uint64_t told = tell(prefix, durable, left < 1000 ? left : 1000);
+    left -= told;
+    if (told == 0) wait_for_wakes();
+  }
+  zmq_close(wakes);
+}
+
 int main(int count, char** words) {
-  if (count < 3) die("use: client FOLDER put|get|list|delete [KEY]");
+  if (count < 3) die("use: client FOLDER put|get|list|delete|follow [KEY]");
   const char* verb = words[2];
   const char* key = count > 3 ? words[3] : "";
   char endpoint[200];
@@ -288,8 +420,9 @@ int main(int count, char** words) {
   if (zmq_connect(node, endpoint) != 0) die("not an address");
   if (!strcmp(verb, "put")) put(key, count > 4 ? words[4] : NULL);
   else if (!strcmp(verb, "get")) get(key);
-  else if (!strcmp(verb, "list")) list(key);
+  else if (!strcmp(verb, "list")) list(key, NULL);
   else if (!strcmp(verb, "delete")) delete_key(key);
+  else if (!strcmp(verb, "follow") && count > 3) follow(context, count, words);
   else die("no such verb");
   if (fflush(stdout) != 0) die("cannot write");
   zmq_close(node);

@@ -5,17 +5,23 @@
 //     client.mjs FOLDER get KEY > content
 //     client.mjs FOLDER list [PREFIX]
 //     client.mjs FOLDER delete KEY
+//     client.mjs FOLDER follow PREFIX --durable NAME [--count N]
 //
-// FOLDER is the node's data folder. Exit codes as zdb's: 3 not found, 8 conflict, 1 the rest.
+// FOLDER is the node's data folder. Exit codes as zdb's: 3 not found, 8 conflict, 1 the rest. What
+// `follow` prints, client.py says.
 
 import { once } from "node:events";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { decode, encode } from "@msgpack/msgpack";
-import { Dealer } from "zeromq";
+import { Dealer, Subscriber } from "zeromq";
 
 const small = 65536; // so many bytes go in one message
 const window = 8; // requests of a download under way
+const askEveryMs = 1_000; // for events, also when nothing was heard
+const again = ["busy", "timeout", "no_quorum", "EAGAIN"]; // repeating helps; the last is libzmq's
 
 /** An error reply: its code and what it says. */
 export class Failed extends Error {
@@ -47,8 +53,8 @@ async function* pieces(source, size) {
 
 /** One connection to a node. For one caller at a time; replies may come in any order. */
 export class Client {
-  constructor(folder) {
-    this.socket = new Dealer({ linger: 0, immediate: true, sendTimeout: 5_000, receiveTimeout: 120_000 });
+  constructor(folder, receiveTimeout = 120_000) {
+    this.socket = new Dealer({ linger: 0, immediate: true, sendTimeout: 5_000, receiveTimeout });
     this.socket.connect(`ipc://${folder}/client.sock`);
     this.lastId = 0;
     this.replies = new Map(); // that came before they were waited for, by id
@@ -139,6 +145,87 @@ export class Client {
   }
 }
 
+/** A durable follower of keys that begin with `prefix`. The publisher wakes it, the log tells. */
+class Follower {
+  constructor(folder, prefix, durable) {
+    this.prefix = prefix;
+    this.durable = durable;
+    this.client = new Client(folder, 5_000);
+    this.wakes = new Subscriber();
+    for (const kind of ["store", "delete"]) {
+      const topic = Buffer.from(`${kind} ${prefix}`);
+      this.wakes.subscribe(topic.subarray(0, 200)); // libzmq breaks long ones
+    }
+    this.wakes.connect(`ipc://${folder}/events.sock`);
+  }
+
+  /** Prints `count` events as they come. */
+  async follow(count) {
+    for (let [told, waiting] = [0, false]; told < count; ) {
+      try {
+        const toldNow = await this.tell(Math.min(count - told, 1000));
+        told += toldNow;
+        waiting = false;
+        if (toldNow === 0) await this.wait();
+      } catch (error) {
+        if (!again.includes(error.code)) throw error;
+        if (!waiting) console.error("the node does not answer; waiting for it");
+        waiting = true;
+        await sleep(100);
+      }
+    }
+  }
+
+  /** Prints what is new, and only then acknowledges it; answers how many events there were. */
+  async tell(limit) {
+    const { durable, prefix } = this;
+    const page = await this.client.ask("events", { durable, prefix, limit });
+    const { epoch, entries, next } = page;
+    if (page.gap || page.reset) await this.resync(page);
+    await write(entries.map(({ sequence, kind, key }) => `${sequence} ${kind} ${key}\n`).join(""));
+    // Also if there was nothing: past the events of other keys.
+    await this.client.ask("events_ack", { durable, epoch, sequence: BigInt(next) - 1n });
+    return entries.length;
+  }
+
+  /** Prints all there is, in place of events that nobody can tell any more. */
+  async resync({ reset, next }) {
+    const last = BigInt(next) - 1n;
+    await write(`${last} resync ${this.prefix}\n`);
+    let objects = 0;
+    for await (const { key } of this.client.list(this.prefix)) {
+      await write(`${last} listed ${key}\n`);
+      ++objects;
+    }
+    const why = reset ? "the log is another one" : "the log does not go back so far";
+    console.error(`${why}: listed the ${objects} objects there are, going on after event ${last}`);
+  }
+
+  /** Until something may have happened. */
+  async wait() {
+    try {
+      for (this.wakes.receiveTimeout = askEveryMs; ; this.wakes.receiveTimeout = 0) {
+        await this.wakes.receive();
+      }
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+    }
+  }
+
+  close() {
+    this.client.close();
+    this.wakes.close();
+  }
+}
+
+async function follow(folder, prefix, args) {
+  const options = { durable: { type: "string" }, count: { type: "string" } };
+  const { durable, count } = parseArgs({ args, options }).values;
+  if (durable === undefined) throw new Error("use: client.mjs FOLDER follow PREFIX --durable NAME");
+  const follower = new Follower(folder, prefix, durable);
+  await follower.follow(Number(count ?? Infinity)).finally(() => follower.close());
+}
+
 async function write(bytes) {
   if (!process.stdout.write(bytes)) await once(process.stdout, "drain");
 }
@@ -153,7 +240,7 @@ async function run(client, verb, key, condition) {
   } else if (verb === "delete") {
     await client.delete(key);
   } else {
-    throw new Error("use: client.mjs FOLDER put|get|list|delete [KEY]");
+    throw new Error("use: client.mjs FOLDER put|get|list|delete|follow [KEY]");
   }
 }
 
@@ -161,7 +248,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [folder, ...words] = process.argv.slice(2);
   const client = new Client(folder);
   try {
-    await run(client, ...words);
+    if (words[0] === "follow") await follow(folder, words[1], words.slice(2));
+    else await run(client, ...words);
   } catch (error) {
     console.error(error.message);
     process.exitCode = { not_found: 3, conflict: 8 }[error.code] ?? 1;

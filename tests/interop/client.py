@@ -5,19 +5,29 @@
     client.py FOLDER get KEY > content
     client.py FOLDER list [PREFIX]
     client.py FOLDER delete KEY
+    client.py FOLDER follow PREFIX --durable NAME [--count N]
 
 FOLDER is the node's data folder. Exit codes as zdb's: 3 not found, 8 conflict, 1 the rest.
+
+`follow` prints a line for each event of a key that begins with PREFIX: its sequence number, `store`
+or `delete`, and the key. The node remembers by NAME what was printed, so whoever follows under that
+name again goes on from there. If it was away for too long for that, it prints `resync PREFIX` (all
+that was known is void) and then a line `listed KEY` for each object there is.
 """
 
+import argparse
 import collections
 import itertools
 import sys
+import time
 
 import msgpack
 import zmq
 
 SMALL = 65536  # so many bytes go in one message
 WINDOW = 8  # requests of a download under way
+ASK_EVERY_MS = 1_000  # for events, also when nothing was heard
+AGAIN = {"busy", "timeout", "no_quorum"}  # errors after which repeating helps
 
 
 class Failed(Exception):
@@ -122,7 +132,77 @@ class Client:
         return self.ask("delete", key=key, **fields)[0]
 
 
+class Follower:
+    """A durable follower of keys that begin with `prefix`: the publisher wakes it, the log tells."""
+
+    def __init__(self, folder, prefix, name):
+        self.prefix, self.name = prefix, name
+        self.client = Client(folder, timeout_s=5)
+        self.wakes = zmq.Context.instance().socket(zmq.SUB)
+        for kind in ("store", "delete"):
+            self.wakes.subscribe(f"{kind} {prefix}".encode()[:200])  # libzmq breaks long ones
+        self.wakes.connect(f"ipc://{folder}/events.sock")
+
+    def follow(self, count):
+        """Prints `count` events as they come, or all for ever."""
+        told, waiting = 0, False
+        while count is None or told < count:
+            try:
+                told_now = self.tell(1000 if count is None else min(count - told, 1000))
+                told, waiting = told + told_now, False
+                if not told_now:
+                    self.wait()
+            except (zmq.Again, Failed) as problem:
+                if isinstance(problem, Failed) and problem.code not in AGAIN:
+                    raise
+                if not waiting:
+                    print("the node does not answer; waiting for it", file=sys.stderr)
+                waiting = True
+                time.sleep(0.1)
+
+    def tell(self, limit):
+        """Prints what is new, and only then acknowledges it; answers how many events there were."""
+        fields = {"durable": self.name, "prefix": self.prefix, "limit": limit}
+        page, _ = self.client.ask("events", **fields)
+        if page["gap"] or page["reset"]:
+            self.resync(page)
+        for event in page["entries"]:
+            print(event["sequence"], event["kind"], event["key"])
+        sys.stdout.flush()
+        # Also if there was nothing: past the events of other keys.
+        last = page["next"] - 1
+        self.client.ask("events_ack", durable=self.name, epoch=page["epoch"], sequence=last)
+        return len(page["entries"])
+
+    def resync(self, page):
+        """Prints all there is, in place of events that nobody can tell any more."""
+        last = page["next"] - 1
+        print(last, "resync", self.prefix)
+        objects = 0
+        for objects, entry in enumerate(self.client.list(self.prefix), 1):
+            print(last, "listed", entry["key"])
+        why = "the log is another one" if page["reset"] else "the log does not go back so far"
+        print(f"{why}: listed the {objects} objects there are, going on after event {last}",
+              file=sys.stderr)
+
+    def wait(self):
+        """Until something may have happened."""
+        self.wakes.poll(ASK_EVERY_MS)
+        while self.wakes.poll(0):
+            self.wakes.recv_multipart()
+
+
+def follow(folder, prefix, *words):
+    options = argparse.ArgumentParser("client.py FOLDER follow PREFIX")
+    options.add_argument("--durable", metavar="NAME", required=True)
+    options.add_argument("--count", metavar="N", type=int)
+    options = options.parse_args(words)
+    Follower(folder, prefix, options.durable).follow(options.count)
+
+
 def run(folder, verb, *words):
+    if verb == "follow":
+        return follow(folder, *words)
     client = Client(folder)
     if verb == "put":
         client.put(words[0], sys.stdin.buffer, **{word: True for word in words[1:]})
@@ -135,6 +215,7 @@ def run(folder, verb, *words):
         client.delete(words[0])
     else:
         raise SystemExit(__doc__)
+    return None
 
 
 if __name__ == "__main__":

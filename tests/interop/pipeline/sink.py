@@ -8,12 +8,11 @@ import sys
 
 import zmq
 
+from sockets import bound, connected
+
 pipes = sys.argv[1]
-context = zmq.Context.instance()
-results = context.socket(zmq.PULL)
-results.bind(f"ipc://{pipes}/results")
-done = context.socket(zmq.PUSH)
-done.connect(f"ipc://{pipes}/done")
+results = bound(zmq.PULL, pipes, "results")
+done = connected(zmq.PUSH, pipes, "done")
 
 while True:
     report = results.recv_string()

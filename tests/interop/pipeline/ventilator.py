@@ -15,16 +15,14 @@ import zmq
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from client import Client  # noqa: E402
+from sockets import bound  # noqa: E402
 
 WINDOW = 6  # tasks handed out and not done: what a dead worker can hold up
 PATIENCE_S = 2
 
 node_folder, pipes = sys.argv[1:]
-context = zmq.Context.instance()
-tasks = context.socket(zmq.PUSH)
-tasks.bind(f"ipc://{pipes}/tasks")
-done = context.socket(zmq.PULL)
-done.bind(f"ipc://{pipes}/done")
+tasks = bound(zmq.PUSH, pipes, "tasks")
+done = bound(zmq.PULL, pipes, "done")
 
 waiting = [entry["key"].removeprefix("in/") for entry in Client(node_folder).list("in/")]
 handed_out = {}  # task: when
@@ -45,4 +43,4 @@ while waiting or handed_out:
         handed_out.pop(task, None)
         waiting = [t for t in waiting if t != task]
 print("handed out again:", again)
-context.destroy(linger=0)
+zmq.Context.instance().destroy(linger=0)

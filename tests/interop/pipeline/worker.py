@@ -16,14 +16,12 @@ import zmq
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from client import Client, Failed  # noqa: E402
+from sockets import connected  # noqa: E402
 
 node_folder, pipes = sys.argv[1:]
 node = Client(node_folder)
-context = zmq.Context.instance()
-tasks = context.socket(zmq.PULL)
-tasks.connect(f"ipc://{pipes}/tasks")
-results = context.socket(zmq.PUSH)
-results.connect(f"ipc://{pipes}/results")
+tasks = connected(zmq.PULL, pipes, "tasks")
+results = connected(zmq.PUSH, pipes, "results")
 
 while True:
     task = tasks.recv_string()
