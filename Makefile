@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
 INSTALLED := $(PROGRAMS) zscale zerodb_client
-.PHONY: all programs deps test demo bench scale sim asan tsan lint format install packages packages-check clean
+.PHONY: all programs deps test demo bench scale sim asan tsan fuzz lint format install packages packages-check clean
 
 all: deps
 	cmake --preset release >/dev/null && cmake --build --preset release
@@ -30,6 +30,11 @@ sim: all
 
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@
+
+# Hostile bytes for every decoder: make fuzz SECONDS=7200 TARGETS="manifest roster"
+fuzz:
+	tools/deps.sh fuzz && cmake --preset fuzz >/dev/null && cmake --build --preset fuzz
+	tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(TARGETS)
 
 lint:
 	tools/deps.sh lint && cmake --preset dev >/dev/null

@@ -18,6 +18,11 @@ if(ZERODB_SANITIZE)
   add_link_options(-fsanitize=${ZERODB_SANITIZE})
 endif()
 
+# What fuzz targets link tells libFuzzer which paths it took.
+if(ZERODB_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # Several sources compiled as one make g++ 12 wrongly take their anonymous namespaces for a header's.
 if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   add_compile_options(-Wno-subobject-linkage)

@@ -27,7 +27,9 @@ target_compile_definitions(zerodb_msgpack INTERFACE MSGPACK_NO_BOOST)
 add_library(zerodb_asio INTERFACE)
 target_include_directories(zerodb_asio SYSTEM INTERFACE "${ZERODB_ASIO_INCLUDE}")
 target_compile_definitions(zerodb_asio INTERFACE
-  ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC)
+  ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_DISABLE_STD_ALIGNED_ALLOC
+  # Debian 12's asio does not see that a clang has coroutines.
+  $<$<CXX_COMPILER_ID:Clang>:ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE>)
 target_link_libraries(zerodb_asio INTERFACE Threads::Threads)
 
 # libzmq and cppzmq, the header over it.

@@ -62,6 +62,9 @@ Result<Entry> decode(std::string_view key) {
   entry.object.hashed_key = id_at<HashedKey>(key, owner_prefix_bytes);
   entry.version.value = ~get_u64(as_bytes(key.substr(object_bytes, 8)));
   entry.hash = id_at<ManifestHash>(complement(key), object_bytes + 8);
+  if (!key.starts_with(of_partition(partition_of(entry.object.hashed_key)))) {
+    return fail(Errc::corrupt, "index key of another partition than its object's");
+  }
   return entry;
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that zerodb is built and tested with: only those that are missing.
-# usage: tools/deps.sh [lint|packages]   also what `make lint` and `make format` need, or `make packages`
+# usage: tools/deps.sh [fuzz|lint|packages]   also what `make fuzz`, `make lint` and `make format`, or `make packages` need
 set -eu
 
 packages="
@@ -8,6 +8,7 @@ packages="
   catch2 cppzmq-dev libasio-dev libcli11-dev libexpected-dev libfmt-dev libmsgpack-cxx-dev
   librocksdb-dev libsodium-dev libspdlog-dev libtomlplusplus-dev libzmq3-dev nlohmann-json3-dev
   faketime procps python3 python3-msgpack python3-zmq"
+[ "${1-}" != fuzz ] || packages="$packages clang-16 libclang-rt-16-dev"
 [ "${1-}" != lint ] || packages="$packages clang-format clang-tidy"
 [ "${1-}" != packages ] || packages="$packages dpkg-dev file"
 

@@ -95,17 +95,30 @@ TEST_CASE("codec: golden headers decode and encode to the same bytes", "[bus]") 
   }
 }
 
-TEST_CASE("codec: every message of a client, and every error, has a golden header", "[bus]") {
-  const auto request = [](const Bytes& header) {
-    const auto decoded = codec::decode_client_request(header);
+TEST_CASE("codec: every message, and every error, has a golden header", "[bus]") {
+  const auto request = [](const auto& decoded) {
     return decoded ? decoded->message.index() : std::variant_npos;
   };
-  const auto reply = [](const Bytes& header) {
-    const auto decoded = codec::decode_client_reply(header);
+  const auto reply = [](const auto& decoded) {
     return decoded && decoded->message ? decoded->message->index() : std::variant_npos;
   };
-  CHECK(without_golden<client::Request>("client_request", request) == std::vector<std::string>{});
-  CHECK(without_golden<client::Reply>("client_reply", reply) == std::vector<std::string>{});
+  const std::vector<std::string> none;
+  CHECK(without_golden<client::Request>("client_request", [&](const Bytes& header) {
+          return request(codec::decode_client_request(header));
+        }) == none);
+  CHECK(without_golden<client::Reply>("client_reply", [&](const Bytes& header) {
+          return reply(codec::decode_client_reply(header));
+        }) == none);
+  CHECK(without_golden<peer::Request>("peer_request", [&](const Bytes& header) {
+          return request(codec::decode_peer_request(header));
+        }) == none);
+  CHECK(without_golden<peer::Reply>("peer_reply", [&](const Bytes& header) {
+          return reply(codec::decode_peer_reply(header));
+        }) == none);
+  CHECK(without_golden<broadcast::Message>("broadcast", [](const Bytes& header) {
+          const auto decoded = codec::decode_broadcast(header);
+          return decoded ? decoded->second.index() : std::variant_npos;
+        }) == none);
   std::set<std::string> codes;
   for (const auto& golden : golden_headers()) {
     if (golden.kind != "client_error") continue;
@@ -176,6 +189,7 @@ TEST_CASE("codec: a header cut anywhere is refused", "[bus]") {
       CHECK_FALSE(codec::decode_peer_request(cut));
       CHECK_FALSE(codec::decode_peer_reply(cut));
       CHECK_FALSE(codec::decode_broadcast(cut));
+      CHECK_FALSE(codec::decode_published(cut));
     }
   }
 }

@@ -53,6 +53,9 @@ TEST_CASE("index: keys sort by partition, owner, key, then the latest first", "[
   CHECK((index_key::of_entry(greater_hash) < text) == (greater_hash.hash > entry.hash));
   CHECK(index_key::after_all(index_key::of_object(entry.object)) > text);
   CHECK(error_of(index_key::decode("short")) == Errc::corrupt);
+  auto elsewhere = text;
+  elsewhere[1] ^= 1;
+  CHECK(error_of(index_key::decode(elsewhere)) == Errc::corrupt);
   CHECK(error_of(index_key::decode_head("")) == Errc::corrupt);
   CHECK(error_of(index_key::superseded_key("short")) == Errc::corrupt);
 }
