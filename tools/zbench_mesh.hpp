@@ -33,6 +33,8 @@ class BenchMesh {
   BenchMesh& operator=(const BenchMesh&) = delete;
 
   std::size_t size() const { return daemons_.size(); }
+  /// Where sockets may be made; removed with the mesh.
+  const std::filesystem::path& folder() const { return root_; }
   Result<BusClient> connect(std::size_t node) const {
     return BusClient::connect(daemons_[node].folder);
   }

@@ -76,6 +76,30 @@ Step measure_hop(const std::string& bind, bool curve) {
   return measure([&] { push(rounds); });
 }
 
+std::filesystem::path socket_below(const std::filesystem::path& folder) {
+  return folder / ("zbench-" + std::to_string(getpid()) + ".sock");
+}
+
+void remove_socket(const std::filesystem::path& socket) {
+  std::error_code ignored;
+  std::filesystem::remove(socket, ignored);
+}
+
+/// Answers `count` requests of two frames with as many, the payload empty.
+void echo(zmq::socket_t& router, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    zmq::message_t from;
+    zmq::message_t header;
+    zmq::message_t payload;
+    (void)router.recv(from);
+    (void)router.recv(header);
+    (void)router.recv(payload);
+    router.send(from, zmq::send_flags::sndmore);
+    router.send(header, zmq::send_flags::sndmore);
+    router.send(zmq::message_t(), zmq::send_flags::none);
+  }
+}
+
 struct DiskSteps {
   Step write_sync;
   Step read_back;
@@ -122,6 +146,36 @@ double Roofline::get_bytes_per_s(unsigned) const {
   return gigabyte / (cpu_s / cores);
 }
 
+double measure_ipc_round_trip_ms(const std::filesystem::path& folder, std::size_t bytes) {
+  constexpr std::size_t header_bytes = 64;
+  constexpr std::size_t count = 2'000;
+  const auto path = socket_below(folder);
+  zmq::context_t server_context(1);  // one each, as the two processes have
+  zmq::context_t client_context(1);
+  zmq::socket_t router(server_context, zmq::socket_type::router);
+  zmq::socket_t dealer(client_context, zmq::socket_type::dealer);
+  router.bind("ipc://" + path.string());
+  dealer.connect("ipc://" + path.string());
+  std::thread server([&] { echo(router, count); });
+  std::vector<double> times_ms;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    dealer.send(zmq::message_t(header_bytes), zmq::send_flags::sndmore);
+    dealer.send(zmq::message_t(bytes), zmq::send_flags::none);
+    zmq::message_t frame;
+    do {
+      (void)dealer.recv(frame);
+    } while (frame.more());
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    times_ms.push_back(time.count());
+  }
+  server.join();
+  remove_socket(path);
+  const auto middle = times_ms.begin() + count / 2;
+  std::nth_element(times_ms.begin(), middle, times_ms.end());
+  return *middle;
+}
+
 Result<Roofline> measure_roofline(const std::filesystem::path& folder) {
   Roofline roofline;
   roofline.cores = std::max(1U, std::thread::hardware_concurrency());
@@ -145,10 +199,9 @@ Result<Roofline> measure_roofline(const std::filesystem::path& folder) {
       (void)leaf_of(sealed);
   });
   roofline.curve_hop = measure_hop("tcp://127.0.0.1:*", true);
-  const auto socket = folder / ("zbench-" + std::to_string(getpid()) + ".sock");
+  const auto socket = socket_below(folder);
   roofline.ipc_hop = measure_hop("ipc://" + socket.string(), false);
-  std::error_code ignored;
-  std::filesystem::remove(socket, ignored);
+  remove_socket(socket);
   auto disk = measure_disk(folder, plain);
   if (!disk) return fail(std::move(disk.error()));
   roofline.write_sync = disk->write_sync;

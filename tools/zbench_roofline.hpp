@@ -2,6 +2,7 @@
 // What this machine allows: each step a byte must go through on its way, measured alone in this
 // run, and from those the rates that no put or get on this machine can exceed.
 
+#include <cstddef>
 #include <filesystem>
 
 #include "store/result.hpp"
@@ -29,6 +30,11 @@ struct Roofline {
   double put_bytes_per_s(unsigned replicas) const;
   double get_bytes_per_s(unsigned replicas) const;
 };
+
+/// Median milliseconds of a request of `bytes` bytes and its small answer between two bare libzmq
+/// sockets over ipc, one at a time: what any service at the end of such a socket costs here. Makes
+/// a socket below `folder`.
+double measure_ipc_round_trip_ms(const std::filesystem::path& folder, std::size_t bytes);
 
 /// Takes a few seconds; writes a temporary file below `folder`.
 Result<Roofline> measure_roofline(const std::filesystem::path& folder);

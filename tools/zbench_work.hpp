@@ -32,6 +32,7 @@ struct WorkResult {
   double p50_ms = 0;
   double p99_ms = 0;
   std::optional<double> node_p50_ms;  ///< of the same puts as the node itself measured them
+  std::optional<double> ipc_p50_ms;   ///< of a bare libzmq round trip of as many bytes
   std::vector<ProcessUse> processes;  ///< each node, then this program
 };
 

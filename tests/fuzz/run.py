@@ -25,7 +25,7 @@ BUILD = pathlib.Path(os.environ.get("ZERODB_FUZZ_BUILD", ROOT / "build/fuzz"))
 PROGRAMS = BUILD / "tests/fuzz"
 CORPUS = HERE / "corpus"  # a text file for each target: an input a line, in hexadecimal
 INPUT_BYTES_MAX = 16384
-KEPT_BYTES_MAX = 2048  # larger inputs are not worth keeping
+KEPT_BYTES_MAX = 512  # of an input: larger ones are not worth keeping
 
 
 def targets():
@@ -61,7 +61,7 @@ def fuzz(target, seconds, seed):
     found.mkdir(exist_ok=True)
     log = BUILD / f"{target}.log"
     words = [PROGRAMS / f"fuzz_{target}", f"-max_total_time={seconds}", f"-seed={seed}",
-             f"-max_len={INPUT_BYTES_MAX}", "-timeout=10", "-rss_limit_mb=2048",
+             f"-max_len={INPUT_BYTES_MAX}", "-timeout=60", "-rss_limit_mb=2048",
              "-print_final_stats=1", f"-artifact_prefix={found}/{target}-", folder]
     with open(log, "wb") as out:
         code = subprocess.run(words, stdout=out, stderr=out,
