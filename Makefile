@@ -34,7 +34,7 @@ asan tsan: deps
 # Hostile bytes for every decoder: make fuzz SECONDS=7200 TARGETS="manifest roster"
 fuzz:
 	tools/deps.sh fuzz && cmake --preset fuzz >/dev/null && cmake --build --preset fuzz
-	tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(TARGETS)
+	tests/fuzz/run.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0) $(TARGETS)
 
 lint:
 	tools/deps.sh lint && cmake --preset dev >/dev/null
