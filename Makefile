@@ -25,8 +25,9 @@ bench: programs
 scale: programs
 	tests/scale/test_scale.py
 
-sim: all
-	ctest --preset release -L '^sim$$'
+sim: deps
+	cmake --preset release >/dev/null && cmake --build --preset release --target zsim
+	build/release/bin/zsim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --start $(or $(START),1))
 
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "store/hash.hpp"
-#include "tests/sim/sim_world.hpp"
+#include "tests/sim/seeded_world.hpp"
 
 using namespace zerodb;
 
@@ -40,7 +40,7 @@ Task<bool> alarm_before_answer(Runtime& runtime, Milliseconds answer, Millisecon
 }  // namespace
 
 TEST_CASE("fan out: goes on with the first answers and lets the rest end behind", "[gateway]") {
-  sim::World world;
+  sim::SeededWorld world;
   sim::SimRuntime runtime(world);
   const auto began = world.now_ms();
   const auto taken = world.run(take_first(runtime, 2, {50, 10'000, 20}));
@@ -50,7 +50,7 @@ TEST_CASE("fan out: goes on with the first answers and lets the rest end behind"
 }
 
 TEST_CASE("fan out: the alarm sounds while answers are missing", "[gateway]") {
-  sim::World world;
+  sim::SeededWorld world;
   sim::SimRuntime runtime(world);
   CHECK(world.run(alarm_before_answer(runtime, Milliseconds(500), Milliseconds(100))));
   CHECK_FALSE(world.run(alarm_before_answer(runtime, Milliseconds(100), Milliseconds(500))));

@@ -8,6 +8,7 @@
 #include "store/recovery.hpp"
 #include "tests/node/rosters.hpp"
 #include "tests/sim/memory_store.hpp"
+#include "tests/sim/seeded_world.hpp"
 #include "tests/sim/sim_network.hpp"
 
 using namespace zerodb;
@@ -196,7 +197,7 @@ class JoinScene {
     ping_all();
   }
 
-  sim::World world;
+  sim::SeededWorld world;
   sim::SimNetwork network{world};
   std::deque<Peer> peers;
 };

@@ -3,6 +3,7 @@
 
 #include <deque>
 
+#include "tests/sim/seeded_world.hpp"
 #include "tests/sim/sim_node.hpp"
 
 namespace zerodb::sim {
@@ -56,7 +57,7 @@ class SimMesh {
   void spread_to(SimNode& node);
   SimNode& add_node(NodeKeys keys, std::optional<SignedRoster> settled);
 
-  World world_;
+  SeededWorld world_;
   SimMeshOptions options_;
   SimNetwork network_;
   SigningKey mesh_key_;

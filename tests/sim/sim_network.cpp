@@ -8,10 +8,6 @@ namespace zerodb::sim {
 
 namespace {
 
-std::pair<NodeId, NodeId> pair_of(const NodeId& a, const NodeId& b) {
-  return a < b ? std::pair{a, b} : std::pair{b, a};
-}
-
 template <class Variant>
 std::string_view name_of(const Variant& message) {
   return std::visit([](const auto& one) { return std::decay_t<decltype(one)>::name; }, message);
@@ -35,17 +31,28 @@ SimLinks* SimNetwork::find(const NodeId& node) const {
 }
 
 bool SimNetwork::passes(const NodeId& from, const NodeId& to) const {
-  return !down_.contains(from) && !down_.contains(to) && !cuts_.contains(pair_of(from, to)) &&
+  return !down_.contains(from) && !down_.contains(to) && !cuts_.contains({from, to}) &&
          nodes_.contains(from) && nodes_.contains(to);
 }
 
 void SimNetwork::cut(const NodeId& a, const NodeId& b) {
-  cuts_.insert(pair_of(a, b));
+  cuts_.insert({a, b});
+  cut_one_way(b, a);
+}
+
+void SimNetwork::cut_one_way(const NodeId& from, const NodeId& to) {
+  cuts_.insert({from, to});
   review_links();
 }
 
 void SimNetwork::heal(const NodeId& a, const NodeId& b) {
-  cuts_.erase(pair_of(a, b));
+  cuts_.erase({a, b});
+  cuts_.erase({b, a});
+  review_links();
+}
+
+void SimNetwork::heal_all() {
+  cuts_.clear();
   review_links();
 }
 
@@ -77,8 +84,22 @@ std::uint64_t SimNetwork::bytes() const {
 }
 
 std::uint64_t SimNetwork::delay_us(std::size_t bytes) {
-  return world_.random_between(options_.delay_min_us, options_.delay_max_us) +
-         bytes * options_.us_per_mib / (1 << 20);
+  auto delay = world_.random_between(options_.delay_min_us, options_.delay_max_us) +
+               bytes * options_.us_per_mib / (1 << 20);
+  if (world_.chance(options_.late_per_mille))
+    delay += world_.random_between(0, options_.late_max_us);
+  return delay;
+}
+
+void SimNetwork::send_request(const NodeId& from, const NodeId& to, std::string_view name,
+                              const std::shared_ptr<const Bytes>& header, const Payload& payload) {
+  const auto size = header->size() + payload.size();
+  world_.after_us(delay_us(size), [this, from, to, name, header, payload, size] {
+    auto* there = find(to);
+    if (there == nullptr || !passes(from, to) || !there->members_.contains(from)) return;
+    arrived(from, to, name, size);
+    asio::co_spawn(there->life_.io(), there->serve(from, header, payload), asio::detached);
+  });
 }
 
 void SimNetwork::review_links() {
@@ -90,18 +111,8 @@ void SimNetwork::review_links() {
 
 // --------------------------------------------------------------------------------------- links
 
-/// A call under way. Whichever of answer and timeout is first resumes the caller.
-struct SimLinks::Pending {
-  std::uint64_t id = 0;
-  std::function<void(Result<PeerAnswer>)> resume;
-
-  void finish(Result<PeerAnswer> answer) {
-    if (auto once = std::exchange(resume, nullptr)) once(std::move(answer));
-  }
-};
-
-SimLinks::SimLinks(SimNetwork& network, const NodeId& self, LinkHandler& handler)
-    : network_(network), self_(self), handler_(handler) {
+SimLinks::SimLinks(SimNetwork& network, const NodeId& self, LinkHandler& handler, Life& life)
+    : network_(network), self_(self), handler_(handler), life_(life) {
   network_.attach(*this);
 }
 
@@ -119,75 +130,89 @@ Task<Result<PeerAnswer>> SimLinks::call(NodeId to, peer::Request request, Payloa
                                         Milliseconds timeout) {
   const std::string who = "node " + to.short_hex();
   if (!members_.contains(to)) co_return fail(Errc::not_found, who + ": not a member");
-  if (!state(to).up) co_return fail(Errc::timeout, who + ": the link is down");
+  if (!state(to).up) {
+    Result<PeerAnswer> down = fail(Errc::timeout, who + ": the link is down");
+    tell_outcome(to, request, down);
+    co_return down;
+  }
   auto initiate = [&, this](auto handler) {
     auto kept = std::make_shared<decltype(handler)>(std::move(handler));
-    auto pending = std::make_shared<Pending>();
-    pending->id = next_id_++;
-    pending->resume = [this, kept](Result<PeerAnswer> answer) {
+    const auto id = begin_call(to, request, [this, kept](Result<PeerAnswer> answer) {
       auto boxed = std::make_shared<Result<PeerAnswer>>(std::move(answer));
-      asio::post(network_.world_.io(), [kept, boxed] { std::move (*kept)(std::move(*boxed)); });
-    };
-    send(to, request, std::move(payload), pending);
-    network_.world_.after_us(static_cast<std::uint64_t>(timeout.count()) * 1000, [pending, who] {
-      pending->finish(fail(Errc::timeout, who + ": no answer in time"));
+      asio::post(life_.io(), [kept, boxed] { std::move (*kept)(std::move(*boxed)); });
+    });
+    const auto name = name_of(request);
+    const auto header = std::make_shared<const Bytes>(codec::encode(id, request));
+    network_.count(name);
+    network_.count_bytes(name, header->size() + payload.size());
+    const int copies = network_.world_.chance(network_.options_.double_per_mille) ? 2 : 1;
+    for (int i = 0; i < copies; ++i) {
+      if (network_.world_.chance(network_.options_.drop_per_mille)) continue;
+      network_.send_request(self_, to, name, header, payload);
+    }
+    const auto limit_us = static_cast<std::uint64_t>(timeout.count()) * 1000;
+    life_.after_us(limit_us, [&network = network_, self = self_, id, who] {
+      auto* here = network.find(self);
+      if (here != nullptr) here->end_call(id, fail(Errc::timeout, who + ": no answer in time"));
     });
   };
   co_return co_await asio::async_initiate<decltype(asio::use_awaitable), void(Result<PeerAnswer>)>(
       std::move(initiate), asio::use_awaitable);
 }
 
-void SimLinks::send(NodeId to, const peer::Request& request, Payload payload,
-                    const std::shared_ptr<Pending>& pending) {
-  network_.count(name_of(request));
-  auto header = codec::encode(pending->id, request);
-  network_.count_bytes(name_of(request), header.size() + payload.size());
-  if (network_.world_.chance(network_.options_.drop_per_mille)) return;
-  const auto delay = network_.delay_us(header.size() + payload.size());
-  network_.world_.after_us(delay, [this, to, header, payload, pending] {
-    auto* there = network_.find(to);
-    if (there == nullptr || !network_.passes(self_, to) || !there->members_.contains(self_)) return;
-    asio::co_spawn(network_.world_.io(), there->serve(self_, header, payload, pending),
-                   asio::detached);
-  });
+std::uint64_t SimLinks::begin_call(const NodeId& to, const peer::Request& request,
+                                   std::function<void(Result<PeerAnswer>)> resume) {
+  const auto id = network_.next_call_++;  // of no earlier life of this node, either
+  calls_.emplace(id, Pending{to, request, std::move(resume)});
+  network_.calls_peak_ = std::max(network_.calls_peak_, calls_.size());
+  return id;
+}
+
+void SimLinks::end_call(std::uint64_t id, Result<PeerAnswer> answer) {
+  auto ended = calls_.extract(id);
+  if (ended.empty()) return;  // it was answered before
+  const auto& call = ended.mapped();
+  tell_outcome(call.to, call.request, answer);
+  call.resume(std::move(answer));
 }
 
 /// Runs at the node that was asked.
-Task<void> SimLinks::serve(NodeId from, Bytes header, Payload payload,
-                           std::shared_ptr<Pending> pending) {
-  auto decoded = codec::decode_peer_request(header);
+Task<void> SimLinks::serve(NodeId from, std::shared_ptr<const Bytes> header, Payload payload) {
+  auto decoded = codec::decode_peer_request(*header);
   if (!decoded) throw std::logic_error("request does not decode: " + decoded.error().error.what);
   const Caller caller{.key = from, .role = Caller::Role::member};
   auto answer = co_await handler_.on_request(caller, decoded->message, std::move(payload));
-  reply(from, *decoded, std::move(answer), std::move(pending));
+  reply(from, *decoded, std::move(answer));
 }
 
 void SimLinks::reply(const NodeId& to, const codec::Decoded<peer::Request>& request,
-                     Result<PeerAnswer> answer, std::shared_ptr<Pending> pending) {
+                     Result<PeerAnswer> answer) {
   if (network_.on_answer) network_.on_answer(self_, request.message, answer);
   auto header = answer ? codec::encode(request.id, answer->message)
                        : codec::encode(request.id, answer.error());
   auto payload = answer ? answer->payload : Payload();
-  network_.count_bytes(name_of(request.message), header.size() + payload.size());
+  const auto size = header.size() + payload.size();
+  const auto name = name_of(request.message);
+  network_.count_bytes(name, size);
   if (network_.world_.chance(network_.options_.drop_per_mille)) return;
-  const auto delay = network_.delay_us(header.size() + payload.size());
-  network_.world_.after_us(delay, [this, to, header, payload, pending] {
-    auto* there = network_.find(to);
-    if (there == nullptr || !network_.passes(self_, to)) return;
-    there->deliver(self_, header, payload, *pending);
-  });
+  network_.world_.after_us(network_.delay_us(size),
+                           [&network = network_, self = self_, to, name, header, payload, size] {
+                             auto* there = network.find(to);
+                             if (there == nullptr || !network.passes(self, to)) return;
+                             network.arrived(self, to, name, size);
+                             there->deliver(self, header, payload);
+                           });
 }
 
 /// Runs at the node that asked.
-void SimLinks::deliver(const NodeId& from, Bytes header, Payload payload, Pending& pending) {
+void SimLinks::deliver(const NodeId& from, const Bytes& header, const Payload& payload) {
   auto decoded = codec::decode_peer_reply(header);
   if (!decoded) throw std::logic_error("reply does not decode: " + decoded.error().error.what);
-  if (decoded->id != pending.id) throw std::logic_error("reply to another request");
   links_[from].heard_ms = network_.world_.now_ms();
   if (!decoded->message) {
-    pending.finish(fail(std::move(decoded->message.error())));
+    end_call(decoded->id, fail(std::move(decoded->message.error())));
   } else {
-    pending.finish(PeerAnswer{std::move(*decoded->message), std::move(payload)});
+    end_call(decoded->id, PeerAnswer{std::move(*decoded->message), payload});
   }
 }
 
@@ -198,10 +223,13 @@ void SimLinks::publish(const ObjectId& about, broadcast::Message message) {
   const auto encoded = codec::encode(header, message);
   for (const auto& member : members_) {
     if (network_.world_.chance(network_.options_.broadcast_drop_per_mille)) continue;
-    network_.world_.after_us(network_.delay_us(encoded.size()), [this, member, about, encoded] {
-      auto* there = network_.find(member);
-      if (there == nullptr || !network_.passes(self_, member)) return;
-      if (!there->members_.contains(self_)) return;
+    network_.world_.after_us(network_.delay_us(encoded.size()), [&network = network_, self = self_,
+                                                                 member, about, encoded] {
+      auto* there = network.find(member);
+      if (there == nullptr || !network.passes(self, member)) return;
+      if (!there->members_.contains(self)) return;
+      network.arrived(self, member, "broadcast", encoded.size());
+      there->life_.io();  // what it does next is ready to run
       auto decoded = codec::decode_broadcast(encoded);
       if (!decoded) throw std::logic_error("broadcast: " + decoded.error().what);
       if (!there->wants(about, decoded->second)) return;
@@ -237,8 +265,8 @@ LinkState SimLinks::state(const NodeId& node) const {
 
 bool SimLinks::can_reach(const NodeId& node) const {
   const auto* there = network_.find(node);
-  return there != nullptr && network_.passes(self_, node) && there->members_.contains(self_) &&
-         members_.contains(node);
+  return there != nullptr && network_.passes(self_, node) && network_.passes(node, self_) &&
+         there->members_.contains(self_) && members_.contains(node);
 }
 
 /// Starts noticing, at the pace of pings, when the link is not what it could be.
@@ -247,11 +275,10 @@ void SimLinks::review(const NodeId& node) {
   if (link.noticing || link.up == can_reach(node)) return;
   link.noticing = true;
   if (link.up) link.changed_ms = network_.world_.now_ms();
-  auto& world = network_.world_;
   const auto wait = link.up ? network_.options_.down_after : network_.options_.ping_interval;
   const auto most_us = static_cast<std::uint64_t>(wait.count()) * 1000;
-  const auto delay = link.up ? most_us : world.random_between(0, most_us);
-  world.after_us(delay, [&network = network_, self = self_, node] {
+  const auto delay = link.up ? most_us : network_.world_.random_between(0, most_us);
+  life_.after_us(delay, [&network = network_, self = self_, node] {
     if (auto* here = network.find(self)) here->notice(node);
   });
 }
@@ -266,6 +293,7 @@ void SimLinks::notice(const NodeId& node) {
     link.changed_ms = network_.world_.now_ms();
     handler_.on_link_up(node);
   } else {
+    if (network_.on_link_down) network_.on_link_down(self_, node);
     handler_.on_link_down(node);
   }
 }

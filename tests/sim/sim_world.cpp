@@ -3,22 +3,15 @@
 #include <sodium.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 namespace zerodb::sim {
 
 namespace {
 
 constexpr std::uint64_t epoch_ms = 1'790'000'000'000;  // some day in 2026
-
-std::uint64_t choose_seed() {
-  if (const char* given = std::getenv("SEED"); given != nullptr && *given != '\0') {
-    return std::stoull(given);
-  }
-  return std::random_device{}();
-}
 
 // libsodium draws its random bytes from here, so that keys and nonces follow from the seed, too.
 std::mt19937_64 sodium_random;
@@ -45,13 +38,36 @@ randombytes_implementation sodium_source{.implementation_name = sodium_name,
 
 }  // namespace
 
-World::World() : World(choose_seed()) {}
+// ---------------------------------------------------------------------------------------- a life
 
-World::World(std::uint64_t seed)
-    : seed_(seed),
-      seed_message_(Catch::MessageBuilder("INFO", CATCH_INTERNAL_LINEINFO, Catch::ResultWas::Info)
-                    << "run again with SEED=" << seed),
-      random_(seed) {
+asio::io_context& Life::io() {
+  world_.touch(*this);
+  return io_;
+}
+
+void Life::after_us(std::uint64_t us, std::function<void()> event) {
+  if (ended_) return;
+  world_.events_.emplace(world_.now_us_ + us, World::Event{this, std::move(event)});
+}
+
+Task<void> Life::sleep_us(std::uint64_t us) {
+  auto initiate = [this, us](auto handler) {
+    auto kept = std::make_shared<decltype(handler)>(std::move(handler));
+    after_us(us, [this, kept] { asio::post(io_, [kept] { std::move (*kept)(); }); });
+  };
+  return asio::async_initiate<decltype(asio::use_awaitable), void()>(std::move(initiate),
+                                                                     asio::use_awaitable);
+}
+
+void Life::end() {
+  if (std::exchange(ended_, true)) return;
+  world_.forget(*this);
+  io_.drop_waiting();
+}
+
+// ------------------------------------------------------------------------------------- the world
+
+World::World(std::uint64_t seed) : seed_(seed), random_(seed) {
   if (sodium_init() < 0) throw std::runtime_error("libsodium does not start");
   sodium_random.seed(seed);
   randombytes_set_implementation(&sodium_source);
@@ -59,6 +75,7 @@ World::World(std::uint64_t seed)
 
 World::~World() {
   drop_everything();
+  outside_.end();
   randombytes_set_implementation(&randombytes_sysrandom_implementation);
 }
 
@@ -71,29 +88,41 @@ void World::random(MutableBytes out) {
     byte = static_cast<std::uint8_t>(random_());
 }
 
-void World::after_us(std::uint64_t us, std::function<void()> event) {
-  events_.emplace(now_us_ + us, std::move(event));
+void World::touch(Life& life) {
+  if (life.ended_ || std::exchange(life.touched_, true)) return;
+  touched_.push_back(&life);
 }
 
-Task<void> World::sleep_us(std::uint64_t us) {
-  auto initiate = [this, us](auto handler) {
-    auto kept = std::make_shared<decltype(handler)>(std::move(handler));
-    after_us(us, [this, kept] { asio::post(io_, [kept] { std::move (*kept)(); }); });
-  };
-  return asio::async_initiate<decltype(asio::use_awaitable), void()>(std::move(initiate),
-                                                                     asio::use_awaitable);
+/// What waits for an event is unwound as the events go, which may take more of them along.
+void World::forget(const Life& life) {
+  std::erase(touched_, &life);
+  std::vector<Event> dropped;
+  for (auto at = events_.begin(); at != events_.end();) {
+    if (at->second.life != &life) {
+      ++at;
+      continue;
+    }
+    dropped.push_back(std::move(at->second));
+    at = events_.erase(at);
+  }
 }
 
 void World::run_ready() {
-  io_.restart();
-  io_.poll();
+  while (!touched_.empty()) {
+    auto& life = *touched_.front();
+    life.io_.restart();
+    life.io_.poll();
+    touched_.pop_front();
+    life.touched_ = false;
+  }
 }
 
 bool World::step(std::uint64_t deadline_us) {
   if (events_.empty() || events_.begin()->first > deadline_us) return false;
   auto next = events_.extract(events_.begin());
   now_us_ = next.key();
-  next.mapped()();
+  touch(*next.mapped().life);
+  next.mapped().run();
   return true;
 }
 
@@ -115,7 +144,7 @@ void World::run_for(Milliseconds duration) {
 void World::run(Task<void> coroutine, Milliseconds limit) {
   bool ended = false;
   std::exception_ptr thrown;
-  asio::co_spawn(io_, std::move(coroutine), [&](std::exception_ptr error) {
+  asio::co_spawn(io(), std::move(coroutine), [&](std::exception_ptr error) {
     ended = true;
     thrown = std::move(error);
   });
@@ -130,24 +159,28 @@ void World::drop_everything() {
   while (!events_.empty()) {
     auto dropped = std::exchange(events_, {});
     dropped.clear();
+    touch(outside_);
     run_ready();
   }
+  touch(outside_);
   run_ready();
 }
 
+// --------------------------------------------------------------------------------------- runtime
+
 std::uint64_t SimRuntime::now_ms() {
-  return static_cast<std::uint64_t>(static_cast<std::int64_t>(epoch_ms + world_.now_ms()) +
-                                    clock_skew_ms_);
+  const auto right = static_cast<std::int64_t>(epoch_ms + life_.world().now_ms());
+  return static_cast<std::uint64_t>(right + clock_skew_ms_);
 }
 
 Task<void> SimRuntime::sleep(Milliseconds duration) {
-  co_await world_.sleep_us(static_cast<std::uint64_t>(duration.count()) * 1000);
+  co_await life_.sleep_us(static_cast<std::uint64_t>(duration.count()) * 1000);
 }
 
 Task<void> SimRuntime::run_blocking(std::function<void()> work) {
-  co_await world_.sleep_us(world_.random_between(10, 1000));
+  co_await life_.sleep_us(life_.world().random_between(10, 1000));
   work();
-  co_await world_.sleep_us(world_.random_between(10, 1000));
+  co_await life_.sleep_us(life_.world().random_between(10, 1000));
 }
 
 }  // namespace zerodb::sim

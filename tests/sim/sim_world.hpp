@@ -1,14 +1,14 @@
 #pragma once
 // Virtual time and seeded randomness for a whole mesh in one thread. Nothing here waits: when no
-// coroutine can go on, the clock jumps to the next event. A run is decided by its seed, which every
-// failing test prints; SEED=... in the environment runs it again. One thread.
+// coroutine can go on, the clock jumps to the next event. A run is decided by its seed. One world
+// at a time in a process, as it also takes libsodium's randomness over; one thread.
 
 #include <asio/async_result.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
-#include <catch2/catch.hpp>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <map>
@@ -21,16 +21,54 @@
 
 namespace zerodb::sim {
 
+class World;
+
+/// What a process is to the simulation: its coroutines, and all that they wait for. It can end at
+/// any moment that is between two of its steps, as by a power cut.
+class Life {
+ public:
+  explicit Life(World& world) : world_(world) {}
+  ~Life() { end(); }
+  Life(const Life&) = delete;
+  Life& operator=(const Life&) = delete;
+
+  World& world() { return world_; }
+  /// For what is to run in this life, from now on.
+  asio::io_context& io();
+
+  /// Runs `event` when the virtual clock is `us` further, unless this life has ended by then.
+  void after_us(std::uint64_t us, std::function<void()> event);
+  Task<void> sleep_us(std::uint64_t us);
+
+  /// Unwinds every coroutine where it stands. Not to be called by one of them.
+  void end();
+
+ private:
+  friend class World;
+  /// An io_context whose waiting coroutines can be dropped before the context itself is.
+  class Io : public asio::io_context {
+   public:
+    Io() : asio::io_context(1) {}
+    void drop_waiting() { shutdown(); }
+  };
+
+  World& world_;
+  Io io_;
+  bool touched_ = false;  ///< something may be ready to run
+  bool ended_ = false;
+};
+
 class World {
  public:
-  World();
   explicit World(std::uint64_t seed);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
   std::uint64_t seed() const { return seed_; }
-  asio::io_context& io() { return io_; }
+  /// The life of what is no process of its own: the network, tests.
+  Life& outside() { return outside_; }
+  asio::io_context& io() { return outside_.io(); }
 
   std::uint64_t now_us() const { return now_us_; }
   std::uint64_t now_ms() const { return now_us_ / 1000; }
@@ -41,10 +79,10 @@ class World {
   bool chance(unsigned per_mille) { return random_between(1, 1000) <= per_mille; }
   void random(MutableBytes out);
 
-  /// Runs `event` when the virtual clock is `us` further.
-  void after_us(std::uint64_t us, std::function<void()> event);
-
-  Task<void> sleep_us(std::uint64_t us);
+  void after_us(std::uint64_t us, std::function<void()> event) {
+    outside_.after_us(us, std::move(event));
+  }
+  Task<void> sleep_us(std::uint64_t us) { return outside_.sleep_us(us); }
 
   /// Runs until `done()` or until `limit` of virtual time has passed; answers done().
   bool run_until(const std::function<bool()>& done, Milliseconds limit);
@@ -61,20 +99,28 @@ class World {
   void drop_everything();
 
  private:
+  friend class Life;
+  struct Event {
+    Life* life = nullptr;  ///< runs it
+    std::function<void()> run;
+  };
+
   template <class T>
   static Task<void> keep_result(Task<T> coroutine, std::optional<T>& result) {
     result.emplace(co_await std::move(coroutine));
   }
+  void touch(Life& life);
+  void forget(const Life& life);
   void run_ready();
   /// Moves the clock to the next event and runs it; false if there is none by `deadline_us`.
   bool step(std::uint64_t deadline_us);
 
   std::uint64_t seed_;
-  Catch::ScopedMessage seed_message_;
   std::mt19937_64 random_;
-  asio::io_context io_;
   std::uint64_t now_us_ = 1'000'000;
-  std::multimap<std::uint64_t, std::function<void()>> events_;
+  std::multimap<std::uint64_t, Event> events_;  ///< by time, then in the order they were made
+  std::deque<Life*> touched_;
+  Life outside_{*this};
 };
 
 template <class T>
@@ -87,13 +133,15 @@ T World::run(Task<T> coroutine, Milliseconds limit) {
 /// One node's view of the world: its clock may be wrong.
 class SimRuntime : public Runtime {
  public:
+  explicit SimRuntime(Life& life, std::int64_t clock_skew_ms = 0)
+      : life_(life), clock_skew_ms_(clock_skew_ms) {}
   explicit SimRuntime(World& world, std::int64_t clock_skew_ms = 0)
-      : world_(world), clock_skew_ms_(clock_skew_ms) {}
+      : SimRuntime(world.outside(), clock_skew_ms) {}
 
-  asio::any_io_executor executor() override { return world_.io().get_executor(); }
+  asio::any_io_executor executor() override { return life_.io().get_executor(); }
   std::uint64_t now_ms() override;
-  std::uint64_t steady_ms() override { return world_.now_ms(); }
-  void random(MutableBytes out) override { world_.random(out); }
+  std::uint64_t steady_ms() override { return life_.world().now_ms(); }
+  void random(MutableBytes out) override { life_.world().random(out); }
   Task<void> sleep(Milliseconds duration) override;
   /// Runs `work` inline, between two short delays.
   Task<void> run_blocking(std::function<void()> work) override;
@@ -101,7 +149,7 @@ class SimRuntime : public Runtime {
   void set_clock_skew(std::int64_t ms) { clock_skew_ms_ = ms; }
 
  private:
-  World& world_;
+  Life& life_;
   std::int64_t clock_skew_ms_;
 };
 

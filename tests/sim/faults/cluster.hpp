@@ -1,0 +1,61 @@
+#pragma once
+// The machines of a run, and what changes who they are: they join by tickets and are administered
+// by whichever of them holds the mesh key, as `zdb` would do it. One thread.
+
+#include <deque>
+
+#include "tests/sim/faults/scenario.hpp"
+#include "tests/sim/faults/trace.hpp"
+
+namespace zerodb::sim {
+
+class Cluster {
+ public:
+  Cluster(World& world, Trace& trace, const Scenario& scenario);
+
+  SimNetwork& network() { return network_; }
+  const OwnerKeys& owner() const { return owner_; }
+  ObjectId object(std::string_view name) const {
+    return {.owner = owner_.id(), .hashed_key = owner_.hash_name(name)};
+  }
+
+  std::deque<Machine>& machines() { return machines_; }
+  Machine* find(const NodeId& id);
+  const std::string& name_of(const NodeId& id);
+
+  /// The latest roster that any machine has adopted.
+  const Roster& roster() const;
+  bool is_member(const Machine& machine) const { return roster().find(machine.id()) != nullptr; }
+  /// Members that run, as of now.
+  std::vector<Machine*> running();
+  /// How many disks may be lost at once under every roster that stood since mark_converged().
+  std::uint32_t losses_allowed();
+  void mark_converged();
+
+  // Each asks an administrator that runs, if there is one, and leaves it to itself.
+
+  /// The new machine starts `later`, if at all.
+  void join(const std::string& zone, Milliseconds later);
+  void set(const Machine& machine, client::NodeSet change);
+  void remove(const Machine& machine, bool force);
+
+ private:
+  Machine* administrator();
+  void found(const Scenario& scenario);
+  Machine& add(NodeKeys keys, Folder folder, bool gateway);
+  void note_replicas();
+  Task<void> admit(Machine& at, NodeKeys keys, std::string zone, Milliseconds later);
+  static Task<void> do_set(Cluster& cluster, Machine& at, client::NodeSet change);
+  static Task<void> do_remove(Cluster& cluster, Machine& at, client::NodeRemove change);
+
+  World& world_;
+  Trace& trace_;
+  MachineOptions options_;
+  SimNetwork network_;
+  SigningKey mesh_key_;
+  OwnerKeys owner_;
+  std::uint32_t replicas_least_ = 0;
+  std::deque<Machine> machines_;
+};
+
+}  // namespace zerodb::sim
