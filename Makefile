@@ -2,7 +2,8 @@
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
 INSTALLED := $(PROGRAMS) zscale zerodb_client
-.PHONY: all programs deps test demo bench scale sim asan tsan fuzz lint format install packages packages-check clean
+.PHONY: all programs deps test demo bench scale sim crash power soak asan tsan fuzz lint format install packages \
+  packages-check clean
 
 all: deps
 	cmake --preset release >/dev/null && cmake --build --preset release
@@ -28,6 +29,10 @@ scale: programs
 sim: deps
 	cmake --preset release >/dev/null && cmake --build --preset release --target zsim
 	build/release/bin/zsim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --start $(or $(START),1))
+
+crash power: programs
+	cmake --build --preset release --target power_loss
+	$(if $(ROUNDS),ZERODB_ROUNDS=$(ROUNDS)) tests/chaos/test_$@.py
 
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@

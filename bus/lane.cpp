@@ -62,14 +62,17 @@ void Lane::drop(std::uint64_t id) {
   std::erase_if(parked_, [id](const Parked& message) { return message.id == id; });
 }
 
-bool Lane::is_refused() {
-  bool refused = false;
+LaneNews Lane::news() {
+  LaneNews news;
   while (watch_) {
     const auto happened = watch_->next();
     if (!happened) break;
-    refused = refused || *happened == Handshake::refused;
+    news.refused = news.refused || *happened == Handshake::refused;
+    if (*happened != Handshake::accepted) continue;
+    news.reconnected = news.reconnected || connected_before_;
+    connected_before_ = true;
   }
-  return refused;
+  return news;
 }
 
 void Lane::close() {

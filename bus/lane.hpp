@@ -16,7 +16,12 @@ struct LaneOptions {
   std::string endpoint;
   LaneNumber number = 0;
   int messages_max = 0;  ///< that libzmq queues before we do
-  bool watched = false;  ///< so that is_refused() can tell
+  bool watched = false;  ///< so that news() can tell
+};
+
+struct LaneNews {
+  bool refused = false;      ///< the peer turned this node's key away
+  bool reconnected = false;  ///< an earlier connection ended, and what was sent on it is lost
 };
 
 class Lane : public std::enable_shared_from_this<Lane> {
@@ -36,8 +41,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   /// Requests sent and not over.
   std::size_t in_flight() const { return in_flight_; }
 
-  /// Whether the peer turned this node's key away since the last time this was asked.
-  bool is_refused();
+  /// What befell the connection since the last time this was asked.
+  LaneNews news();
 
   asio::awaitable<std::optional<Inbound>> receive() { return socket_->receive(); }
   void close();
@@ -52,6 +57,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   asio::io_context& io_;
   std::shared_ptr<Socket> socket_;
   std::optional<HandshakeWatch> watch_;  ///< goes before the socket
+  bool connected_before_ = false;        ///< as far as events were looked at
   LaneNumber number_;
   std::deque<Parked> parked_;  ///< bounded by the peer's ByteBudget
   bool flushing_ = false;

@@ -47,7 +47,8 @@ PeerLink::PeerLink(const LinkContext& context, const Member& member)
       name_("node " + member.node.short_hex()),
       requests_(std::make_shared<RequestTable>(context.io)),
       unsent_(std::make_shared<ByteBudget>(context.options.peer_bytes_max)),
-      timer_(context.io) {}
+      timer_(context.io),
+      restart_timer_(context.io) {}
 
 LinkState PeerLink::state() const {
   LinkState state{.up = up_, .refuses = refusals_ >= refusals_meant};
@@ -68,6 +69,7 @@ void PeerLink::start() {
   if (std::exchange(started_, true)) return;
   redial();
   asio::co_spawn(context_.io, keep_alive(shared_from_this()), asio::detached);
+  asio::co_spawn(context_.io, notice_restarts(shared_from_this()), asio::detached);
 }
 
 Task<Result<PeerAnswer>> PeerLink::call(std::shared_ptr<PeerLink> self, peer::Request request,
@@ -99,6 +101,7 @@ void PeerLink::close(const Error& reason) {
   if (subscription_) subscription_->close();
   requests_->fail_all(reason);
   timer_.cancel();
+  restart_timer_.cancel();
 }
 
 // ---------------------------------------------------------------------------------- the pulse
@@ -120,12 +123,27 @@ Task<void> PeerLink::keep_alive(std::shared_ptr<PeerLink> self) {
 Task<void> PeerLink::watch(std::shared_ptr<PeerLink> self) {
   const auto down_after = self->context_.options.down_after;
   co_await pause(self, self->context_.options.ping_interval);
-  if (self->closed_) co_return;
+  if (self->closed_ || !self->up_) co_return;
   const bool answered = co_await ping(self, down_after);
-  if (self->closed_ || answered) co_return;
+  if (self->closed_ || answered || !self->up_) co_return;
   // If it was this node that stood still, the answer is here and only waits to be read.
   co_await pause(self, grace);
-  if (!self->closed_ && self->since_heard() >= down_after) self->go_down();
+  const bool silent = self->since_heard() >= down_after;
+  if (!self->closed_ && self->up_ && silent) self->go_down();
+}
+
+/// A member that was killed and started again within `down_after` never answers what it was asked
+/// before, and may hold what nobody was told of: so it counts as down for a moment.
+Task<void> PeerLink::notice_restarts(std::shared_ptr<PeerLink> self) {
+  while (!self->closed_) {
+    asio::error_code ended;
+    self->restart_timer_.expires_after(self->context_.options.ping_interval);
+    co_await self->restart_timer_.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+    if (self->closed_ || !self->up_ || !self->control_ || !self->control_->news().reconnected)
+      continue;
+    self->go_down();
+    self->timer_.cancel();
+  }
 }
 
 /// One attempt at a member that is down: its hello leaves the moment there is a connection.
@@ -160,7 +178,7 @@ Task<void> PeerLink::pause(std::shared_ptr<PeerLink> self, Milliseconds duration
 }
 
 void PeerLink::note_refusal() {
-  refusals_ = control_ && control_->is_refused() ? refusals_ + 1 : 0;
+  refusals_ = control_ && control_->news().refused ? refusals_ + 1 : 0;
   if (refusals_ != refusals_meant) return;
   context_.events.complain(
       member_.node, "refusal",

@@ -64,6 +64,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
   static Task<void> keep_alive(std::shared_ptr<PeerLink> self);
   static Task<void> watch(std::shared_ptr<PeerLink> self);
+  static Task<void> notice_restarts(std::shared_ptr<PeerLink> self);
   static Task<void> dial(std::shared_ptr<PeerLink> self, Milliseconds patience);
   static Task<bool> ping(std::shared_ptr<PeerLink> self, Milliseconds timeout);
   static Task<void> pause(std::shared_ptr<PeerLink> self, Milliseconds duration);
@@ -93,6 +94,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::shared_ptr<Subscription> subscription_;
   std::set<std::string> topics_;
   asio::steady_timer timer_;
+  asio::steady_timer restart_timer_;
   LaneNumber last_lane_ = 0;
   Clock::time_point dialled_at_;
   std::optional<Clock::time_point> heard_at_;

@@ -217,6 +217,38 @@ TEST_CASE("links: a peer that comes back elsewhere is found again", "[bus]") {
   CHECK(a.ups.size() == 2);
 }
 
+TEST_CASE("links: a peer that was killed and is back at once is noticed", "[bus]") {
+  asio::io_context io;
+  auto patient = test::fast_options();
+  patient.down_after = Milliseconds(60'000);
+  TestNode a(io, NodeKeys::generate(), patient);
+  auto b = std::make_unique<TestNode>(io);
+  b->answer = [&io](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    asio::steady_timer never(io, std::chrono::hours(1));
+    co_await never.async_wait(asio::use_awaitable);
+    co_return PeerAnswer{};
+  };
+  connect(io, {&a, b.get()});
+  const auto id = b->id();
+  std::optional<Error> failed;
+  asio::co_spawn(io, a.links().call(id, small_request(), {}, std::chrono::hours(1)),
+                 [&](std::exception_ptr, Result<PeerAnswer> answer) {
+                   failed = answer ? Error{} : answer.error();
+                 });
+  run_until(io, [&] { return b->callers.size() == 1; });
+  auto options = test::calm_options();
+  options.listen = b->links().endpoint();
+  options.broadcast_listen = b->links().broadcast_endpoint();
+  NodeKeys same_keys{CurvePair::from_secret(b->keys().curve.secret.clone()),
+                     SigningKey(b->keys().sign.seed())};
+  b->stop();
+  TestNode returned(io, std::move(same_keys), options);
+  returned.links().set_members({a.member(), returned.member()});
+  run_until(io, [&] { return failed && a.ups.size() == 2; });  // and is up again
+  CHECK(failed->code == Errc::timeout);
+  CHECK(a.downs == std::vector{id});
+}
+
 TEST_CASE("links: a request that timed out is not delivered to a peer that comes back", "[bus]") {
   asio::io_context io;
   TestNode a(io, NodeKeys::generate(), test::fast_options());
