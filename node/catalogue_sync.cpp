@@ -97,13 +97,9 @@ Result<std::vector<Entry>> entries_here(Store& store, const OwnerId& owner,
                                         const std::vector<Partition>& partitions) {
   std::vector<Entry> entries;
   for (const auto partition : partitions) {
-    EntryQuery query{.partition = partition, .owner = owner};
-    do {
-      auto page = store.entries(query);
-      if (!page) return fail(std::move(page.error()));
-      entries.insert(entries.end(), page->entries.begin(), page->entries.end());
-      query.after = page->next_after;
-    } while (query.after);
+    const auto some = all_entries(store, {.partition = partition, .owner = owner});
+    if (!some) return fail(some.error());
+    entries.insert(entries.end(), some->begin(), some->end());
   }
   return entries;
 }

@@ -13,18 +13,6 @@ std::size_t part_of(const Entry& entry) {
   return entry.object.hashed_key.view()[1] % parts_of_partition;
 }
 
-Result<std::vector<Entry>> entries_of(Store& store, Partition partition) {
-  std::vector<Entry> entries;
-  EntryQuery query{.partition = partition};
-  do {
-    auto page = store.entries(query);
-    if (!page) return fail(std::move(page.error()));
-    entries.insert(entries.end(), page->entries.begin(), page->entries.end());
-    query.after = page->next_after;
-  } while (query.after);
-  return entries;
-}
-
 Parts parts_of(const std::vector<Entry>& entries) {
   Parts parts{};
   for (const auto& entry : entries)
@@ -38,7 +26,7 @@ Result<Bytes> digest_parts(Store& store, const std::vector<std::uint32_t>& parti
   Bytes out(partitions.size() * parts_bytes);
   auto to = MutableBytes(out);
   for (const auto partition : partitions) {
-    const auto entries = entries_of(store, static_cast<Partition>(partition));
+    const auto entries = all_entries(store, {.partition = static_cast<Partition>(partition)});
     if (!entries) return fail(entries.error());
     for (const auto part : parts_of(*entries)) {
       put_u64(to.first(8), part);
@@ -49,7 +37,7 @@ Result<Bytes> digest_parts(Store& store, const std::vector<std::uint32_t>& parti
 }
 
 Result<EntryPage> page_of_differing_parts(Store& store, const EntryQuery& query, ByteView known) {
-  const auto all = entries_of(store, query.partition);
+  const auto all = all_entries(store, {.partition = query.partition});
   if (!all) return fail(all.error());
   const auto parts = parts_of(*all);
   EntryPage page;

@@ -236,4 +236,16 @@ struct StoreOptions {
 /// earlier runs. `busy` when another process has it open, `invalid` when its format is newer.
 Result<std::unique_ptr<Store>> open_store(const StoreOptions& options);
 
+/// Every page of store.entries(), from where the query begins. Blocking.
+inline Result<std::vector<Entry>> all_entries(Store& store, EntryQuery query) {
+  std::vector<Entry> entries;
+  do {
+    auto page = store.entries(query);
+    if (!page) return fail(std::move(page.error()));
+    entries.insert(entries.end(), page->entries.begin(), page->entries.end());
+    query.after = page->next_after;
+  } while (query.after);
+  return entries;
+}
+
 }  // namespace zerodb
