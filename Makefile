@@ -34,6 +34,10 @@ crash power: programs
 	cmake --build --preset release --target power_loss
 	$(if $(ROUNDS),ZERODB_ROUNDS=$(ROUNDS)) tests/chaos/test_$@.py
 
+# Half an hour of steady work during which nothing may grow: make soak SECONDS=7200
+soak: programs
+	ZERODB_SOAK_S=$(or $(SECONDS),1800) tests/chaos/test_soak.py
+
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@
 

@@ -7,7 +7,7 @@ packages="
   ccache cmake g++ make ninja-build pkg-config
   catch2 cppzmq-dev libasio-dev libcli11-dev libexpected-dev libfmt-dev libmsgpack-cxx-dev
   librocksdb-dev libsodium-dev libspdlog-dev libtomlplusplus-dev libzmq3-dev nlohmann-json3-dev
-  faketime procps python3 python3-msgpack python3-zmq"
+  faketime procps python3 python3-msgpack python3-zmq valgrind"
 [ "${1-}" != fuzz ] || packages="$packages clang-16 libclang-rt-16-dev"
 [ "${1-}" != lint ] || packages="$packages clang-format clang-tidy"
 [ "${1-}" != packages ] || packages="$packages dpkg-dev file"
