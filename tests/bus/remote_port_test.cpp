@@ -8,6 +8,7 @@
 #include "bus/curve.hpp"
 #include "bus/handshake.hpp"
 #include "tests/bus/test_node.hpp"
+#include "tests/support/listening_socket.hpp"
 
 using namespace zerodb;
 using test::run_until;
@@ -182,8 +183,9 @@ TEST_CASE("remote port: the library says who is refused, and who is not there", 
   CHECK(mistaken.error().code == Errc::denied);
   CHECK_THAT(mistaken.error().what, Catch::Contains("its key differs"));
 
-  const auto credential = credential_of(desk, keys);
-  desk.port->stop();
+  const test::SilentPort nobody;
+  auto credential = credential_of(desk, keys);
+  credential.endpoint = "tcp://127.0.0.1:" + std::to_string(nobody.port());
   const auto unreachable = BusClient::connect(credential).map([](auto&&) {});
   REQUIRE_FALSE(unreachable);
   CHECK(unreachable.error().code == Errc::io);
