@@ -2,7 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "node/entry_listing.hpp"
 #include "node/fan_out.hpp"
@@ -17,11 +19,15 @@ constexpr std::size_t learn_batch_max =
 constexpr std::size_t partitions_max = 64;  // looked at together: bounds what is held at once
 using StatePtr = std::shared_ptr<CatalogueState>;
 
-/// A version not known yet, and who listed it.
-struct Wanted {
+/// A version not known yet, which a node says it has.
+struct Offer {
   Entry entry;
-  std::vector<NodeId> sources;
+  NodeId node;
 };
+
+/// Of each object all that is offered: the latest may not be had any more, or be a lie, and then an
+/// earlier one is what stands.
+using Wanted = std::map<ObjectId, std::vector<Offer>>;
 
 /// One round: what the nodes have, and which of them answered to the end.
 struct SyncRound {
@@ -30,8 +36,9 @@ struct SyncRound {
   StatePtr state;
   std::uint64_t life;  ///< of the names, in which all is learnt
   std::map<NodeId, Digests> digests;
-  std::set<NodeId> failed;  ///< stopped answering
-  std::size_t wanted = 0;   ///< versions not known before
+  std::set<NodeId> failed;   ///< stopped answering
+  std::set<NodeId> as_here;  ///< have in some partitions what is here, and so were not asked
+  std::size_t wanted = 0;    ///< objects of which versions were not known before
 };
 using SyncRoundPtr = std::shared_ptr<SyncRound>;
 
@@ -147,33 +154,37 @@ Task<void> learn_batch(StatePtr state, Learn learn, Get get, std::size_t from, s
   co_await (state->names.get()->*learn)(std::move(learnt));
 }
 
-/// From the own store, which verified them before.
-Task<void> learn_here(SyncRoundPtr round, std::vector<ObjectId> objects) {
+/// From the own store, which verified them before. Answers those that it could not read.
+Task<std::set<ObjectId>> learn_here(SyncRoundPtr round, std::vector<ObjectId> objects) {
   auto& context = round->state->context;
-  bool failed = false;
+  std::set<ObjectId> unread;
   const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
     auto latest = context.store.latest(objects[i]);
-    failed = failed || !latest;
-    if (!latest) return {};
+    if (!latest) {
+      unread.insert(objects[i]);
+      return {};
+    }
     return std::move(*latest);
   };
   for (std::size_t from = 0; from < objects.size(); from += learn_batch_max) {
     co_await learn_batch(round->state, &KnownNames::learn_all, get, from,
                          std::min(from + learn_batch_max, objects.size()));
   }
-  if (failed) round->failed.insert(context.mesh.self());
+  if (!unread.empty()) round->failed.insert(context.mesh.self());
+  co_return unread;
 }
 
-/// True if `node` told what it has; whether it was worth learning is another matter: a node may
-/// list what nobody signed.
-Task<bool> learn_there(SyncRoundPtr round, NodeId node, ObjectId object) {
+/// True if the node told of the version that it offers, or a later one. One that stops answering
+/// has failed; one that does not have what it offers lied, or lost it since.
+Task<bool> learn_there(SyncRoundPtr round, Offer offer) {
   auto& state = *round->state;
+  const auto& object = offer.entry.object;
   peer::GetManifest request{
       .owner = object.owner, .hashed_key = object.hashed_key, .with_inline = false};
   auto answer =
-      co_await call(state.context.links, node, std::move(request), Payload{}, call_timeout);
+      co_await call(state.context.links, offer.node, std::move(request), Payload{}, call_timeout);
   if (!answer) {
-    round->failed.insert(node);
+    round->failed.insert(offer.node);
     co_return false;
   }
   if (!answer->message.manifest) co_return false;
@@ -186,60 +197,76 @@ Task<bool> learn_there(SyncRoundPtr round, NodeId node, ObjectId object) {
   };
   auto described = co_await offload(state.context.runtime, work);
   if (!described) co_return false;
+  const bool as_offered = std::tie(described->entry.version, described->hash) >=
+                          std::tie(offer.entry.version, offer.entry.hash);
   std::vector<NameRecord> learnt;
   learnt.push_back(std::move(*described));
   co_await state.names->learn_all(std::move(learnt));
-  co_return true;
+  co_return as_offered;
 }
 
 /// What several fetch from, each the next.
 struct Queue {
-  std::vector<Wanted> wanted;
+  std::vector<std::vector<Offer>> wanted;
   std::size_t next = 0;
 };
 
+/// Of each object the first offer that holds.
 Task<bool> fetch_some(SyncRoundPtr round, std::shared_ptr<Queue> queue) {
   while (queue->next < queue->wanted.size()) {
-    const auto wanted = queue->wanted[queue->next++];
-    for (const auto& node : wanted.sources) {
-      const bool learnt = co_await learn_there(round, node, wanted.entry.object);
+    const auto offers = std::move(queue->wanted[queue->next++]);
+    for (const auto& offer : offers) {
+      const bool learnt = co_await learn_there(round, offer);
       if (learnt) break;
     }
   }
   co_return true;
 }
 
-/// Asks each wanted version of a node that listed it, the own store first.
-Task<void> fetch_wanted(SyncRoundPtr round, std::map<ObjectId, Wanted> wanted) {
-  auto& context = round->state->context;
-  const auto self = context.mesh.self();
+/// The latest first, and what is here before the same elsewhere.
+void sort_offers(std::vector<Offer>& offers, const NodeId& self) {
+  std::ranges::sort(offers, [&](const Offer& a, const Offer& b) {
+    const auto rank = [&](const Offer& offer) {
+      return std::tuple(offer.entry.version, offer.entry.hash, offer.node == self);
+    };
+    return rank(a) > rank(b);
+  });
+}
+
+/// What the own store offers, as far as it can be read, is learnt first. Left are the offers that
+/// are later than that.
+Task<Wanted> without_own(SyncRoundPtr round, Wanted wanted) {
+  const auto self = round->state->context.mesh.self();
   std::vector<ObjectId> here;
-  const auto queue = std::make_shared<Queue>();
-  for (auto& [object, each] : wanted) {
-    if (std::ranges::find(each.sources, self) != each.sources.end()) {
-      here.push_back(object);
-    } else {
-      queue->wanted.push_back(std::move(each));
-    }
+  for (auto& [object, offers] : wanted) {
+    sort_offers(offers, self);
+    if (std::ranges::find(offers, self, &Offer::node) != offers.end()) here.push_back(object);
   }
-  wanted.clear();
-  co_await learn_here(round, std::move(here));
+  const auto objects = here;
+  const auto unread = co_await learn_here(round, std::move(here));
+  for (const auto& object : objects) {
+    auto& offers = wanted[object];
+    const auto own = std::ranges::find(offers, self, &Offer::node);
+    offers.erase(own, unread.contains(object) ? own + 1 : offers.end());
+    if (offers.empty()) wanted.erase(object);
+  }
+  co_return wanted;
+}
+
+/// Asks the nodes for what they offer, the own store first.
+Task<void> fetch_wanted(SyncRoundPtr round, Wanted wanted) {
+  auto& context = round->state->context;
+  auto elsewhere = co_await without_own(round, std::move(wanted));
+  const auto queue = std::make_shared<Queue>();
+  for (auto& [object, offers] : elsewhere)
+    queue->wanted.push_back(std::move(offers));
+  elsewhere.clear();
   FanOut<bool> workers(context.runtime);
   for (std::size_t i = 0; i < std::min(fetches_max, queue->wanted.size()); ++i) {
-    workers.ask(self, fetch_some(round, queue));
+    workers.ask(context.mesh.self(), fetch_some(round, queue));
   }
   while (!workers.all_answered())
     co_await workers.changed();
-}
-
-void add_wanted(std::map<ObjectId, Wanted>& wanted, const NodeId& node, const Entry& entry) {
-  auto& known = wanted[entry.object];
-  const bool later = known.sources.empty() || std::tie(entry.version, entry.hash) >
-                                                  std::tie(known.entry.version, known.entry.hash);
-  if (later)
-    known = {.entry = entry, .sources = {node}};
-  else if (entry == known.entry)
-    known.sources.push_back(node);
 }
 
 /// Whether `node` says that it has in the partition what this node has, too: once is enough to
@@ -252,18 +279,16 @@ bool is_as_here(const SyncRound& round, const NodeId& node, Partition partition)
 }
 
 /// What the nodes have in `partitions` that they had not before.
-Task<std::map<ObjectId, Wanted>> list_changes(SyncRoundPtr round,
-                                              std::vector<Partition> partitions) {
+Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions) {
   const auto& state = round->state;
   FanOut<Listed> listings(state->context.runtime);
-  std::set<NodeId> as_here;
   for (const auto& [node, digests] : round->digests) {
     if (round->failed.contains(node)) continue;
     std::vector<Partition> changed;
     for (const auto each : partitions) {
       if (!has_changed(*round, node, each)) continue;
       if (is_as_here(*round, node, each))
-        as_here.insert(node);
+        round->as_here.insert(node);
       else
         changed.push_back(each);
     }
@@ -274,17 +299,15 @@ Task<std::map<ObjectId, Wanted>> list_changes(SyncRoundPtr round,
   }
   while (!listings.all_answered())
     co_await listings.changed();
-  std::map<ObjectId, Wanted> wanted;
+  Wanted wanted;
   while (auto next = listings.take()) {
     if (!next->second) {
       round->failed.insert(next->first);
       continue;
     }
     for (const auto& entry : *next->second)
-      add_wanted(wanted, next->first, entry);
+      wanted[entry.object].push_back({.entry = entry, .node = next->first});
   }
-  // Nobody has listed for them then.
-  if (round->failed.contains(state->context.mesh.self())) round->failed.merge(as_here);
   co_return wanted;
 }
 
@@ -295,6 +318,9 @@ Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions
   auto wanted = co_await list_changes(round, partitions);
   round->wanted += wanted.size();
   co_await fetch_wanted(round, std::move(wanted));
+  // What they have was to be learnt here.
+  if (round->failed.contains(round->state->context.mesh.self()))
+    round->failed.merge(round->as_here);
   for (const auto& [node, digests] : round->digests) {
     if (round->failed.contains(node)) continue;
     for (const auto partition : partitions) {

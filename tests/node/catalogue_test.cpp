@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "node/entry_codec.hpp"
 #include "store/hash.hpp"
 #include "tests/node/gateway_mesh.hpp"
 
@@ -71,9 +72,9 @@ OpenNames NameDisk::open() {
   };
 }
 
-/// Another gateway of the mesh's owner, as after a restart of node 1.
-Gateway gateway_on(GatewayMesh& mesh, NameDisk& disk) {
-  return {mesh.mesh[0].context(), OwnerKeys(mesh.keys.seed()), {}, disk.open()};
+/// Another gateway of the mesh's owner, as after a restart of the node.
+Gateway gateway_on(GatewayMesh& mesh, NameDisk& disk, std::size_t node = 0) {
+  return {mesh.mesh[node].context(), OwnerKeys(mesh.keys.seed()), {}, disk.open()};
 }
 
 Result<ListPage> list(GatewayMesh& mesh, Gateway& gateway) {
@@ -214,6 +215,33 @@ TEST_CASE("catalogue: what a node lists without proof does not stop a listing", 
     }
   };
   CHECK(names(mesh.list(0)) == Names{"real"});
+}
+
+TEST_CASE("catalogue: a later version that cannot be had hides no earlier one", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(4);
+  REQUIRE(mesh.put(0, "acknowledged", pattern(5)).has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  const auto first = mesh.placed("acknowledged").front();
+  const auto odd = mesh.mesh[first].id();
+  const auto standing = mesh.kept(first, "acknowledged").value();
+  const Entry later{.object = standing->object,
+                    .version = {standing->version.value + 1},
+                    .hash = random_id<ManifestHash>()};
+  const bool is_silent = GENERATE(false, true);  // or lies
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (replier != odd || !answer) return;
+    if (std::holds_alternative<peer::GetEntries>(request)) {
+      Bytes entries;
+      append_entry(entries, later);
+      answer->payload = Payload::take(std::move(entries));
+    } else if (is_silent && std::holds_alternative<peer::GetManifest>(request)) {
+      answer = fail(Errc::timeout, "test");
+    }
+  };
+  auto gateway = gateway_on(mesh, disk, mesh.not_placed("acknowledged").front());
+  CHECK(names(list(mesh, gateway)) == Names{"acknowledged"});
 }
 
 TEST_CASE("catalogue: after a restart only what changed meanwhile is asked for", "[gateway]") {
