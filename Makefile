@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
 INSTALLED := $(PROGRAMS) zscale zerodb_client
-.PHONY: all programs deps test demo bench scale sim asan tsan lint format install packages packages-check clean
+.PHONY: all programs deps test demo bench scale hostile sim asan tsan lint format install packages packages-check clean
 
 all: deps
 	cmake --preset release >/dev/null && cmake --build --preset release
@@ -24,6 +24,10 @@ bench: programs
 
 scale: programs
 	tests/scale/test_scale.py
+
+hostile: deps
+	cmake --preset release >/dev/null && cmake --build --preset release --target $(PROGRAMS) zliar
+	tests/hostile/test_hostile.py --full $(ARGS)
 
 sim: all
 	ctest --preset release -L '^sim$$'
