@@ -49,6 +49,9 @@ class SimNetwork {
   /// Sees every answer before it goes back and may change it: how a test makes a node lie.
   std::function<void(const NodeId& replier, const peer::Request&, Result<PeerAnswer>&)> on_answer;
 
+  /// Never answers requests but greetings, though its links are up.
+  std::optional<NodeId> silent;
+
  private:
   friend class SimLinks;
 
