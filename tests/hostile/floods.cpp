@@ -84,10 +84,10 @@ class ConfirmFlood final : public Flood {
   std::pair<peer::Request, Bytes> next() override {
     Bytes page;
     for (std::size_t i = 0; i < 1000; ++i) {
-      append_entry(page, {.object = {.owner = random_id<OwnerId>(),
-                                     .hashed_key = random_id<HashedKey>()},
-                          .version = Version::at(1'000),
-                          .hash = random_id<ManifestHash>()});
+      append_entry(page,
+                   {.object = {.owner = random_id<OwnerId>(), .hashed_key = random_id<HashedKey>()},
+                    .version = Version::at(1'000),
+                    .hash = random_id<ManifestHash>()});
     }
     return {peer::Confirm{}, std::move(page)};
   }

@@ -151,8 +151,8 @@ class WrongTopics final : public Publishing {
     const auto old = SignedManifest::trusted(wire);
     if (!old) return;
     auto frames = seal((*old)->object, broadcast::Store{wire}).front();
-    const std::array topics{std::string("g/"), std::string("p/000/"),
-                            "p/" + std::string(200, 'x'), std::string("o/")};
+    const std::array topics{std::string("g/"), std::string("p/000/"), "p/" + std::string(200, 'x'),
+                            std::string("o/")};
     frames[0] = Payload::copy_of(as_bytes(topics[count() % topics.size()]));
     if (count() % 5 == 0) frames.resize(2);
     send(frames);
@@ -208,8 +208,8 @@ class QuestionFlood final : public Publishing {
  private:
   void say_one() override {
     const ObjectId object{.owner = random_id<OwnerId>(), .hashed_key = random_id<HashedKey>()};
-    publish(object, broadcast::Get{.owner = object.owner, .hashed_key = object.hashed_key,
-                                   .nonce = count()});
+    publish(object, broadcast::Get{
+                        .owner = object.owner, .hashed_key = object.hashed_key, .nonce = count()});
   }
 };
 
