@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
 INSTALLED := $(PROGRAMS) zscale zerodb_client
-.PHONY: all programs deps test demo bench scale sim crash power soak asan tsan fuzz lint format install packages \
+.PHONY: all programs deps test demo bench scale sim crash power soak hostile asan tsan fuzz lint format install packages \
   packages-check clean
 
 all: deps
@@ -37,6 +37,10 @@ crash power: programs
 # Half an hour of steady work during which nothing may grow: make soak SECONDS=7200
 soak: programs
 	ZERODB_SOAK_S=$(or $(SECONDS),1800) tests/chaos/test_soak.py
+
+hostile: programs
+	cmake --build --preset release --target zliar
+	tests/hostile/test_hostile.py --full $(ARGS)
 
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@

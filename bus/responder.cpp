@@ -31,6 +31,10 @@ void Responder::run(WhoIs who_is, OnHeard on_heard) {
 void Responder::close() {
   router_->close();
   replies_->close();
+  for (const auto& [key, load] : loads_) {  // what waits holds the load it waits in
+    load->handlers.waiting.clear();
+    load->listings.waiting.clear();
+  }
 }
 
 asio::awaitable<void> Responder::serve(std::shared_ptr<Responder> self) {
@@ -58,29 +62,58 @@ void Responder::on_message(Inbound inbound) {
     return;
   }
   ask.id = decoded->id;
-  on_request(std::move(ask), std::move(decoded->message), inbound.frames[2]);
+  on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
 }
 
-void Responder::on_request(Ask ask, peer::Request request, Payload payload) {
+void Responder::on_request(Waiting asked) {
+  const auto& ask = asked.ask;
   const bool may_join_only = ask.caller.role == Caller::Role::invite;
-  if (may_join_only && !std::holds_alternative<peer::Join>(request)) {
+  if (may_join_only && !std::holds_alternative<peer::Join>(asked.request)) {
     return reply(ask, fail(Errc::denied, "an invite is good for joining only"));
   }
-  auto charged = ByteBudget::charge(ask.load->requests, std::move(payload));
-  if (!charged || ask.load->answering >= options_.requests_per_peer_max) {
+  auto header = ByteBudget::charge(ask.load->requests, std::move(asked.header));
+  auto payload = ByteBudget::charge(ask.load->requests, std::move(asked.payload));
+  if (!header || !payload || ask.load->answering >= options_.requests_per_peer_max) {
     return reply(ask, fail(Errc::busy, "too many requests are being answered already"));
   }
+  asked.header = std::move(*header);
+  asked.payload = std::move(*payload);
   ++ask.load->answering;
-  asio::co_spawn(
-      io_, answer(shared_from_this(), std::move(ask), std::move(request), std::move(*charged)),
-      asio::detached);
+  auto* turns = turns_for(*ask.load, asked.request);
+  if (turns != nullptr && turns->taken >= turns->most) {
+    turns->waiting.push_back(std::move(asked));
+    return;
+  }
+  if (turns != nullptr) ++turns->taken;
+  asio::co_spawn(io_, answer(shared_from_this(), std::move(asked), turns), asio::detached);
 }
 
-asio::awaitable<void> Responder::answer(std::shared_ptr<Responder> self, Ask ask,
-                                        peer::Request request, Payload payload) {
-  auto result = co_await handle(self->handler_, ask.caller, std::move(request), std::move(payload));
-  --ask.load->answering;
-  self->reply(ask, std::move(result));
+/// A greeting waits for nothing: it is what tells the living from the dead.
+Responder::Turns* Responder::turns_for(Load& load, const peer::Request& request) {
+  if (std::holds_alternative<peer::Hello>(request)) return nullptr;
+  const bool looks_through_much = std::holds_alternative<peer::GetDigests>(request) ||
+                                  std::holds_alternative<peer::GetEntries>(request) ||
+                                  std::holds_alternative<peer::Confirm>(request);
+  return looks_through_much ? &load.listings : &load.handlers;
+}
+
+/// One request after the other, as long as some wait for this turn.
+asio::awaitable<void> Responder::answer(std::shared_ptr<Responder> self, Waiting first,
+                                        Turns* turns) {
+  std::optional<Waiting> next(std::move(first));
+  const auto load = next->ask.load;  // where `turns` is
+  while (next) {
+    const auto ask = std::move(next->ask);
+    auto result = co_await handle(self->handler_, ask.caller, std::move(next->request),
+                                  std::move(next->payload));
+    --load->answering;
+    self->reply(ask, std::move(result));
+    next.reset();
+    if (turns == nullptr || turns->waiting.empty() || self->router_->closed()) break;
+    next.emplace(std::move(turns->waiting.front()));
+    turns->waiting.pop_front();
+  }
+  if (turns != nullptr) --turns->taken;
 }
 
 /// The handler answers with errors, not exceptions; but memory may run out anywhere.
@@ -119,12 +152,12 @@ bool Responder::send(const Ask& ask, Bytes header, Payload payload) {
 std::shared_ptr<Responder::Load> Responder::load_of(const NodeId& key) {
   if (loads_.size() >= loads_max) {
     std::erase_if(loads_, [](const auto& load) {
-      const auto& [requests, replies, answering] = *load.second;
-      return requests->used() == 0 && replies->used() == 0 && answering == 0;
+      const auto& idle = *load.second;
+      return idle.requests->used() == 0 && idle.replies->used() == 0 && idle.answering == 0;
     });
   }
   auto& load = loads_[key];
-  if (!load) load = std::make_shared<Load>(options_.peer_bytes_max);
+  if (!load) load = std::make_shared<Load>(options_);
   return load;
 }
 

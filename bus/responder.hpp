@@ -2,6 +2,7 @@
 // Where other nodes ask: a CURVE ROUTER. Checks who asks with every message, hands requests to the
 // node's handler, many at once, and sends its answers. One thread: the io_context's.
 
+#include <deque>
 #include <functional>
 #include <map>
 
@@ -13,8 +14,10 @@
 namespace zerodb {
 
 struct ResponderOptions {
-  std::size_t peer_bytes_max = 0;         ///< of requests being answered, and of replies unsent
-  std::size_t requests_per_peer_max = 0;  ///< being answered at once
+  std::size_t peer_bytes_max = 0;           ///< of requests being answered, and of replies unsent
+  std::size_t requests_per_peer_max = 0;    ///< being answered, or waiting for their turn
+  std::size_t handlers_per_peer_max = 128;  ///< being answered at once
+  std::size_t listings_per_peer_max = 2;    ///< of them those that look through much
 };
 
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -32,16 +35,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
   void close();
 
  private:
-  /// What one peer keeps us busy with.
-  struct Load {
-    explicit Load(std::size_t bytes_max)
-        : requests(std::make_shared<ByteBudget>(bytes_max)),
-          replies(std::make_shared<ByteBudget>(bytes_max)) {}
-    std::shared_ptr<ByteBudget> requests;
-    std::shared_ptr<ByteBudget> replies;
-    std::size_t answering = 0;
-  };
-
+  struct Load;
   /// One request, and where its answer goes.
   struct Ask {
     Caller caller;
@@ -49,15 +43,40 @@ class Responder : public std::enable_shared_from_this<Responder> {
     Payload route;
     std::uint64_t id = 0;
   };
+  struct Waiting {
+    Ask ask;
+    peer::Request request;
+    Payload payload;
+    Payload header;  ///< for its charge: what was read from it is about as large
+  };
+  /// So many handlers at once; the other requests wait in order.
+  struct Turns {
+    std::size_t most = 0;
+    std::size_t taken = 0;
+    std::deque<Waiting> waiting;
+  };
+  /// What one peer keeps us busy with. What waits holds it, too: both end with the last answer.
+  struct Load {
+    explicit Load(const ResponderOptions& options)
+        : requests(std::make_shared<ByteBudget>(options.peer_bytes_max)),
+          replies(std::make_shared<ByteBudget>(options.peer_bytes_max)),
+          handlers{.most = options.handlers_per_peer_max, .waiting = {}},
+          listings{.most = options.listings_per_peer_max, .waiting = {}} {}
+    std::shared_ptr<ByteBudget> requests;
+    std::shared_ptr<ByteBudget> replies;
+    std::size_t answering = 0;  ///< or waiting
+    Turns handlers;
+    Turns listings;
+  };
 
   static asio::awaitable<void> serve(std::shared_ptr<Responder> self);
-  static asio::awaitable<void> answer(std::shared_ptr<Responder> self, Ask ask,
-                                      peer::Request request, Payload payload);
+  static asio::awaitable<void> answer(std::shared_ptr<Responder> self, Waiting first, Turns* turns);
   static Task<Result<PeerAnswer>> handle(LinkHandler& handler, Caller caller, peer::Request request,
                                          Payload payload);
 
   void on_message(Inbound inbound);
-  void on_request(Ask ask, peer::Request request, Payload payload);
+  void on_request(Waiting asked);
+  static Turns* turns_for(Load& load, const peer::Request& request);
   void reply(const Ask& ask, Result<PeerAnswer> answer);
   bool send(const Ask& ask, Bytes header, Payload payload);
   std::shared_ptr<Load> load_of(const NodeId& key);

@@ -2,14 +2,23 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include "bus/curve.hpp"
+#include "bus/token_bucket.hpp"
 
 namespace zerodb {
 namespace {
 
 /// Of broadcasts not read yet; the publisher drops the rest, and reconcile finds what was in them.
 constexpr int messages_max = 1000;
+
+/// Messages of one member that are worth a signature check, on average. Those beyond wait, and are
+/// dropped by their publisher in the end.
+constexpr std::uint64_t checks_per_s_max = 2000;
 
 /// Fails only when the context is shutting down, and then it does not matter.
 void set_topic(zmq::socket_t& socket, int option, const std::string& topic) {
@@ -41,13 +50,23 @@ void Subscription::run(asio::io_context& io, std::shared_ptr<Subscription> self,
 }
 
 asio::awaitable<void> Subscription::read(std::shared_ptr<Subscription> self, Listener listener) {
+  TokenBucket checks(checks_per_s_max);
+  asio::steady_timer timer(co_await asio::this_coro::executor);
   while (auto inbound = co_await self->socket_->receive()) {
     auto opened = self->opener_.open(inbound->frames, listener.is_news);
     if (!opened) {
       listener.on_error(opened.error());
     } else if (*opened) {
       listener.on_message(std::move(**opened));
+    } else {
+      continue;  // heard before: that costs nothing
     }
+    checks.take(1, TokenBucket::Clock::now());
+    const auto pause = checks.pause(TokenBucket::Clock::now());
+    if (pause <= TokenBucket::Clock::duration::zero()) continue;
+    asio::error_code ignored;
+    timer.expires_after(pause);
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 }
 

@@ -4,6 +4,7 @@
 // executor.
 
 #include "node/catalogue.hpp"
+#include "node/stragglers.hpp"
 
 namespace zerodb {
 
@@ -19,11 +20,13 @@ struct CatalogueState {
               const auto targets = mesh.targets(partition);
               return targets.nodes();
             },
-            std::move(open), bounds)) {}
+            std::move(open), bounds)),
+        stragglers(of.runtime) {}
 
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;
   std::shared_ptr<KnownNames> names;
+  Stragglers stragglers;
   std::vector<Bytes> news;  ///< broadcast manifests, not yet verified
 };
 

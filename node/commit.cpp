@@ -11,6 +11,7 @@ constexpr int rounds_max = 8;
 constexpr std::uint64_t clock_confirmed_for_ms = 60'000;
 constexpr Milliseconds clock_wait{50};
 constexpr Milliseconds clock_wait_max{3'000};
+constexpr Milliseconds turn_patience{1'000};
 
 /// What one node made of one version.
 struct Outcome {
@@ -145,6 +146,20 @@ Task<void> wait_for_clock(const CorePtr& core) {
   }
 }
 
+bool has_answered(const CommitRound& round, const NodeId& node) {
+  const auto slot = std::ranges::find(round.slots(), node, &CommitRound::Slot::node);
+  return slot != round.slots().end() && slot->answer.has_value();
+}
+
+/// Until `node`, which was asked, has answered, or the next one's turn has come without that.
+Task<void> await_turn(const CorePtr& core, CommitRound& round, NodeId node) {
+  if (core->stragglers.has(node)) co_return;
+  round.set_alarm(turn_patience);
+  while (!has_answered(round, node) && !round.alarmed() && core->is_up(node))
+    co_await round.changed();
+  if (!has_answered(round, node)) core->stragglers.note(node);
+}
+
 /// One after the other, until one took it or refused it for another version. All gateways begin at
 /// the same node, so that of those who write at once all but one are refused before anything of
 /// theirs is kept anywhere. True if one took it.
@@ -157,12 +172,17 @@ Task<bool> ask_in_turn(const CorePtr& core, CommitRound& round, SignedPtr versio
       if (!is_clock_confirmed(*core)) continue;  // not tried on the own store
     }
     ask_one(core, round, node, version, plan);
-    while (!round.all_answered())
-      co_await round.changed();
+    co_await await_turn(core, round, node);
     const auto tally = count(*core, round);
     if (tally.stored > 0 || tally.standing) co_return tally.stored > 0;
   }
-  co_return false;
+  // None of those that answered: one that is late may still take it, and decide.
+  auto tally = count(*core, round);
+  while (!round.all_answered() && tally.stored == 0 && !tally.standing) {
+    co_await round.changed();
+    tally = count(*core, round);
+  }
+  co_return tally.stored > 0;
 }
 
 /// In the placement that is furthest from its quorum, nodes that stored the version; with `or_may`

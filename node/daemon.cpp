@@ -72,6 +72,7 @@ class RealDaemon final : public Daemon {
 
  private:
   Status announce();
+  void listen(const NodeContext& context);
   std::string seen_from_outside(const std::string& endpoint) const;
   Status serve_clients();
   Status serve_remote_clients();
@@ -89,6 +90,7 @@ class RealDaemon final : public Daemon {
   std::unique_ptr<ZmqLinks> links_;
   std::unique_ptr<Membership> membership_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<LinkHandler> in_front_;
   std::unique_ptr<ClientGate> gate_;
   std::unique_ptr<ClientPort> clients_;
   std::unique_ptr<EventPort> events_;
@@ -113,17 +115,30 @@ Status RealDaemon::open() {
 
   node_ = std::make_unique<Node>(context, *membership_, std::move(spec_.owner), spec_.node,
                                  std::move(spec_.node_files));
-  relay_.set_target(node_.get());
   links_->set_hello([this] { return membership_->hello(); },
                     [this](NodeId from, const peer::Hello::Reply& reply) {
                       membership_->on_hello_answered(from, reply);
                       node_->on_peer_time(reply.time_ms);
                     });
+  listen(context);
   membership_->on_change([this] { update_links(); });
   update_links();
   node_->start();
 
   return serve_clients();
+}
+
+void RealDaemon::listen(const NodeContext& context) {
+  if (spec_.in_front) {
+    in_front_ = spec_.in_front({.io = io_,
+                                .bus = bus_,
+                                .keys = spec_.keys,
+                                .context = context,
+                                .links = *links_,
+                                .membership = *membership_,
+                                .node = *node_});
+  }
+  relay_.set_target(in_front_ ? in_front_.get() : node_.get());
 }
 
 Status RealDaemon::serve_clients() {

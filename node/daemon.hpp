@@ -14,6 +14,21 @@
 
 namespace zerodb {
 
+/// What a daemon is made of, as shown to whoever stands in front of its node.
+struct DaemonParts {
+  asio::io_context& io;
+  BusContext& bus;
+  const NodeKeys& keys;
+  NodeContext context;
+  ZmqLinks& links;
+  Membership& membership;
+  LinkHandler& node;
+};
+
+/// Makes what hears other members in the node's place, and may hand on to it. For programs that
+/// misbehave on purpose (tests/hostile).
+using InFront = std::function<std::unique_ptr<LinkHandler>(const DaemonParts&)>;
+
 struct DaemonSpec {
   NodeKeys keys;
   SignedRoster roster;
@@ -38,6 +53,7 @@ struct DaemonSpec {
   int io_threads = 1;
   std::size_t disk_threads = 16;
   NodeOptions node;
+  InFront in_front;  ///< nothing: the node hears for itself
 };
 
 class Daemon {

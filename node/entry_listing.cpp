@@ -53,7 +53,7 @@ Task<Result<std::vector<Entry>>> EntryListing::next() {
   auto entries = decode_entries(answer->payload.view());
   if (!entries) co_return fail(std::move(entries.error()));
   if (auto right = check(*entries); !right) co_return fail(std::move(right.error()));
-  if (auto further = go_on_from(answer->message); !further) {
+  if (auto further = go_on_from(answer->message, entries->empty()); !further) {
     co_return fail(std::move(further.error()));
   }
   co_return std::move(*entries);
@@ -71,7 +71,7 @@ Status EntryListing::check(const std::vector<Entry>& entries) const {
 }
 
 /// Drops what is listed; every step forward is a real one, so that a listing ends.
-Status EntryListing::go_on_from(const peer::GetEntries::Reply& reply) {
+Status EntryListing::go_on_from(const peer::GetEntries::Reply& reply, bool is_empty) {
   const auto stuck = [this] {
     return fail(Errc::invalid, "node " + node_.short_hex() + ": its listing does not go on");
   };
@@ -90,6 +90,7 @@ Status EntryListing::go_on_from(const peer::GetEntries::Reply& reply) {
   }
   const auto next = std::find(partitions_.begin(), batch_end, *reply.next_partition);
   if (next == batch_end) return stuck();
+  if (next == partitions_.begin() && is_empty) return stuck();
   if (next == partitions_.begin() && (!after || (after_ && *after <= *after_))) return stuck();
   partitions_.erase(partitions_.begin(), next);
   after_ = after;

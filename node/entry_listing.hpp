@@ -30,14 +30,14 @@ class EntryListing {
 
  private:
   Task<Result<Bytes>> known(std::vector<std::uint32_t> partitions);
-  Status go_on_from(const peer::GetEntries::Reply& reply);
+  Status go_on_from(const peer::GetEntries::Reply& reply, bool is_empty);
   Status check(const std::vector<Entry>& entries) const;
 
   NodeContext context_;
   NodeId node_;
   std::vector<std::uint32_t> partitions_;  ///< still to be listed
   std::optional<OwnerId> owner_;
-  std::optional<ObjectId> after_;          ///< within the first partition
+  std::optional<ObjectId> after_;  ///< within the first partition
 };
 
 }  // namespace zerodb

@@ -153,7 +153,9 @@ Task<Result<std::uint64_t>> fetch_latest(NodeContext context, ObjectId object, N
   auto answer =
       co_await call(context.links, holder, std::move(request), Payload(), manifest_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
-  if (!answer->message.manifest) co_return 0;
+  if (!answer->message.manifest) {
+    co_return fail(Errc::not_found, context.mesh.describe(holder) + ": has nothing of the object");
+  }
   const Times times{.now = context.runtime.now_ms(), .forget_before = forget_before_ms(context)};
   auto taken = co_await offload(context.runtime, [&context, &answer, &object, &times] {
     return take_answer(context.store, *answer, object, times);

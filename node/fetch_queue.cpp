@@ -22,6 +22,11 @@ void FetchTally::close_one(bool failed) {
   changed_.notify();
 }
 
+void FetchTally::close_empty() {
+  ++empty_;
+  close_one(false);
+}
+
 Task<void> FetchTally::wait(std::shared_ptr<FetchTally> self, std::size_t most) {
   while (self->open_ > most)
     co_await self->changed_.wait();
@@ -30,34 +35,93 @@ Task<void> FetchTally::wait(std::shared_ptr<FetchTally> self, std::size_t most) 
 void FetchQueue::Want::add(Want other) {
   sources.insert(sources.end(), other.sources.begin(), other.sources.end());
   if (!other.manifest) return;
-  if (!manifest || other.manifest->is_later_than(*manifest)) manifest = std::move(other.manifest);
+  if (!manifest || other.manifest->is_later_than(*manifest)) {
+    manifest = std::move(other.manifest);
+    told_by = other.told_by;
+    place = std::move(other.place);
+  }
   for (const auto& node : other.holders) {
     if (std::ranges::find(holders, node) == holders.end()) holders.push_back(node);
   }
+}
+
+/// Nothing if all that `node` may have are taken.
+FetchQueue::Place FetchQueue::take_place(const NodeId& node) {
+  auto& teller = tellers_[node];
+  if (!teller) teller = std::make_shared<Teller>();
+  if (teller->places_taken >= options_.backlog_per_node_max) return {};
+  teller->places_taken += 1;
+  const auto leave = [teller = teller](const void*) { teller->places_taken -= 1; };
+  return {teller.get(), leave};
 }
 
 void FetchQueue::want_latest(const Entry& listed, const NodeId& node,
                              const std::shared_ptr<FetchTally>& tally) {
   if (stopped_) return;
   tally->open_one();
-  add(listed.object, {.sources = {{.node = node, .listed = listed, .tally = tally}}});
+  auto place = take_place(node);
+  if (!place) return tally->close_one(true);
+  Want want;
+  want.sources.push_back(
+      {.node = node, .listed = listed, .tally = tally, .place = std::move(place)});
+  add(listed.object, node, std::move(want));
 }
 
-void FetchQueue::want_version(SignedManifest manifest, const std::vector<NodeId>& holders) {
+bool FetchQueue::want_version(SignedManifest manifest, const std::vector<NodeId>& holders) {
+  if (stopped_) return false;
+  auto place = take_place(holders.front());
+  if (!place) return false;
   const auto object = manifest->object;
-  if (stopped_ || (wants_.size() >= options_.backlog_max && !wants_.contains(object))) return;
-  add(object, {.manifest = std::move(manifest), .holders = holders});
+  Want want;
+  want.manifest = std::move(manifest);
+  want.holders = holders;
+  want.told_by = holders.front();
+  want.place = std::move(place);
+  add(object, holders.front(), std::move(want));
+  return true;
 }
 
-void FetchQueue::add(const ObjectId& object, Want more) {
-  const auto [entry, is_new] = wants_.try_emplace(object);
-  entry->second.add(std::move(more));
-  if (is_new) ready_.push_back(object);
+void FetchQueue::add(const ObjectId& object, const NodeId& teller, Want more) {
+  auto& want = wants_[object];
+  want.add(std::move(more));
+  // In the line of each who tells of it: whoever's turn comes first has it fetched.
+  if (want.state == Want::State::ready) tellers_.at(teller)->ready.push_back(object);
   pump();
 }
 
+/// Told of again, or to be tried again: into the lines of all who told of it.
+void FetchQueue::make_ready(const ObjectId& object) {
+  auto& want = wants_.at(object);
+  want.state = Want::State::ready;
+  for (const auto& source : want.sources)
+    tellers_.at(source.node)->ready.push_back(object);
+  if (want.manifest) tellers_.at(want.told_by)->ready.push_back(object);
+}
+
+/// The next after the one served last who has something ready, and may have it fetched. Who has
+/// nothing waiting at all is forgotten.
+FetchQueue::Tellers::iterator FetchQueue::next_teller() {
+  std::erase_if(tellers_, [](const auto& each) {
+    const auto& teller = *each.second;
+    return teller.ready.empty() && teller.fetching == 0 && teller.places_taken == 0;
+  });
+  auto at = tellers_.upper_bound(served_last_);
+  for (std::size_t i = 0; i < tellers_.size(); ++i, ++at) {
+    if (at == tellers_.end()) at = tellers_.begin();
+    auto& ready = at->second->ready;
+    const auto is_over = [this](const ObjectId& object) {
+      const auto want = wants_.find(object);  // in another's line it may have been served
+      return want == wants_.end() || want->second.state != Want::State::ready;
+    };
+    while (!ready.empty() && is_over(ready.front()))
+      ready.pop_front();
+    if (!ready.empty() && at->second->fetching < options_.fetches_per_node_max) return at;
+  }
+  return tellers_.end();
+}
+
 void FetchQueue::pump() {
-  while (!stopped_ && running_ < options_.fetches_max && !ready_.empty()) {
+  while (!stopped_ && running_ < options_.fetches_max && next_teller() != tellers_.end()) {
     ++running_;
     spawn(context_.runtime, work(shared_from_this()));
   }
@@ -65,17 +129,25 @@ void FetchQueue::pump() {
 
 /// Fetches one after the other in a loop: a fetch may end at once, and begins within pump().
 Task<void> FetchQueue::work(std::shared_ptr<FetchQueue> self) {
-  while (!self->stopped_ && !self->ready_.empty()) {
+  while (!self->stopped_) {
+    const auto next = self->next_teller();
+    if (next == self->tellers_.end()) break;
     const auto pause = self->rate_.pause_ms(self->context_.runtime.steady_ms());
     if (pause > 0) {
       co_await self->context_.runtime.sleep(Milliseconds(pause));
       continue;  // others may have been at work meanwhile
     }
-    const auto object = self->ready_.front();
-    self->ready_.pop_front();
+    const auto teller = next->second;
+    self->served_last_ = next->first;
+    const auto object = teller->ready.front();
+    teller->ready.pop_front();
     auto& entry = self->wants_.at(object);
-    Want taken = std::exchange(entry, {.attempts = entry.attempts});
+    Want taken = std::exchange(entry, Want());
+    entry.attempts = taken.attempts;
+    entry.state = Want::State::fetching;
+    teller->fetching += 1;
     Want failed = co_await self->fetch(object, std::move(taken));
+    teller->fetching -= 1;
     if (self->stopped_) {
       give_up(failed);
     } else {
@@ -108,6 +180,10 @@ Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
       source.tally->close_one(false);  // nothing that was ever acknowledged is missed
       continue;
     }
+    if (!status && status.error().code == Errc::not_found) {
+      source.tally->close_empty();
+      continue;
+    }
     // Once its link is up again, a round with that node finds the object anew.
     if (status || !context_.links.state(source.node).up) {
       source.tally->close_one(!status);
@@ -123,6 +199,8 @@ Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
   spdlog::debug("fetch {}: {}", object.hashed_key.short_hex(), status.error().what);
   failed.manifest = std::move(want.manifest);
   failed.holders = std::move(want.holders);
+  failed.told_by = want.told_by;
+  failed.place = std::move(want.place);
   co_return failed;
 }
 
@@ -133,6 +211,7 @@ void FetchQueue::put_back(const ObjectId& object, Want failed) {
   if (!all_done && want.attempts < retry_after.size()) {
     const auto pause = retry_after[want.attempts++];
     want.add(std::move(failed));
+    want.state = Want::State::resting;
     spawn(context_.runtime, retry(shared_from_this(), object, pause));
     return;
   }
@@ -141,7 +220,7 @@ void FetchQueue::put_back(const ObjectId& object, Want failed) {
     wants_.erase(object);
   } else {
     want.attempts = 0;  // told of again meanwhile
-    ready_.push_back(object);
+    make_ready(object);
   }
 }
 
@@ -154,13 +233,13 @@ Task<void> FetchQueue::retry(std::shared_ptr<FetchQueue> self, ObjectId object,
                              Milliseconds after) {
   co_await self->context_.runtime.sleep(after);
   if (self->stopped_) co_return;
-  self->ready_.push_back(object);
+  self->make_ready(object);
   self->pump();
 }
 
 void FetchQueue::stop() {
   stopped_ = true;
-  ready_.clear();
+  tellers_.clear();
   for (const auto& [object, want] : std::exchange(wants_, {}))
     give_up(want);
 }

@@ -10,6 +10,7 @@
 #include "bus/complaints.hpp"
 #include "node/commit_queue.hpp"
 #include "node/gateway.hpp"
+#include "node/stragglers.hpp"
 
 namespace zerodb {
 
@@ -23,7 +24,8 @@ struct GatewayCore {
         options(with),
         commits(of.runtime, of.store),
         catalogue(of, keys, std::move(open_names), with.events),
-        followers(of.runtime, std::move(followers_file), keys->catalogue_key()) {}
+        followers(of.runtime, std::move(followers_file), keys->catalogue_key()),
+        stragglers(of.runtime) {}
 
   ObjectId object_of(std::string_view name) const {
     return {.owner = keys->id(), .hashed_key = keys->hash_name(name)};
@@ -45,6 +47,7 @@ struct GatewayCore {
   Catalogue catalogue;
   Followers followers;
   GatewayCounters counters;
+  Stragglers stragglers;
   std::map<std::uint64_t, std::shared_ptr<Asking>> asking;  ///< by nonce
   std::set<ObjectId> repairing;
   Complaints complaints;

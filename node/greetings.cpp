@@ -13,6 +13,10 @@ constexpr std::uint64_t pause_ms = 1'000;
 constexpr std::uint64_t pause_of_same_claim_ms = 10'000;
 constexpr std::size_t pulls_max = 4;
 
+/// A new record costs an fsync and moves links, so no member brings them faster: the next greeting
+/// brings what this one does not.
+constexpr std::uint64_t record_pause_ms = 500;
+
 /// Of `hello` or its answer.
 template <class Greeting>
 MemberProgress progress_of(const Greeting& greeting) {
@@ -74,8 +78,7 @@ Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::He
 
 void Membership::Impl::on_hello_answered(const NodeId& from, const peer::Hello::Reply& reply) {
   if (auto learnt = learn_from(from, reply.record); !learnt) {
-    spdlog::warn("membership: {} said of itself: {}", context_.mesh.describe(from),
-                 learnt.error().what);
+    complaints_.about(from, "no record of itself", learnt.error().what);
     return;
   }
   check_clock(from, reply.time_ms);
@@ -84,11 +87,19 @@ void Membership::Impl::on_hello_answered(const NodeId& from, const peer::Hello::
   consider_pull(from, {reply.roster_version, reply.roster_hash, reply.records_digest});
 }
 
+bool Membership::Impl::is_in_haste(const NodeId& from) const {
+  const auto learnt = learnt_ms_.find(from);
+  return learnt != learnt_ms_.end() &&
+         context_.runtime.steady_ms() < learnt->second + record_pause_ms;
+}
+
 Status Membership::Impl::learn_from(const NodeId& from, ByteView record) {
+  if (is_in_haste(from)) return {};
   auto news = records_.learn(record, roster());
   if (!news) return fail(std::move(news.error()));
   if (!*news) return {};
   spdlog::debug("membership: a new record came from {}", context_.mesh.describe(from));
+  learnt_ms_[from] = context_.runtime.steady_ms();
   defend_own_record();
   save_records();
   changed();
@@ -139,7 +150,9 @@ bool Membership::Impl::is_pausing(const NodeId& from, const Claim& claim) const 
 
 void Membership::Impl::consider_pull(const NodeId& from, Claim claim) {
   if (is_outdated(claim) || claim == own_claim()) return;
-  if (pulling_.size() >= pulls_max || pulling_.contains(from) || is_pausing(from, claim)) return;
+  if (pulling_.size() >= pulls_max || pulling_.contains(from)) return;
+  const bool is_about_records = claim.roster_version == roster().version;
+  if (is_pausing(from, claim) || (is_about_records && is_in_haste(from))) return;
   pulling_.insert(from);
   spawn(context_.runtime, pull(shared_from_this(), from, std::move(claim)));
 }
@@ -159,12 +172,14 @@ Task<void> Membership::Impl::pull(std::shared_ptr<Impl> impl, NodeId from, Claim
 bool Membership::Impl::take(const NodeId& from, const peer::GetRoster::Reply& reply) {
   take_older(from, reply.older);
   const bool new_roster = take_roster(from, reply.roster);
+  if (is_in_haste(from)) return new_roster;
   bool new_records = false;
   for (std::size_t i = 0; i < std::min(reply.records.size(), members_max); ++i) {
     const auto learnt = records_.learn(reply.records[i], roster());
     new_records = new_records || (learnt && *learnt);
   }
   if (!new_records) return new_roster;
+  learnt_ms_[from] = context_.runtime.steady_ms();
   defend_own_record();
   save_records();
   changed();
@@ -175,8 +190,7 @@ bool Membership::Impl::take_roster(const NodeId& from, ByteView wire) {
   if (std::ranges::equal(wire, context_.mesh.signed_roster().wire())) return false;
   auto later = SignedRoster::verify(wire, roster().mesh);
   if (!later) {
-    spdlog::warn("membership: {} gave a roster that cannot be believed: {}",
-                 context_.mesh.describe(from), later.error().what);
+    complaints_.about(from, "a roster that cannot be believed", later.error().what);
     return false;
   }
   return admin_->take(std::move(*later));
@@ -195,8 +209,7 @@ void Membership::Impl::take_older(const NodeId& from, const std::vector<Bytes>& 
     if (older) {
       rosters.push_back(std::move(*older));
     } else {
-      spdlog::warn("membership: {} gave an older roster that cannot be believed: {}",
-                   context_.mesh.describe(from), older.error().what);
+      complaints_.about(from, "an older roster that cannot be believed", older.error().what);
     }
   }
   context_.mesh.learn_older(std::move(rosters));

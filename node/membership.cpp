@@ -35,6 +35,7 @@ void Membership::Impl::start(std::optional<SigningKey> mesh_key, const Membershi
     if (!impl) return;
     // Its own word stays: a roster that leaves this node out may be overtaken by one that does not.
     if (impl->records_.drop_strangers(impl->roster(), impl->self())) impl->save_records();
+    std::erase_if(impl->learnt_ms_, [&](const auto& l) { return !impl->roster().find(l.first); });
     impl->changed();
   });
   context_.mesh.on_progress([weak = weak_from_this()] {

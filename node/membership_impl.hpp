@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "bus/complaints.hpp"
 #include "node/membership.hpp"
 #include "node/records.hpp"
 #include "node/roster_admin.hpp"
@@ -58,6 +59,7 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   void greet_all();
   static Task<void> greet(std::shared_ptr<Impl> impl, NodeId node);
   Status learn_from(const NodeId& from, ByteView record);
+  bool is_in_haste(const NodeId& from) const;
   void defend_own_record();
   void check_clock(const NodeId& from, std::uint64_t time_ms);
   Claim own_claim() const;
@@ -78,7 +80,9 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   Records records_;
   std::set<NodeId> pulling_;
   std::map<NodeId, Fruitless> fruitless_;
+  std::map<NodeId, std::uint64_t> learnt_ms_;  ///< steady: when a node last brought a new record
   std::set<NodeId> wrong_clocks_;
+  Complaints complaints_;
   std::vector<RosterHash> older_kept_;  ///< on disk
   std::vector<std::function<void()>> observers_;
 };

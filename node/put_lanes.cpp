@@ -214,12 +214,14 @@ Task<void> PutLanes::watch(Self self) {
 
 void PutLanes::let_go_of_laggards(std::uint64_t passed_ms) {
   const auto run_ms = core_->context.runtime.steady_ms() - started_ms_;
-  const auto grace = static_cast<std::uint64_t>(core_->options.lag_grace.count());
+  const auto patience = static_cast<std::uint64_t>(core_->options.lag_grace.count());
   for (auto& lane : lanes_) {
     if (!holds_up(lane) || !are_enough_ahead_of(lane)) continue;
     lane.held_up_ms += passed_ms;
+    const auto grace = core_->stragglers.has(lane.node) ? 0 : patience;
     if (lane.held_up_ms <= grace + run_ms * lag_share_percent / 100) continue;
     core_->counters.sinks_let_go += 1;
+    core_->stragglers.note(lane.node);
     let_go(lane, {Errc::timeout, "it lags too far behind"});
   }
 }

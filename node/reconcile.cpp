@@ -17,8 +17,8 @@ namespace zerodb {
 
 namespace {
 
-constexpr std::size_t rounds_max = 4;   ///< at once
-constexpr std::size_t news_max = 4096;  ///< being looked at
+constexpr std::size_t rounds_max = 4;            ///< at once
+constexpr std::size_t news_per_node_max = 1024;  ///< being looked at
 
 /// Pauses before a failed round is repeated; after the last one the periodic round is left.
 constexpr std::array round_retry_after{Milliseconds(5'000), Milliseconds(20'000),
@@ -59,7 +59,8 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
         remember_(std::move(remember)),
         queue_(std::make_shared<FetchQueue>(
             context, FetchQueueOptions{.fetches_max = options.fetches_max,
-                                       .backlog_max = options.backlog_max,
+                                       .fetches_per_node_max = options.fetches_per_node_max,
+                                       .backlog_per_node_max = options.backlog_per_node_max,
                                        .bytes_per_s_max = options.bytes_per_s_max})) {}
 
   void start();
@@ -108,7 +109,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   std::map<NodeId, Peer> peers_;
   std::deque<NodeId> waiting_;  ///< for their round
   std::size_t rounds_running_ = 0;
-  std::size_t news_open_ = 0;
+  std::map<NodeId, std::size_t> news_open_;
   std::uint64_t adoption_ = 0;  ///< grows with each roster that all have adopted; see counting()
   bool all_adopted_ = false;    ///< the roster that stands
   std::shared_ptr<TakeOver> take_over_ = std::make_shared<TakeOver>();
@@ -130,7 +131,7 @@ void Reconcile::Impl::stop() {
 
 bool Reconcile::Impl::is_idle() const {
   const bool resting = std::ranges::any_of(peers_, [](auto& peer) { return peer.second.resting; });
-  return waiting_.empty() && rounds_running_ == 0 && news_open_ == 0 && !resting &&
+  return waiting_.empty() && rounds_running_ == 0 && news_open_.empty() && !resting &&
          queue_->is_idle();
 }
 
@@ -294,11 +295,11 @@ void Reconcile::Impl::on_news(const NodeId& from, Bytes manifest) {
   auto claimed = SignedManifest::trusted(manifest);
   if (stopped_ || !claimed) return;
   if (!context_.mesh.is_placed_here(partition_of((*claimed)->object.hashed_key))) return;
-  if (news_open_ >= news_max) {
+  if (news_open_[from] >= news_per_node_max) {
     ask_for_round(from);
     return;
   }
-  ++news_open_;
+  ++news_open_[from];
   spawn(context_.runtime, take_news(shared_from_this(), from, std::move(*claimed)));
 }
 
@@ -310,16 +311,16 @@ Task<void> Reconcile::Impl::take_news(std::shared_ptr<Impl> self, NodeId from,
   auto news = co_await offload(context.runtime, [&context, &claimed, now, forget_before] {
     return check_news(context.store, claimed, now, forget_before);
   });
-  if (!news) spdlog::warn("news from {}: {}", context.mesh.describe(from), news.error().what);
+  if (!news) self->complaints_.about(from, "news that cannot be right", news.error().what);
   if (news && *news) {
     const SignedManifest& manifest = **news;
     if (!manifest->is_tombstone()) {
       co_await context.runtime.sleep(manifest->is_inline() ? inline_grace : blob_grace);
     }
     const auto holders = self->holders_of(manifest->object, from);
-    self->queue_->want_version(manifest, holders);
+    if (!self->queue_->want_version(manifest, holders)) self->ask_for_round(from);
   }
-  --self->news_open_;
+  if (--self->news_open_[from] == 0) self->news_open_.erase(from);
 }
 
 /// `first`, then whoever else may hold the object.

@@ -9,6 +9,10 @@ namespace {
 /// Fetches a round has open before it lists on.
 constexpr std::size_t open_max = 256;
 
+/// What a node lists and does not have, before its listing is taken for made up. A few are dropped
+/// while they are listed.
+constexpr std::size_t empty_max = 1'000;
+
 /// The sizes only while they tell how much is left to take over.
 Task<Result<SizedDigests>> ask(NodeContext context, NodeId node) {
   if (!context.mesh.is_settled()) co_return co_await ask_sized_digests(context.links, node);
@@ -68,6 +72,10 @@ Task<Status> run_round(NodeContext context, std::shared_ptr<FetchQueue> queue, N
     if (!news) co_return fail(std::move(news.error()));
     for (const auto& entry : *news) {
       co_await FetchTally::wait(tally, open_max);
+      if (tally->empty() > empty_max) {
+        co_return fail(Errc::invalid,
+                       context.mesh.describe(node) + ": lists what it does not have");
+      }
       queue->want_latest(entry, node, tally);
     }
   }

@@ -6,6 +6,7 @@ namespace zerodb::replica_work {
 
 namespace {
 
+constexpr std::size_t partitions_max = 512;                 ///< looked through for one answer
 constexpr std::size_t leaves_max = (1 << 20) / Leaf::size;  ///< of one answer
 
 /// A manifest from another node, good to be kept.
@@ -140,7 +141,7 @@ Result<PeerAnswer> read_entries(Store& store, const peer::GetEntries& request, B
                            .owner = request.owner,
                            .after = std::exchange(after, std::nullopt),
                            .limit = page_max - out.size() / entry_bytes};
-    if (query.limit == 0) {
+    if (query.limit == 0 || i == partitions_max) {
       reply.next_partition = partition;
       break;
     }

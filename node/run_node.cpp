@@ -273,6 +273,7 @@ Status run_node(const RunOptions& options) {
   if (!logging) return logging;
   auto spec = make_spec(*folder, *config, options);
   if (!spec) return fail(std::move(spec.error()));
+  if (options.adjust) options.adjust(*spec);
   return serve(*folder, std::move(*spec));
 }
 

@@ -10,12 +10,15 @@
 
 namespace zerodb {
 
+struct DaemonSpec;
+
 struct RunOptions {
   std::filesystem::path data;
   std::optional<std::string> log_level;  ///< in place of config.toml's
   bool log_json = false;                 ///< as well as config.toml's
   /// Asked for the owner's passphrase, only if its key is locked.
   std::function<Result<Passphrase>(const std::filesystem::path& key)> passphrase;
+  std::function<void(DaemonSpec&)> adjust;  ///< what the folder says; nothing: it is right as it is
 };
 
 /// Serves until SIGINT or SIGTERM. Prints "ready NAME ENDPOINT SOCKET [CLIENT_ENDPOINT]" to

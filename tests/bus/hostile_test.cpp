@@ -185,6 +185,32 @@ TEST_CASE("hostile: who sends an oversized frame is cut off, and others are not"
   CHECK(run(io, other.links().call(node.id(), peer::GetDigests{}, {}, Milliseconds(5000))));
 }
 
+TEST_CASE("hostile: what one peer asks waits its turn, and greetings do not", "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  const auto node = node_with(io, keys);
+  bool ended = false;
+  node->answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    asio::steady_timer timer(io);
+    while (!ended) {
+      timer.expires_after(Milliseconds(1));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+    co_return PeerAnswer{.message = peer::Ok{}, .payload = {}};
+  };
+  RawPeer peer(keys, *node);
+  for (std::uint64_t id = 1; id <= 100; ++id)
+    peer.send(id, peer::GetEntries{.partitions = {1}, .owner = {}, .after = {}});
+  peer.send(101, peer::Hello{});
+  CHECK(peer.receive(io).id == 101);
+  CHECK(node->callers.size() == 2);
+  ended = true;
+  std::set<std::uint64_t> answered;
+  while (answered.size() < 100)
+    answered.insert(peer.receive(io).id);
+  CHECK(node->callers.size() == 100);
+}
+
 TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays nobody", "[bus]") {
   asio::io_context io;
   auto options = test::calm_options();

@@ -16,7 +16,7 @@ peer::Request chunk_request() {
   return peer::PutChunk{};
 }
 peer::Request small_request() {
-  return peer::GetDigests{};
+  return peer::GetManifest{};
 }
 
 Payload payload_of(std::size_t size) {

@@ -87,12 +87,15 @@ class Node:
         options.setdefault("env", environment(self.mesh.root))
         return run([BIN / "zerodb-node", verb, *words, "--data", self.folder], **options)
 
+    def daemon_words(self):
+        return [BIN / "zerodb-node", "run", "--data", self.folder]
+
     def start(self, *words, wait=True, under=(), env=None, pass_fds=()):
         """zerodb-node run. `under` goes in front; `wait` for the line that says it serves."""
         self.said_before = len(self.said())
         with open(self.out, "ab") as out, open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [*under, BIN / "zerodb-node", "run", "--data", self.folder, *words],
+                [*under, *self.daemon_words(), *words],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log, pass_fds=pass_fds,
                 start_new_session=True, preexec_fn=die_with_parent,
                 env=environment(self.mesh.root, **(env or {})))

@@ -468,6 +468,32 @@ TEST_CASE("membership: who promises a later roster and gives nonsense is asked s
   CHECK(scene.founder().version() == 2);
 }
 
+TEST_CASE("membership: a member with a new word in every greeting is heard now and then",
+          "[node]") {
+  JoinScene scene;
+  auto& other = scene.join_new("other");
+  scene.ping_all();
+  scene.world.run_for(2s);
+  auto& founder = scene.founder();
+  NodeRecord word{.node = other.id(),
+                  .sequence = founder.runtime.now_ms() + 1'000'000,
+                  .endpoint = "tcp://127.0.0.1:1",
+                  .broadcast_endpoint = "tcp://127.0.0.1:2"};
+  const auto greet = [&] {
+    word.sequence += 1;
+    auto hello = other.membership->hello();
+    hello.record = SignedRecord::sign(word, other.keys.sign).wire();
+    CHECK(scene.world.run(founder.membership->on_hello(other.id(), std::move(hello))));
+  };
+  const auto before = founder.changes;
+  for (int i = 0; i < 100; ++i)
+    greet();
+  CHECK(founder.changes - before == 1);
+  scene.world.run_for(1s);
+  greet();
+  CHECK(founder.changes - before == 2);
+}
+
 TEST_CASE("membership: a change by an administrator reaches all at once", "[node]") {
   JoinScene scene;
   auto& second = scene.join_new("second");

@@ -188,6 +188,7 @@ Task<void> SimLinks::serve(NodeId from, std::shared_ptr<const Bytes> header, Pay
 void SimLinks::reply(const NodeId& to, const codec::Decoded<peer::Request>& request,
                      Result<PeerAnswer> answer) {
   if (network_.on_answer) network_.on_answer(self_, request.message, answer);
+  if (network_.silent == self_ && !std::holds_alternative<peer::Hello>(request.message)) return;
   auto header = answer ? codec::encode(request.id, answer->message)
                        : codec::encode(request.id, answer.error());
   auto payload = answer ? answer->payload : Payload();

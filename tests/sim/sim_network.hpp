@@ -67,6 +67,9 @@ class SimNetwork {
   /// The most calls that any one node ever had under way to any other.
   std::size_t calls_peak() const { return calls_peak_; }
 
+  /// Never answers requests but greetings, though its links are up.
+  std::optional<NodeId> silent;
+
  private:
   friend class SimLinks;
 

@@ -1,0 +1,41 @@
+#include "node/catalogue_round.hpp"
+
+namespace zerodb {
+
+bool covers(const CatalogueState& state, const std::set<NodeId>& answered, Partition partition) {
+  const auto& mesh = state.context.mesh;
+  const auto said = [&](const NodeId& node) {
+    return answered.contains(node) && mesh.is_whole(node);
+  };
+  return mesh.targets(partition).count_for_read(said).is_enough();
+}
+
+bool covers_all(const CatalogueState& state, const std::set<NodeId>& answered) {
+  const auto& mesh = state.context.mesh;
+  const auto missing = std::ranges::count_if(mesh.roster().members, [&](const auto& member) {
+    return !answered.contains(member.node) || !mesh.is_whole(member.node);
+  });
+  // Fewer than it takes to acknowledge a write: no need to look at each partition.
+  const auto few = static_cast<std::ptrdiff_t>(write_quorum(mesh.placement().replicas()));
+  if (missing < few && mesh.older_rosters().empty()) return true;
+  for (std::size_t partition = 0; partition < partition_count; ++partition) {
+    if (!covers(state, answered, static_cast<Partition>(partition))) return false;
+  }
+  return true;
+}
+
+std::set<NodeId> not_failed(const SyncRound& round) {
+  std::set<NodeId> nodes;
+  for (const auto& [node, digests] : round.digests) {
+    if (!round.failed.contains(node)) nodes.insert(node);
+  }
+  return nodes;
+}
+
+void give_up_on(SyncRound& round, std::set<NodeId> silent) {
+  for (const auto& node : silent)
+    round.state->stragglers.note(node);
+  round.failed.merge(silent);
+}
+
+}  // namespace zerodb

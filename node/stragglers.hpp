@@ -1,0 +1,31 @@
+#pragma once
+// Nodes that lately kept somebody waiting for an answer that others gave in time. They are still
+// asked, but nobody waits for them who can do without, until a while has passed: a longer one each
+// time, as one that never answers must not cost every request its patience. One thread: the node's
+// executor.
+
+#include <map>
+
+#include "node/runtime.hpp"
+
+namespace zerodb {
+
+class Stragglers {
+ public:
+  /// `runtime` outlives this.
+  explicit Stragglers(Runtime& runtime) : runtime_(runtime) {}
+
+  void note(const NodeId& node);
+  bool has(const NodeId& node) const;
+
+ private:
+  struct Lapse {
+    std::uint64_t until_ms = 0;  ///< steady
+    unsigned in_a_row = 0;
+  };
+
+  Runtime& runtime_;
+  std::map<NodeId, Lapse> lapses_;
+};
+
+}  // namespace zerodb

@@ -1,0 +1,127 @@
+// What one member that lies or keeps silent costs the others.
+#include <catch2/catch.hpp>
+
+#include "node/entry_codec.hpp"
+#include "store/hash.hpp"
+#include "tests/node/gateway_mesh.hpp"
+
+using namespace zerodb;
+using test::GatewayMesh;
+using test::pattern;
+
+namespace {
+
+/// How long `work` takes, in virtual time.
+template <class Work>
+std::uint64_t took_ms(GatewayMesh& mesh, Work work) {
+  const auto begin = mesh.now_ms();
+  work();
+  return mesh.now_ms() - begin;
+}
+
+/// An entry of the partition, as of an owner's object.
+Bytes made_up_entry_in(std::uint32_t partition, const OwnerId& owner) {
+  Entry entry{.object = {.owner = owner, .hashed_key = random_id<HashedKey>()},
+              .version = Version::at(1'000),
+              .hash = random_id<ManifestHash>()};
+  auto key = entry.object.hashed_key.mutable_view();
+  key[0] = static_cast<std::uint8_t>(partition >> 4);
+  key[1] = static_cast<std::uint8_t>((partition & 0xf) << 4 | (key[1] & 0xf));
+  Bytes bytes;
+  append_entry(bytes, entry);
+  return bytes;
+}
+
+/// One step behind `after`.
+Bytes next_position(const std::optional<Bytes>& after) {
+  auto position = after.value_or(Bytes(position_bytes));
+  for (auto digit = position.rbegin(); digit != position.rend(); ++digit) {
+    if (++*digit != 0) break;
+  }
+  return position;
+}
+
+Result<WriteReceipt> put_if_absent(GatewayMesh& mesh, std::size_t from, const std::string& name) {
+  PutSpec spec;
+  spec.name = name;
+  spec.condition.absent = true;
+  return mesh.mesh.run(
+      mesh.gateways[from].put_small(std::move(spec), Payload::copy_of(pattern(10))));
+}
+
+}  // namespace
+
+TEST_CASE("hostile: a node that answers nothing delays a listing by a moment, and only the first",
+          "[gateway]") {
+  GatewayMesh mesh(4);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.network().silent = mesh.mesh[3].id();
+  const auto list = [&] {
+    const auto page = mesh.list(0);
+    REQUIRE(page);
+    CHECK(page->entries.size() == 1);
+  };
+  CHECK(took_ms(mesh, list) < 3'500);  // a moment for each of what a listing asks
+  REQUIRE(mesh.put(1, "there, too", pattern(5)));
+  REQUIRE(mesh.remove(1, "there, too"));
+  CHECK(took_ms(mesh, list) < 200);
+}
+
+TEST_CASE("hostile: a listing without end ends", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  std::size_t pages = 0;
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (replier != mesh.mesh[2].id() || !answer) return;
+    if (std::holds_alternative<peer::GetDigests>(request)) {
+      answer->payload = Payload::copy_of(pattern(partition_count * 16));
+    }
+    const auto* asked = std::get_if<peer::GetEntries>(&request);
+    if (asked == nullptr) return;
+    ++pages;
+    answer->message = peer::GetEntries::Reply{.next_partition = asked->partitions.front(),
+                                              .next_after = next_position(asked->after)};
+    answer->payload = Payload::take(made_up_entry_in(asked->partitions.front(), mesh.keys.id()));
+  };
+  const auto list = [&] {
+    const auto page = mesh.list(0);
+    REQUIRE(page);
+    CHECK(page->entries.size() == 1);
+  };
+  CHECK(took_ms(mesh, list) < 3'500);
+  CHECK(took_ms(mesh, list) < 200);
+  const auto before = pages;
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  CHECK(pages <= before + 8);  // nobody goes on reading it
+}
+
+TEST_CASE("hostile: what only a silent node is asked for first is had of another", "[gateway]") {
+  GatewayMesh mesh(4);
+  const auto outside = mesh.not_placed("there").front();
+  REQUIRE(mesh.put(mesh.placed("there")[0], "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    const bool refuses = replier == mesh.mesh[mesh.placed("there")[0]].id() &&
+                         std::holds_alternative<peer::GetManifest>(request);
+    if (refuses) answer = fail(Errc::not_found, "nothing is here");
+  };
+  Gateway fresh(mesh.mesh[outside].context(), OwnerKeys(mesh.keys.seed()), {});
+  const auto page = mesh.mesh.run(fresh.list({}));
+  REQUIRE(page);
+  CHECK(page->entries.size() == 1);
+}
+
+TEST_CASE("hostile: conditional writes pass over a first node that answers nothing", "[gateway]") {
+  GatewayMesh mesh(3);
+  const auto placed = mesh.placed("lock");
+  REQUIRE(mesh.put(placed[1], "something", pattern(5)));  // so that its clock is known to be right
+  mesh.mesh.network().silent = mesh.mesh[placed[0]].id();
+  const auto put = [&] { CHECK(put_if_absent(mesh, placed[1], "lock")); };
+  CHECK(took_ms(mesh, put) < 1'500);
+  REQUIRE(mesh.remove(placed[1], "lock"));
+  CHECK(took_ms(mesh, put) < 200);
+  CHECK_FALSE(put_if_absent(mesh, placed[2], "lock"));
+}
