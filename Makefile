@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
 INSTALLED := $(PROGRAMS) zscale zerodb_client
-.PHONY: all programs deps test demo bench scale sim crash power asan tsan lint format install packages packages-check clean
+.PHONY: all programs deps test demo bench scale sim crash power leaks chaos asan tsan lint format install packages packages-check clean
 
 all: deps
 	cmake --preset release >/dev/null && cmake --build --preset release
@@ -31,6 +31,12 @@ sim: all
 crash power: programs
 	cmake --build --preset release --target power_loss
 	$(if $(ROUNDS),ZERODB_ROUNDS=$(ROUNDS)) tests/chaos/test_$@.py
+
+leaks: programs
+	tests/chaos/test_leaks.py
+
+chaos: programs
+	tests/chaos/test_network.py --full
 
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@
