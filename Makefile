@@ -2,8 +2,8 @@
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
 INSTALLED := $(PROGRAMS) zscale zerodb_client
-.PHONY: all programs deps test demo bench scale sim crash power soak hostile asan tsan fuzz lint format install packages \
-  packages-check clean
+.PHONY: all programs deps test demo bench scale sim crash power leaks chaos soak hostile asan tsan fuzz lint format \
+  install packages packages-check clean
 
 all: deps
 	cmake --preset release >/dev/null && cmake --build --preset release
@@ -41,6 +41,12 @@ soak: programs
 hostile: programs
 	cmake --build --preset release --target zliar
 	tests/hostile/test_hostile.py --full $(ARGS)
+
+leaks: programs
+	tests/chaos/test_leaks.py
+
+chaos: programs
+	tests/chaos/test_network.py --full
 
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@

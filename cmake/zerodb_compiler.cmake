@@ -25,7 +25,7 @@ endif()
 
 # Several sources compiled as one make g++ 12 wrongly take their anonymous namespaces for a header's.
 if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-  add_compile_options(-Wno-subobject-linkage)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
 endif()
 
 # ccache sees paths relative to the source folder, so that every checkout shares one cache.

@@ -17,7 +17,7 @@ from wire import Refused, Wire
 
 ABSENT = "absent"
 UNCERTAIN = {"no_quorum", "timeout", "busy", "io"}  # refusals after which the outcome is open
-ROUND_OPERATIONS_MAX = 40  # of one client, so that slow machines have no more to check
+ROUND_OPERATIONS_MAX = 25  # of one client, so that slow machines have no more to check
 ALIVE_S = 3 * DEADLINE_S  # a daemon that runs answers within this, whatever happens to others
 
 
@@ -113,10 +113,12 @@ def read(wire, key):
 def random_content(choice):
     """Never twice the same. Mostly inline, some of one chunk, a few of several."""
     kind = choice.random()
-    if kind < 0.75:
-        size = choice.randrange(0, 24 * KIB)
-    elif kind < 0.96:
-        size = choice.randrange(64 * KIB, 300 * KIB)
+    if kind < 0.6:
+        size = choice.randrange(0, 5 * KIB)
+    elif kind < 0.75:
+        size = choice.randrange(5 * KIB, 64 * KIB)
+    elif kind < 0.98:
+        size = choice.randrange(64 * KIB, 128 * KIB)
     else:
         size = choice.randrange(MIB, 3 * MIB)
     return choice.randbytes(16 + size)

@@ -257,8 +257,9 @@ def found(folder):
     return tree
 
 
-def write_back(folder, tree):
-    """Makes the folder hold `tree`, and only that. Logs and locks stay where their folder does."""
+def write_back(folder, tree, there):
+    """Makes the folder, which holds `there`, hold `tree` instead. Logs and locks stay where their
+    folder does."""
     folder = pathlib.Path(folder)
     for where, folders, files in os.walk(folder, topdown=False):
         prefix = os.path.relpath(where, folder) + "/"
@@ -274,7 +275,7 @@ def write_back(folder, tree):
         target = folder / path
         if content is None:
             target.mkdir(mode=0o700, exist_ok=True)
-        elif not target.exists() or target.read_bytes() != content:
+        elif there.get(path) != content:
             target.write_bytes(content)
             target.chmod(0o600)
 

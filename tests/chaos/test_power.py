@@ -47,10 +47,11 @@ class PowerRounds(Rounds):
         self.strike(nodes)
         for node in nodes:
             node.disk.replay(self.journal(node))
-            unseen = differences(node.disk.last(), found(node.folder))
+            there = found(node.folder)
+            unseen = differences(node.disk.last(), there)
             assert len(unseen) <= UNDER_WAY_MAX, f"{node.name}: the shim did not see {unseen}"
             style = self.choice.choice(STYLES)
-            write_back(node.folder, node.disk.after_cut(style, self.choice))
+            write_back(node.folder, node.disk.after_cut(style, self.choice), there)
             self.counts[f'disks cut, "{style}"'] += 1
 
 

@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+"""The network for real: nodes in namespaces of their own, on a network that loses, delays and cuts.
+
+    tests/chaos/test_network.py                   # a few faults, some seconds each
+    tests/chaos/test_network.py --full            # each fault and each pair, a minute each
+    ZERODB_SEED=7 tests/chaos/test_network.py
+
+Faults: packets lost, doubled (TCP must hide both), delayed and overtaken, a slow network, one
+direction cut, a node cut off, all cut off, a node that is stopped (SIGSTOP), a disk that is full.
+Clients work all the while. What is promised is what Rounds checks, once the fault is over: every
+acknowledged state reads back right, all nodes agree, and in the end nothing is left over.
+
+Not made: a disk that fails with EIO (tests/store/failing_disk_test.cpp has it, below the real one).
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import pathlib
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
+
+from harness import BIN, MIB, FreshMeshTest, environment, main, run, ticket  # noqa: E402
+from crash_rounds import Rounds, at, seed_from_environment  # noqa: E402
+from lossy_network import Network  # noqa: E402
+
+INSIDE = "ZERODB_TEST_NAMESPACE"
+FULL = "--full" in sys.argv
+FAULT_S = 60 if FULL else 3
+DISK_MIB = 512
+
+
+class Faults:
+    """Each can be had together with any other; heal() ends all."""
+
+    NAMES = ("loss", "doubled", "delay", "slow", "one_way", "cut_off", "all_cut", "stopped",
+             "full_disk")
+    SMOKE = (("loss", "delay"), ("one_way",), ("cut_off", "stopped"), ("all_cut",), ("full_disk",))
+
+    def __init__(self, network, nodes):
+        self.network, self.nodes = network, nodes
+
+    def loss(self):
+        self.network.change(self.network.everywhere(), loss=0.03)
+
+    def doubled(self):
+        self.network.change(self.network.everywhere(), doubled=0.2)
+
+    def delay(self):
+        self.network.change(self.network.everywhere(), delay_s=0.03, jitter_s=0.02)
+
+    def slow(self):
+        self.network.change(self.network.everywhere(), bytes_per_s=1e6)
+
+    def one_way(self):
+        self.network.change([(1, 2)], cut=True)
+
+    def cut_off(self):
+        self.network.change(self.network.around(3), cut=True)
+
+    def all_cut(self):
+        self.network.change(self.network.everywhere(), cut=True)
+
+    def stopped(self):
+        self.nodes[1].signal(signal.SIGSTOP)
+
+    def full_disk(self):
+        with open(self.nodes[2].folder / "filler", "wb", 0) as filler:
+            with contextlib.suppress(OSError):  # there is no space left, as is meant
+                while filler.write(bytes(MIB)):
+                    pass
+
+    def heal(self):
+        self.network.heal()
+        self.nodes[1].signal(signal.SIGCONT)
+        (self.nodes[2].folder / "filler").unlink(missing_ok=True)
+
+
+class NetworkRounds(Rounds):
+    """A node that is cut off shows what it has, which may be older: reads count when it is over."""
+
+    def may_judge(self, node):
+        return False
+
+    def start(self, nodes, wait=True, **options):
+        for node in nodes:
+            super().start([node], wait=False, under=node.host.under, **options)
+        if wait:
+            self.wait_ready(nodes)
+
+
+class NetworkFaults(FreshMeshTest):
+    def test_what_was_acknowledged_survives_bad_networks(self):
+        seed = seed_from_environment()
+        network = Network(3, seed)
+        self.addCleanup(network.close)
+        nodes = self.grow(network)
+        rounds, faults = NetworkRounds(self.mesh, seed), Faults(network, nodes)
+        rounds.start(nodes)
+        self.mesh.wait_linked()
+        for names in self.matrix():
+            begun = time.monotonic()
+            try:
+                self.one_round(rounds, faults, names)
+            except AssertionError as error:
+                raise AssertionError(f"{' and '.join(names)}: {error}") from error
+            print(f"  {time.monotonic() - begun:5.1f} s  {' and '.join(names)}", flush=True)
+        rounds.finish()
+        print(f"{network.carried} packets carried, {network.lost} lost", flush=True)
+
+    def matrix(self):
+        if not FULL:
+            return Faults.SMOKE
+        return [(name,) for name in Faults.NAMES] + list(itertools.combinations(Faults.NAMES, 2))
+
+    def one_round(self, rounds, faults, names):
+        with rounds.at_work():
+            rounds.pause(0.1, 0.3)
+            try:
+                for name in names:
+                    getattr(faults, name)()
+                at(time.monotonic() + FAULT_S)
+            finally:
+                faults.heal()
+        rounds.check()
+
+    # -- a mesh of which each node has a network and a disk of its own
+
+    def grow(self, network):
+        for host in network.hosts:
+            node = self.mesh.node()
+            node.host = host
+            self.disk(node)
+            first = self.mesh.nodes[0]
+            words = ["init"] if node is first else ["join", ticket(first, "--share-owner")]
+            done = run([*host.under, BIN / "zerodb-node", *words, "--data", node.folder, "--name",
+                        node.name, "--listen", f"{host.address}:7710"],
+                       env=environment(self.mesh.root))
+            self.assertEqual(0, done.code, done)
+            node.start(under=host.under)
+        self.mesh.wait_linked()
+        self.mesh.wait_settled()
+        return self.mesh.nodes
+
+    def disk(self, node):
+        node.folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,mode=700", "none",
+                        node.folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", node.folder])
+        self.addCleanup(node.kill)
+
+
+def enter_namespace():
+    """Starts over where devices and mounts may be made, and are seen by nobody else."""
+    for options in ("-mn", "-rmn"):
+        probe = ["unshare", options, "sh", "-c",
+                 "mount -t tmpfs none /mnt && ip tuntap add dev z0 mode tun && unshare -n true"]
+        tried = subprocess.run(probe, capture_output=True, text=True)
+        if tried.returncode == 0:
+            os.environ[INSIDE] = "1"
+            os.execvp("unshare", ["unshare", options, sys.executable, *sys.argv])
+    print(f"SKIPPED: no network of the test's own here: {tried.stderr.strip()}", flush=True)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    if INSIDE not in os.environ:
+        enter_namespace()
+    if FULL:
+        sys.argv.remove("--full")
+    main()
