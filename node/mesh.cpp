@@ -206,6 +206,12 @@ bool Mesh::is_whole(const NodeId& node) const {
   return known == progress_.end() || known->second.settled_version != 0;
 }
 
+bool Mesh::has_lost_store() const {
+  const auto is_in = [&](const SignedRoster& roster) { return roster->find(self_) != nullptr; };
+  return !is_whole() && is_in(roster_) &&
+         std::ranges::all_of(older_, [&](const auto& older) { return is_in(older.roster); });
+}
+
 /// 0 if it is not known, or if the member's store was lost.
 std::uint64_t Mesh::settled_version_of(const NodeId& node) const {
   if (node == self_) return settled_version_;

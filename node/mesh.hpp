@@ -113,6 +113,9 @@ class Mesh {
   bool is_whole() const { return settled_version_ != 0; }
   /// The same of another member, as far as known.
   bool is_whole(const NodeId& node) const;
+  /// This node's store was lost, and with it what it had acknowledged. Not so of a member that has
+  /// just joined: until it is whole, what is acknowledged counts under rosters without it as well.
+  bool has_lost_store() const;
 
   /// Called when all that is placed here has been taken over under that roster. Answers the roster
   /// to remember across restarts, or nothing if another stands by now.

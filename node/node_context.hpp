@@ -20,9 +20,13 @@ struct NodeContext {
       std::chrono::hours(24)};  ///< deletions are remembered at least so long
 };
 
-/// A node whose store was lost cannot say that nothing later than expected stands.
-inline Status check_can_judge(const NodeContext& context, const Expected& expected) {
-  if (!expected || context.mesh.is_whole()) return {};
+/// Whether this node may count among those that make a write durable. One whose store was lost may
+/// not, until it is whole again: a later version may have been acknowledged by it before, of which
+/// it knows nothing, and which the write would not be told of. Nor may one that has just joined say
+/// that nothing later than expected stands.
+inline Status check_may_commit(const NodeContext& context, const Expected& expected) {
+  const auto& mesh = context.mesh;
+  if (mesh.is_whole() || (!expected && !mesh.has_lost_store())) return {};
   return fail(Errc::busy, "its store was lost and fills up again");
 }
 

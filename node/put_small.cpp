@@ -7,7 +7,7 @@ namespace zerodb {
 namespace {
 
 Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed, CommitTerms terms) {
-  if (auto can = check_can_judge(core->context, terms.expected); !can) co_return fail(can.error());
+  if (auto can = check_may_commit(core->context, terms.expected); !can) co_return fail(can.error());
   auto as_signed = [version]() -> Result<SignedPtr> { return version; };
   auto outcome = co_await core->commits.commit(as_signed, std::move(sealed), terms.expected);
   auto committed = to_committed(std::move(outcome));

@@ -127,7 +127,7 @@ Result<PeerAnswer> Replica::Impl::found_again(const Transfer& transfer,
 Task<Result<PeerAnswer>> Replica::Impl::put_inline(peer::PutInline request, Payload payload) {
   const auto now = now_ms();
   const auto expected = replica_work::expected_in(request.expected);
-  if (auto can = check_can_judge(context_, expected); !can) co_return fail(std::move(can.error()));
+  if (auto can = check_may_commit(context_, expected); !can) co_return fail(std::move(can.error()));
   auto check = [&request, &payload, now] {
     return replica_work::check_inline(request.manifest, payload, now);
   };
@@ -197,7 +197,7 @@ Task<Result<PeerAnswer>> Replica::Impl::take_chunk(NodeId from, peer::PutChunk r
 
 Task<Result<PeerAnswer>> Replica::Impl::commit(NodeId from, peer::PutCommit request) {
   const auto expected = replica_work::expected_in(request.expected);
-  if (auto can = check_can_judge(context_, expected); !can) co_return fail(std::move(can.error()));
+  if (auto can = check_may_commit(context_, expected); !can) co_return fail(std::move(can.error()));
   auto found = hear(request.transfer, from);
   const auto now = now_ms();
   const bool receipt = request.receipt.value_or(false);

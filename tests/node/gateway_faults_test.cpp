@@ -294,3 +294,19 @@ TEST_CASE("gateway: a lie about the latest version is not believed", "[gateway]"
   CHECK(mesh.get(0, "truth") == pattern(10));
   CHECK(mesh.get(2, "truth") == pattern(10));
 }
+
+TEST_CASE("gateway: a node whose store was lost is not counted for a write", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "k", pattern(10)).has_value());
+  mesh.mesh[1].mesh.lose_store();
+  mesh.mesh.down(2);
+  const auto content = pattern(GENERATE(11, 100'000));
+  const auto put = mesh.put(0, "k", content);
+  REQUIRE_FALSE(put.has_value());
+  CHECK(put.error().code == Errc::no_quorum);
+  CHECK_THAT(put.error().what, Catch::Contains("its store was lost"));
+  mesh.mesh.up(2);
+  REQUIRE(mesh.mesh.run_until_linked());
+  CHECK(mesh.put(0, "k", content).has_value());
+  CHECK(mesh.get(2, "k") == content);
+}
