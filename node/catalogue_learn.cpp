@@ -196,8 +196,10 @@ Task<void> fetch_wanted(SyncRoundPtr round, Wanted wanted) {
 Task<void> learn_news(StatePtr state) {
   const auto wires = std::exchange(state->news, {});
   const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
+    const auto claimed = SignedManifest::trusted(wires[i]);  // to be verified if it is of interest
+    if (!claimed || (*claimed)->object.owner != state->keys->id()) return {};
     auto manifest = SignedManifest::verify(wires[i]);
-    if (!manifest || (*manifest)->object.owner != state->keys->id()) return {};
+    if (!manifest) return {};
     return std::move(*manifest);
   };
   for (std::size_t from = 0; from < wires.size(); from += learn_batch_max) {

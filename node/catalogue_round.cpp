@@ -1,6 +1,7 @@
 #include "node/catalogue_round.hpp"
 
 namespace zerodb {
+namespace {
 
 bool covers(const CatalogueState& state, const std::set<NodeId>& answered, Partition partition) {
   const auto& mesh = state.context.mesh;
@@ -9,6 +10,8 @@ bool covers(const CatalogueState& state, const std::set<NodeId>& answered, Parti
   };
   return mesh.targets(partition).count_for_read(said).is_enough();
 }
+
+}  // namespace
 
 bool covers_all(const CatalogueState& state, const std::set<NodeId>& answered) {
   const auto& mesh = state.context.mesh;

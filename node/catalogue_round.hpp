@@ -30,8 +30,7 @@ struct SyncRound {
 };
 using SyncRoundPtr = std::shared_ptr<SyncRound>;
 
-/// Whether among `answered` there is a holder of every acknowledged write to `partition`.
-bool covers(const CatalogueState& state, const std::set<NodeId>& answered, Partition partition);
+/// Whether among `answered` there is a holder of every acknowledged write.
 bool covers_all(const CatalogueState& state, const std::set<NodeId>& answered);
 
 /// Nodes of whom something was learnt, and that have not failed since.

@@ -174,21 +174,15 @@ Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions
 // -------------------------------------------------------------------------------- is it complete?
 
 Status check_complete(const CatalogueState& state, const std::set<NodeId>& answered) {
+  if (covers_all(state, answered)) return {};
   const auto& mesh = state.context.mesh;
   std::string silent;
-  std::size_t count = 0;
   for (const auto& member : mesh.roster().members) {
     if (answered.contains(member.node) && mesh.is_whole(member.node)) continue;
-    count += 1;
     silent += (silent.empty() ? "" : ", ") + mesh.describe(member.node);
   }
-  if (count == 0) return {};
-  for (std::size_t partition = 0; partition < partition_count; ++partition) {
-    if (covers(state, answered, static_cast<Partition>(partition))) continue;
-    return fail(Errc::no_quorum, "cannot tell all names, as too few nodes answer: no answer from " +
-                                     silent + "; start or reach those nodes, then try again");
-  }
-  return {};
+  return fail(Errc::no_quorum, "cannot tell all names, as too few nodes answer: no answer from " +
+                                   silent + "; start or reach those nodes, then try again");
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ namespace zerodb {
 
 namespace {
 
-constexpr std::size_t rounds_max = 4;            ///< at once
-constexpr std::size_t news_per_node_max = 1024;  ///< being looked at
+constexpr std::size_t rounds_max = 4;           ///< at once
+constexpr std::size_t news_per_node_max = 256;  ///< being looked at
 
 /// Pauses before a failed round is repeated; after the last one the periodic round is left.
 constexpr std::array round_retry_after{Milliseconds(5'000), Milliseconds(20'000),

@@ -30,6 +30,7 @@ SHARP = [("chunks", "leaves", "manifest-older"), ("nothing",), ("discard", "conf
          ("garbled",), ("news-forged", "uploads"), ("news-replayed", "farewell"),
          ("flood-confirms",), ("flood-news",), ("hello-storm",), ("malformed",)]
 WORK_S = 6 if FULL else 2
+WINDOW_S, WINDOWS = 1.5, 3
 GROWTH_MIB_MAX = 256  # 64 MiB each of requests, answers and unsent requests of the liar; and a margin
 LOG_LINES_MAX = 100
 RATIO_MIN = 0.5
@@ -47,9 +48,6 @@ class Hostile(unittest.TestCase):
         groups = [(name,) for name in CHOSEN or lies_there_are()] if FULL else SHARP
         self.customers, self.failures = [], []
         honest = self.mesh.honest
-        self.beside_honest = rates(honest[0], "honest", 2, 3) if FULL else None
-        if FULL:
-            print("  beside an honest member: " + self.shown(self.beside_honest), flush=True)
         self.before = {node: resident_mib(node) for node in honest}
         for lies in groups:
             self.tell(lies)
@@ -58,13 +56,14 @@ class Hostile(unittest.TestCase):
 
     def tell(self, lies):
         label, begin = "+".join(lies), time.monotonic()
+        beside_honest = self.rates_beside_honest(label) if FULL else {}
         watch = LogWatch(self.mesh.honest)
         self.mesh.liar.lie(*lies)
         up = self.mesh.wait_heard()
         customer = Customer(self.mesh.honest, label)
         self.customers.append(customer)
         turns = customer.work(WORK_S)
-        found = rates(self.mesh.honest[0], label, 2, 3) if FULL else {}
+        found = rates(self.mesh.honest[0], label, WINDOW_S, WINDOWS) if FULL else {}
         wrong = customer.check_all()
         grown = max(resident_mib(node) - mib for node, mib in self.before.items())
         lines = watch.most()
@@ -72,12 +71,18 @@ class Hostile(unittest.TestCase):
         self.note_if(grown > GROWTH_MIB_MAX and not UNBOUNDED & set(lies), label,
                      f"a node grew by {grown:.0f} MiB")
         self.note_if(lines > LOG_LINES_MAX, label, f"a node logged {lines} lines")
-        ratios = {kind: found[kind] / self.beside_honest[kind] for kind in found}
+        ratios = {kind: found[kind] / beside_honest[kind] for kind in found}
         for kind, ratio in ratios.items():
             self.note_if(ratio < RATIO_MIN, label, f"{kind} at {ratio:.2f} of the honest rate")
         print(f"  {time.monotonic() - begin:6.1f} s  {label:<32} {turns:5} turns, "
               f"{customer.stale} late reads, +{grown:.0f} MiB, {lines} lines"
               f"{'' if up else ', link down'}  {self.shown(ratios)}", flush=True)
+
+    def rates_beside_honest(self, label):
+        """Measured right before each lie, as other work on the machine comes and goes."""
+        self.mesh.liar.lie()
+        self.mesh.wait_heard()
+        return rates(self.mesh.honest[0], f"honest/{label}", WINDOW_S, WINDOWS)
 
     def shown(self, figures):
         return "  ".join(f"{kind} {figures[kind]:.2f}" for kind in KINDS if kind in figures)
