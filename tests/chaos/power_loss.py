@@ -1,8 +1,8 @@
 """What a disk may hold after a power cut, from the journal that power_loss.c kept.
 
-The model is POSIX's, not one file system's. Only fsync or fdatasync of a file makes its bytes and its
-size safe; only fsync of a folder makes the names in it safe, also the name of a new folder. What was
-not synced may be there or not:
+The model is POSIX's, not one file system's. Only fsync or fdatasync of a file makes its bytes and
+its size safe; only fsync of a folder makes the names in it safe, also the name of a new folder.
+What was not synced may be there or not:
 
     "nothing"   all of it is lost
     "prefix"    what came before some moment is there, the write at that moment torn at 512 bytes:

@@ -163,7 +163,8 @@ class Leaks(FreshMeshTest):
         for node in self.mesh.nodes:
             with self.subTest("disk", node=node.name):
                 self.nowhere(search, node.folder, node.log, node.out, self.temporary(node))
-        print(f"{CANARIES} names and contents; {search.searched / MIB:.0f} MiB searched", flush=True)
+        print(f"{CANARIES} names and contents; {search.searched / MIB:.0f} MiB searched",
+              flush=True)
 
     # -- what is done
 
