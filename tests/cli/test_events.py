@@ -85,6 +85,7 @@ class Events(FreshMeshTest):
                    <= set(follower.events()), "what happened meanwhile is told")
         one.stop()
         one.start()  # while the follower waits
+        self.mesh.wait_linked()
         self.put(one, "d", b"4")
         eventually(lambda: ("store", "d") in follower.events(), "it went on by itself")
         eventually(lambda: self.followers(one)["mirror"]["behind"] == 0, "all is acknowledged")

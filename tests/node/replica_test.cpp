@@ -546,7 +546,7 @@ TEST_CASE("replica: entries are paged and go on where they stopped", "[node]") {
   while (!request.partitions.empty()) {
     const auto answer = scene.mesh.run(scene.replica().get_entries(alice_node, request, {}));
     REQUIRE(answer);
-    REQUIRE(++pages <= 3);
+    REQUIRE(++pages <= 20);
     const auto entries = decode_entries(answer->payload.view());
     REQUIRE(entries);
     for (const auto& entry : *entries)
@@ -556,19 +556,22 @@ TEST_CASE("replica: entries are paged and go on where they stopped", "[node]") {
     std::erase_if(request.partitions, [&](std::uint32_t partition) { return partition < next; });
     request.after = reply.next_after;
   }
-  CHECK(pages == 2);
+  CHECK(pages > 1);
   CHECK(listed == stored);
 }
 
 TEST_CASE("replica: entries of one owner only", "[node]") {
   ReplicaScene scene;
-  const auto other = OwnerKeys::generate();
   const auto mine = seal_object(scene.owner, {.version = scene.now()});
   REQUIRE(scene.put_inline(mine));
+  // Of the same partition.
+  const auto partition = partition_of(mine.id().hashed_key);
+  auto other = OwnerKeys::generate();
+  while (partition_of(other.hash_name("a name")) != partition)
+    other = OwnerKeys::generate();
   REQUIRE(scene.put_inline(seal_object(other, {.version = scene.now()})));
-  peer::GetEntries request{.partitions = {}, .owner = scene.owner.id(), .after = {}};
-  for (std::uint32_t i = 0; i < partition_count; ++i)
-    request.partitions.push_back(i);
+  const peer::GetEntries request{
+      .partitions = {partition_of(mine.id().hashed_key)}, .owner = scene.owner.id(), .after = {}};
   const auto answer = scene.mesh.run(scene.replica().get_entries(alice_node, request, {}));
   REQUIRE(answer);
   const auto entries = decode_entries(answer->payload.view());

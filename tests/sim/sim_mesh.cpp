@@ -24,6 +24,7 @@ SimMesh::~SimMesh() {
   for (auto& node : nodes_)
     node.stop();
   world_.drop_everything();
+  world_.outside().end();  // whatever still waits refers to the nodes
 }
 
 void SimMesh::add_member(const NodeKeys& keys, const std::string& zone) {
