@@ -48,6 +48,10 @@ class Ledger:
         self.open_ended -= 1
         self.acknowledged += 1
 
+    def nothing_done(self, key):
+        """Nothing was there to delete. What was not acknowledged before may still turn up."""
+        self.open_ended -= 1
+
     def settle(self, key, state):
         """An open outcome was seen by all nodes, and is final."""
         self.possible[key] = {state}
@@ -174,13 +178,18 @@ class Client:
             wire.put(key, data)
             self.ledger.is_acknowledged(key, mark(data))
         else:
+            might_be_absent = ABSENT in self.ledger.may_hold(key)
             self.ledger.begins(key, ABSENT)
             try:
                 wire.ask("delete", key=key)
             except Refused as error:
                 if error.code != "not_found":
                     raise
-            self.ledger.is_acknowledged(key, ABSENT)
+                assert might_be_absent or not may_judge(node), \
+                    f"{key} through {node.name}: what was written last is not found"
+                self.ledger.nothing_done(key)
+            else:
+                self.ledger.is_acknowledged(key, ABSENT)
         self.count["done"] += 1
 
 

@@ -37,7 +37,7 @@ class UnderValgrind(FreshMeshTest):
             self.assertEqual(b"other bytes", wire.get("small"))
             self.assertEqual(data, wire.get("large"))
             self.assertEqual(["large", "small"],
-                             [e["key"] for e in wire.ask("list")[0]["entries"]])
+                             [e["key"] for e in wire.ask("list", prefix="", after="", limit=10)[0]["entries"]])
             wire.ask("delete", key="large")
             wire.ask("events", since=0, limit=10)
             wire.ask("status")
