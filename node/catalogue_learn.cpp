@@ -62,7 +62,8 @@ Task<std::set<ObjectId>> learn_here(SyncRoundPtr round, std::vector<ObjectId> ob
 }
 
 /// True if the node told of the version that it offers, or a later one. One that stops answering
-/// has failed; one that does not have what it offers lied, or lost it since.
+/// has failed, and so has one that shows something else than it offers: it is not believed about
+/// the rest either. One that shows nothing may have handed it over since.
 Task<bool> learn_there(SyncRoundPtr round, Offer offer) {
   if (round->failed.contains(offer.node)) co_return false;
   auto& state = *round->state;
@@ -84,9 +85,13 @@ Task<bool> learn_there(SyncRoundPtr round, Offer offer) {
     return describe(*manifest, *state.keys);
   };
   auto described = co_await offload(state.context.runtime, work);
-  if (!described) co_return false;
+  if (!described) {
+    round->failed.insert(offer.node);
+    co_return false;
+  }
   const bool as_offered = std::tie(described->entry.version, described->hash) >=
                           std::tie(offer.entry.version, offer.entry.hash);
+  if (!as_offered) round->failed.insert(offer.node);
   std::vector<NameRecord> learnt;
   learnt.push_back(std::move(*described));
   co_await state.names->learn_all(std::move(learnt));
