@@ -2,6 +2,9 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include "bus/codec.hpp"
 #include "bus/curve.hpp"
@@ -11,6 +14,11 @@ namespace {
 
 /// Loads of peers that have nothing going on are forgotten beyond this many.
 constexpr std::size_t loads_max = 4096;
+
+/// Nobody honest has so many requests waiting for the turn of those that look through much. Who has
+/// gets a quarter of the time.
+constexpr std::size_t flood_min = 16;
+constexpr int pauses_per_work = 3;
 
 }  // namespace
 
@@ -102,13 +110,21 @@ asio::awaitable<void> Responder::answer(std::shared_ptr<Responder> self, Waiting
                                         Turns* turns) {
   std::optional<Waiting> next(std::move(first));
   const auto load = next->ask.load;  // where `turns` is
+  asio::steady_timer timer(self->io_);
   while (next) {
+    const auto begin = std::chrono::steady_clock::now();
     const auto ask = std::move(next->ask);
     auto result = co_await handle(self->handler_, ask.caller, std::move(next->request),
                                   std::move(next->payload));
     --load->answering;
     self->reply(ask, std::move(result));
     next.reset();
+    if (turns == &load->listings && turns->waiting.size() >= flood_min) {
+      const auto took = std::chrono::steady_clock::now() - begin;
+      asio::error_code ignored;
+      timer.expires_after(took * pauses_per_work);
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
     if (turns == nullptr || turns->waiting.empty() || self->router_->closed()) break;
     next.emplace(std::move(turns->waiting.front()));
     turns->waiting.pop_front();

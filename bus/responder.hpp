@@ -17,7 +17,7 @@ struct ResponderOptions {
   std::size_t peer_bytes_max = 0;           ///< of requests being answered, and of replies unsent
   std::size_t requests_per_peer_max = 0;    ///< being answered, or waiting for their turn
   std::size_t handlers_per_peer_max = 128;  ///< being answered at once
-  std::size_t listings_per_peer_max = 2;    ///< of them those that look through much
+  std::size_t listings_per_peer_max = 1;    ///< of them those that look through much
 };
 
 class Responder : public std::enable_shared_from_this<Responder> {
