@@ -16,7 +16,7 @@ from harness import MIB, SANITIZED, FreshMeshTest, content, eventually, main
 from wire import Wire
 
 START_S = 300
-VALGRIND = ("valgrind", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
+VALGRIND = ("valgrind", "--vgdb=no", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
             "--errors-for-leak-kinds=definite", "--child-silent-after-fork=yes", "--quiet")
 
 
