@@ -56,7 +56,8 @@ Task<Result<std::optional<Leaf>>> LocalSink::write(std::uint64_t index, Payload 
 Task<CommitResult> LocalSink::commit(SignedPtr version, CommitTerms terms) {
   const auto upload = upload_;
   if (!upload) co_return let_go();
-  if (auto can = check_may_commit(core_->context, terms.expected); !can) co_return fail(can.error());
+  if (auto can = check_may_commit(core_->context, terms.expected); !can)
+    co_return fail(can.error());
   auto& store = core_->context.store;
   auto work = [&] {
     return used_up_ ? store.commit_version(*version, terms.expected)
