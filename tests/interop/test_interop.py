@@ -357,12 +357,15 @@ class Following(Clients, FreshMeshTest):
         self.resynced(followers, [*keys, "mine/new"], "the log is another one")
 
     def resynced(self, followers, keys, why):
-        """That all say so, list `keys`, and go on."""
-        for follower in followers:
+        """That all say so, list `keys`, and go on. One whose log is lost just before it acknowledges
+        is told `invalid` and ends; started again it does the same as the others."""
+        def goes_on(follower):
             if follower.process.poll() is not None:
                 follower.start()
-            eventually(lambda f=follower: why in f.err.read_text(), f"{follower.language} says so")
-            eventually(lambda f=follower: not f.is_behind(), f"{follower.language} goes on")
+            return why in follower.err.read_text() and not follower.is_behind()
+
+        for follower in followers:
+            eventually(lambda f=follower: goes_on(f), f"{follower.language} says so, and goes on")
         self.put(followers[0].node, "mine/new", b"")
         for follower in followers:
             told = eventually(lambda f=follower: f.life(-1)[-1].kind == "store" and f.life(-1),
