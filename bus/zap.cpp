@@ -11,7 +11,7 @@ namespace zerodb {
 namespace {
 
 constexpr const char* zap_endpoint = "inproc://zeromq.zap.01";
-constexpr std::chrono::seconds proof_time_max{3};
+constexpr std::chrono::seconds proof_time_max{15};
 
 /// A request of RFC 27: version, request id, domain, address, identity, mechanism, credentials.
 constexpr std::size_t request_frames = 7;
