@@ -34,23 +34,17 @@ class Ledger:
     """What each key may hold."""
 
     def __init__(self):
-        self.possible, self.acknowledged, self.open_ended = {}, 0, 0
+        self.possible, self.acknowledged = {}, 0
 
     def may_hold(self, key):
         return self.possible.setdefault(key, {ABSENT})
 
     def begins(self, key, state):
         self.may_hold(key).add(state)
-        self.open_ended += 1
 
     def is_acknowledged(self, key, state):
         self.possible[key] = {state}
-        self.open_ended -= 1
         self.acknowledged += 1
-
-    def nothing_done(self, key):
-        """Nothing was there to delete. What was not acknowledged before may still turn up."""
-        self.open_ended -= 1
 
     def settle(self, key, state):
         """An open outcome was seen by all nodes, and is final."""
@@ -187,7 +181,7 @@ class Client:
                     raise
                 assert might_be_absent or not may_judge(node), \
                     f"{key} through {node.name}: what was written last is not found"
-                self.ledger.nothing_done(key)
+                # Nothing was deleted: what was not acknowledged before may still turn up.
             else:
                 self.ledger.is_acknowledged(key, ABSENT)
         self.count["done"] += 1
