@@ -3,26 +3,28 @@
 namespace zerodb {
 namespace {
 
-bool covers(const CatalogueState& state, const std::set<NodeId>& answered, Partition partition) {
-  const auto& mesh = state.context.mesh;
-  const auto said = [&](const NodeId& node) {
-    return answered.contains(node) && mesh.is_whole(node);
-  };
-  return mesh.targets(partition).count_for_read(said).is_enough();
+bool covers(const SyncRound& round, const std::set<NodeId>& answered, Partition partition) {
+  const auto said = [&](const NodeId& node) { return counts(round, answered, node); };
+  return round.state->context.mesh.targets(partition).count_for_read(said).is_enough();
 }
 
 }  // namespace
 
-bool covers_all(const CatalogueState& state, const std::set<NodeId>& answered) {
-  const auto& mesh = state.context.mesh;
+bool counts(const SyncRound& round, const std::set<NodeId>& answered, const NodeId& node) {
+  return answered.contains(node) && round.whole.contains(node) &&
+         round.state->context.mesh.is_whole(node);
+}
+
+bool covers_all(const SyncRound& round, const std::set<NodeId>& answered) {
+  const auto& mesh = round.state->context.mesh;
   const auto missing = std::ranges::count_if(mesh.roster().members, [&](const auto& member) {
-    return !answered.contains(member.node) || !mesh.is_whole(member.node);
+    return !counts(round, answered, member.node);
   });
   // Fewer than it takes to acknowledge a write: no need to look at each partition.
   const auto few = static_cast<std::ptrdiff_t>(write_quorum(mesh.placement().replicas()));
   if (missing < few && mesh.older_rosters().empty()) return true;
   for (std::size_t partition = 0; partition < partition_count; ++partition) {
-    if (!covers(state, answered, static_cast<Partition>(partition))) return false;
+    if (!covers(round, answered, static_cast<Partition>(partition))) return false;
   }
   return true;
 }

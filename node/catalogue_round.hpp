@@ -18,10 +18,14 @@ inline constexpr Milliseconds straggler_patience{500};
 
 /// One round: what the nodes have, and which of them answered to the end.
 struct SyncRound {
-  explicit SyncRound(StatePtr of) : state(std::move(of)), life(state->names->life()) {}
+  explicit SyncRound(StatePtr of)
+      : state(std::move(of)),
+        life(state->names->life()),
+        whole(state->context.mesh.whole_members()) {}
 
   StatePtr state;
   std::uint64_t life;  ///< of the names, in which all is learnt
+  std::set<NodeId> whole;  ///< as it began: who became whole since may have had less when asked
   std::map<NodeId, Digests> digests;
   std::set<NodeId> failed;   ///< stopped answering, or were not waited for
   std::set<NodeId> as_here;  ///< have in some partitions what is here, and so were not asked
@@ -30,8 +34,11 @@ struct SyncRound {
 };
 using SyncRoundPtr = std::shared_ptr<SyncRound>;
 
+/// Whether `node` is one of `answered`, and had all that it should have when it was asked.
+bool counts(const SyncRound& round, const std::set<NodeId>& answered, const NodeId& node);
+
 /// Whether among `answered` there is a holder of every acknowledged write.
-bool covers_all(const CatalogueState& state, const std::set<NodeId>& answered);
+bool covers_all(const SyncRound& round, const std::set<NodeId>& answered);
 
 /// Nodes of whom something was learnt, and that have not failed since.
 std::set<NodeId> not_failed(const SyncRound& round);
@@ -61,7 +68,7 @@ Task<void> await_answers(SyncRoundPtr round, FanOut<Answer>& asked) {
     }
     const bool expected = std::ranges::all_of(
         silent, [&](const NodeId& node) { return round->state->stragglers.has(node); });
-    if ((expected || asked.alarmed()) && covers_all(*round->state, answered)) {
+    if ((expected || asked.alarmed()) && covers_all(*round, answered)) {
       if (expected || is_last_call) {
         give_up_on(*round, std::move(silent));
         co_return;

@@ -32,7 +32,7 @@ void leave_out_stragglers(SyncRound& round) {
   for (const auto& [node, digests] : round.digests) {
     if (!stragglers.has(node)) others.insert(node);
   }
-  if (others.size() == round.digests.size() || !covers_all(*round.state, others)) return;
+  if (others.size() == round.digests.size() || !covers_all(round, others)) return;
   std::erase_if(round.digests, [&](const auto& each) { return !others.contains(each.first); });
 }
 
@@ -173,12 +173,13 @@ Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions
 
 // -------------------------------------------------------------------------------- is it complete?
 
-Status check_complete(const CatalogueState& state, const std::set<NodeId>& answered) {
-  if (covers_all(state, answered)) return {};
-  const auto& mesh = state.context.mesh;
+Status check_complete(const SyncRound& round) {
+  const auto answered = not_failed(round);
+  if (covers_all(round, answered)) return {};
+  const auto& mesh = round.state->context.mesh;
   std::string silent;
   for (const auto& member : mesh.roster().members) {
-    if (answered.contains(member.node) && mesh.is_whole(member.node)) continue;
+    if (counts(round, answered, member.node)) continue;
     silent += (silent.empty() ? "" : ", ") + mesh.describe(member.node);
   }
   return fail(Errc::no_quorum, "cannot tell all names, as too few nodes answer: no answer from " +
@@ -206,7 +207,7 @@ Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
   for (const auto& [node, partitions] : round->fruitless) {
     if (partitions > fruitless_max) state->stragglers.note(node);
   }
-  auto complete = check_complete(*state, not_failed(*round));
+  auto complete = check_complete(*round);
   if (complete) state->names->saw_all(round->life);
   co_return complete;
 }

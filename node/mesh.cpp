@@ -206,6 +206,14 @@ bool Mesh::is_whole(const NodeId& node) const {
   return known == progress_.end() || known->second.settled_version != 0;
 }
 
+std::set<NodeId> Mesh::whole_members() const {
+  std::set<NodeId> whole;
+  for (const auto& member : roster_->members) {
+    if (is_whole(member.node)) whole.insert(member.node);
+  }
+  return whole;
+}
+
 bool Mesh::has_lost_store() const {
   const auto is_in = [&](const SignedRoster& roster) { return roster->find(self_) != nullptr; };
   return !is_whole() && is_in(roster_) &&

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "node/placement.hpp"
 #include "node/roster.hpp"
@@ -113,6 +114,7 @@ class Mesh {
   bool is_whole() const { return settled_version_ != 0; }
   /// The same of another member, as far as known.
   bool is_whole(const NodeId& node) const;
+  std::set<NodeId> whole_members() const;
   /// This node's store was lost, and with it what it had acknowledged. Not so of a member that has
   /// just joined: until it is whole, what is acknowledged counts under rosters without it as well.
   bool has_lost_store() const;

@@ -310,3 +310,19 @@ TEST_CASE("gateway: a node whose store was lost is not counted for a write", "[g
   CHECK(mesh.put(0, "k", content).has_value());
   CHECK(mesh.get(2, "k") == content);
 }
+
+TEST_CASE("gateway: a node that becomes whole while it looks had less when it looked", "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.mesh[0].mesh.lose_store();
+  mesh.mesh.down(2);
+  // Its store fills up as soon as the other one has answered.
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request&,
+                                      const Result<PeerAnswer>&) {
+    auto& own = mesh.mesh[0].mesh;
+    if (replier == mesh.mesh[1].id()) std::ignore = own.settle(own.signed_roster().hash());
+  };
+  const bool by_name = GENERATE(true, false);
+  const auto code = by_name ? mesh.error_of_get(0, "k") : mesh.list(0).error().code;
+  CHECK(code == Errc::no_quorum);
+  CHECK(mesh.mesh[0].mesh.is_whole());
+}
