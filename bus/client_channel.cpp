@@ -10,7 +10,7 @@ namespace zerodb {
 namespace {
 
 constexpr const char* monitor_address = "inproc://client-monitor";
-constexpr int watched_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+constexpr int session_events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
                                ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                                ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                                ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
@@ -51,7 +51,7 @@ Status ClientChannel::connect() {
   socket_.set(zmq::sockopt::immediate, true);
   socket_.set(zmq::sockopt::sndtimeo, static_cast<int>(options_.connect_timeout.count()));
   monitor_.set(zmq::sockopt::linger, 0);
-  if (zmq_socket_monitor(socket_.handle(), monitor_address, watched_events) != 0) {
+  if (zmq_socket_monitor(socket_.handle(), monitor_address, session_events) != 0) {
     throw zmq::error_t();
   }
   monitor_.connect(monitor_address);

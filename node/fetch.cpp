@@ -9,7 +9,7 @@ namespace zerodb {
 namespace {
 
 constexpr Milliseconds manifest_timeout{10'000};
-constexpr Milliseconds chunk_timeout{20'000};
+constexpr Milliseconds inline_timeout{20'000};
 
 /// What can be done with what is here already; nothing if bytes must be fetched.
 Result<bool> commit_without_fetching(Store& store, const SignedManifest& manifest,
@@ -30,7 +30,7 @@ Task<Status> fetch_inline_from(NodeContext context, SignedManifest manifest, Nod
                          .hashed_key = manifest->object.hashed_key,
                          .blob_id = manifest->blob_id,
                          .index = 0};
-  auto answer = co_await call(context.links, holder, std::move(request), Payload(), chunk_timeout);
+  auto answer = co_await call(context.links, holder, std::move(request), Payload(), inline_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   auto outcome = co_await offload(context.runtime, [&context, &manifest, &answer] {
     return context.store.commit_inline(manifest, answer->payload.view());

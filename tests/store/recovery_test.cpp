@@ -29,7 +29,7 @@ std::string refusal(std::string_view text) {
   return seed.error().what;
 }
 
-bool contains(std::string_view text, std::string_view part) {
+bool mentions(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
@@ -111,8 +111,8 @@ TEST_CASE("recovery: one slip in each row names both", "[store]") {
   text[places[7]] = other_than(text[places[7]]);
   text[places[59]] = other_than(text[places[59]], 9);
   const auto what = refusal(text);
-  CHECK(contains(what, "row 1, group 2, character 3"));
-  CHECK(contains(what, "row 2, group 6, character 5"));
+  CHECK(mentions(what, "row 1, group 2, character 3"));
+  CHECK(mentions(what, "row 2, group 6, character 5"));
 }
 
 TEST_CASE("recovery: more slips than can be located are refused without a guess", "[store]") {
@@ -124,7 +124,7 @@ TEST_CASE("recovery: more slips than can be located are refused without a guess"
       auto typed = text;
       typed[places[i]] = other_than(typed[places[i]], i + 1);
       typed[places[j]] = other_than(typed[places[j]], j + 1);
-      REQUIRE(contains(refusal(typed), "two or more characters are wrong or swapped in row 1"));
+      REQUIRE(mentions(refusal(typed), "two or more characters are wrong or swapped in row 1"));
     }
   }
 }
@@ -138,15 +138,15 @@ TEST_CASE("recovery: neighbours that changed places are refused", "[store]") {
     std::swap(typed[places[i]], typed[places[i + 1]]);
     // Across the rows' border it is one slip in each row.
     const auto* expected = i == 29 ? "probably should be" : "wrong or swapped";
-    if (typed != text) REQUIRE(contains(refusal(typed), expected));
+    if (typed != text) REQUIRE(mentions(refusal(typed), expected));
   }
 }
 
 TEST_CASE("recovery: rows of two texts, or in the wrong order, are refused", "[store]") {
   const auto one = recovery_text(Seed::random());
   const auto two = recovery_text(Seed::random());
-  CHECK(contains(refusal(one.substr(0, 36) + two.substr(36)), "the text"));
-  CHECK(contains(refusal(one.substr(36) + "\n" + one.substr(0, 35)), "the text"));
+  CHECK(mentions(refusal(one.substr(0, 36) + two.substr(36)), "the text"));
+  CHECK(mentions(refusal(one.substr(36) + "\n" + one.substr(0, 35)), "the text"));
 }
 
 TEST_CASE("recovery: a missing or an extra character is named by its group", "[store]") {
@@ -158,23 +158,23 @@ TEST_CASE("recovery: a missing or an extra character is named by its group", "[s
     auto typed = text;
     typed.erase(places[symbol], 1);
     auto what = refusal(typed);
-    REQUIRE(contains(what, "expected 60 letters and digits, got 59"));
-    REQUIRE(contains(what, group + " has 4 characters"));
+    REQUIRE(mentions(what, "expected 60 letters and digits, got 59"));
+    REQUIRE(mentions(what, group + " has 4 characters"));
     typed = text;
     typed.insert(places[symbol], 1, 'X');
     what = refusal(typed);
-    REQUIRE(contains(what, "got 61"));
-    REQUIRE(contains(what, group + " has 6 characters"));
+    REQUIRE(mentions(what, "got 61"));
+    REQUIRE(mentions(what, group + " has 6 characters"));
   }
 }
 
 TEST_CASE("recovery: texts of another length are refused", "[store]") {
   const auto text = recovery_text(Seed::random());
   for (std::size_t size = 0; size < text.size(); ++size) {
-    REQUIRE(contains(refusal(std::string_view(text).substr(0, size)), "expected 60"));
+    REQUIRE(mentions(refusal(std::string_view(text).substr(0, size)), "expected 60"));
   }
-  CHECK(contains(refusal(text + "\n" + text), "got 120"));
-  CHECK(contains(refusal(std::string(1'000'000, 'A')), "got 1000000"));
+  CHECK(mentions(refusal(text + "\n" + text), "got 120"));
+  CHECK(mentions(refusal(std::string(1'000'000, 'A')), "got 1000000"));
 }
 
 TEST_CASE("recovery: a character that no text contains is named", "[store]") {
@@ -185,10 +185,10 @@ TEST_CASE("recovery: a character that no text contains is named", "[store]") {
     typed.replace(places[symbol], 1, wrong);
     return refusal(typed);
   };
-  CHECK(contains(with(31, "u"), "row 2, group 1, character 2 is 'u', which no"));
-  CHECK(contains(with(0, "\xC3\xA4"), "row 1, group 1, character 1 is '\xC3\xA4'"));
-  CHECK(contains(with(29, "\x1B"), "row 1, group 6, character 5 is '\\x1b'"));
-  CHECK(contains(with(5, "\xFF"), "row 1, group 2, character 1 is '\\xff'"));
+  CHECK(mentions(with(31, "u"), "row 2, group 1, character 2 is 'u', which no"));
+  CHECK(mentions(with(0, "\xC3\xA4"), "row 1, group 1, character 1 is '\xC3\xA4'"));
+  CHECK(mentions(with(29, "\x1B"), "row 1, group 6, character 5 is '\\x1b'"));
+  CHECK(mentions(with(5, "\xFF"), "row 1, group 2, character 1 is '\\xff'"));
 }
 
 TEST_CASE("recovery text: an owner's is not taken for a mesh's, nor the other way round",

@@ -14,7 +14,7 @@ std::atomic<int> sync_error = 0;
 std::atomic<int> write_error = 0;
 std::atomic<bool> recording = false;
 std::mutex record_mutex;
-std::vector<std::string> record;
+std::vector<std::string> recorded;
 
 void note(int fd) {
   if (!recording) return;
@@ -22,7 +22,7 @@ void note(int fd) {
   std::array<char, 4096> path{};
   const auto size = ::readlink(link.c_str(), path.data(), path.size());
   const std::lock_guard guard(record_mutex);
-  record.emplace_back(path.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
+  recorded.emplace_back(path.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
 }
 
 long unless(int error, long number, int fd) {
@@ -55,7 +55,7 @@ namespace zerodb::test {
 FailingDisk::FailingDisk(DiskFaults faults) {
   {
     const std::lock_guard guard(record_mutex);
-    record.clear();
+    recorded.clear();
   }
   recording = true;
   sync_error = faults.sync_error;
@@ -70,7 +70,7 @@ FailingDisk::~FailingDisk() {
 
 std::vector<std::string> FailingDisk::synced() const {
   const std::lock_guard guard(record_mutex);
-  return record;
+  return recorded;
 }
 
 }  // namespace zerodb::test
