@@ -114,7 +114,7 @@ std::vector<NodeId> ChunkSource::candidates(std::uint64_t index) const {
   }
   nodes.insert(nodes.end(), others_.begin(), others_.end());
   std::ranges::stable_partition(nodes,
-                                [&](const NodeId& node) { return !core_->stragglers.has(node); });
+                                [&](const NodeId& node) { return !core_->slow_at_gets.has(node); });
   std::ranges::stable_partition(
       nodes, [&](const NodeId& node) { return core_->is_up(node) && !bad_.contains(node); });
   return nodes;
@@ -140,7 +140,7 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
     const bool waiting = errors.size() < asked;
     if (asked < nodes.size() && (!waiting || round.alarmed())) {
       self->core_->counters.chunks_hedged += waiting ? 1 : 0;
-      if (waiting) self->core_->stragglers.note(nodes[asked - 1]);
+      if (waiting) self->core_->slow_at_gets.note(nodes[asked - 1]);
       round.ask(nodes[asked], read_at(self, nodes[asked], index));
       asked += 1;
       if (asked < nodes.size()) round.set_alarm(self->core_->options.hedge_after);

@@ -153,11 +153,11 @@ bool has_answered(const CommitRound& round, const NodeId& node) {
 
 /// Until `node`, which was asked, has answered, or the next one's turn has come without that.
 Task<void> await_turn(const CorePtr& core, CommitRound& round, NodeId node) {
-  if (core->stragglers.has(node)) co_return;
+  if (core->slow_at_commits.has(node)) co_return;
   round.set_alarm(turn_patience);
   while (!has_answered(round, node) && !round.alarmed() && core->is_up(node))
     co_await round.changed();
-  if (!has_answered(round, node)) core->stragglers.note(node);
+  if (!has_answered(round, node)) core->slow_at_commits.note(node);
 }
 
 /// One after the other, until one took it or refused it for another version. All gateways begin at

@@ -25,7 +25,9 @@ struct GatewayCore {
         commits(of.runtime, of.store),
         catalogue(of, keys, std::move(open_names), with.events),
         followers(of.runtime, std::move(followers_file), keys->catalogue_key()),
-        stragglers(of.runtime) {}
+        slow_at_gets(of.runtime),
+        slow_at_commits(of.runtime),
+        slow_at_puts(of.runtime) {}
 
   ObjectId object_of(std::string_view name) const {
     return {.owner = keys->id(), .hashed_key = keys->hash_name(name)};
@@ -47,7 +49,9 @@ struct GatewayCore {
   Catalogue catalogue;
   Followers followers;
   GatewayCounters counters;
-  Stragglers stragglers;
+  Stragglers slow_at_gets;     ///< chunks came late
+  Stragglers slow_at_commits;  ///< kept a conditional write waiting for its turn
+  Stragglers slow_at_puts;     ///< held large puts up
   std::map<std::uint64_t, std::shared_ptr<Asking>> asking;  ///< by nonce
   std::set<ObjectId> repairing;
   Complaints complaints;

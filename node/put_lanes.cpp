@@ -218,11 +218,10 @@ void PutLanes::let_go_of_laggards(std::uint64_t passed_ms) {
   for (auto& lane : lanes_) {
     if (!holds_up(lane) || !are_enough_ahead_of(lane)) continue;
     lane.held_up_ms += passed_ms;
-    // Who was late elsewhere may only have been busy: a copy is worth some time.
-    const auto grace = core_->stragglers.has(lane.node) ? patience / 4 : patience;
+    const auto grace = core_->slow_at_puts.has(lane.node) ? 0 : patience;
     if (lane.held_up_ms <= grace + run_ms * lag_share_percent / 100) continue;
     core_->counters.sinks_let_go += 1;
-    core_->stragglers.note(lane.node);
+    core_->slow_at_puts.note(lane.node);
     let_go(lane, {Errc::timeout, "it lags too far behind"});
   }
 }

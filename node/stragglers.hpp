@@ -1,8 +1,8 @@
 #pragma once
-// Nodes that lately kept somebody waiting for an answer that others gave in time. They are still
-// asked, but nobody waits for them who can do without, until a while has passed: a longer one each
-// time, as one that never answers must not cost every request its patience. One thread: the node's
-// executor.
+// Nodes that lately kept one kind of work waiting for an answer that others gave in time; who was
+// late at one may have been busy, so each kind has a list of its own. They are still asked, but
+// nobody waits for them who can do without, until a while has passed: a longer one each time, as
+// one that never answers must not cost every request its patience. One thread: the node's executor.
 
 #include <map>
 

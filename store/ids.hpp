@@ -49,6 +49,7 @@ class Id {
   std::array<std::uint8_t, Size> bytes_{};
 };
 
+// clang-format off
 struct OwnerIdTag { static constexpr std::string_view name = "owner id"; };
 struct HashedKeyTag { static constexpr std::string_view name = "hashed key"; };
 struct BlobIdTag { static constexpr std::string_view name = "blob id"; };
@@ -61,6 +62,7 @@ struct NodeIdTag { static constexpr std::string_view name = "node id"; };
 struct SignKeyTag { static constexpr std::string_view name = "signing key"; };
 struct MeshIdTag { static constexpr std::string_view name = "mesh id"; };
 struct TransferIdTag { static constexpr std::string_view name = "transfer id"; };
+// clang-format on
 
 using OwnerId = Id<OwnerIdTag, 32>;              ///< Ed25519 public key of an owner
 using HashedKey = Id<HashedKeyTag, 32>;          ///< keyed BLAKE2b-256 of a key's name

@@ -4,7 +4,6 @@ import collections
 import json
 import os
 import random
-import re
 import time
 
 from harness import KIB, eventually
@@ -44,7 +43,19 @@ class Rounds:
         for node in mesh.nodes:
             node.stop()
             # What failed in part is told by nobody: nodes that compare find it, every 10 min else.
-            configure(node, reconcile_interval_s=1, superseded_keep_s=60)
+            node.configure(reconcile_interval_s=1, superseded_keep_s=60)
+
+    def run(self, count, one_round):
+        """So many rounds, and the end."""
+        begun = time.monotonic()
+        for number in range(1, count + 1):
+            try:
+                one_round()
+            except AssertionError as error:
+                raise AssertionError(f"round {number}: {error}") from error
+            if number % 10 == 0:
+                print(f"  {number} rounds, {time.monotonic() - begun:.0f} s", flush=True)
+        self.finish()
 
     # -- a round: at_work(), then strike() and start() as often as wanted, then check()
 
@@ -186,16 +197,6 @@ class Rounds:
             f"{self.ledger.acknowledged} operations acknowledged",
             ", ".join(f"{count} {what}" for what, count in sorted(self.counts.items())),
             "clients: " + ", ".join(f"{count} {what}" for what, count in sorted(clients.items()))))
-
-
-def configure(node, **settings):
-    """Changes lines of its config.toml."""
-    path = node.folder / "config.toml"
-    text = path.read_text()
-    for key, value in settings.items():
-        text, count = re.subn(rf"(?m)^{key} = .*", f"{key} = {value}", text)
-        assert count == 1, text
-    path.write_text(text)
 
 
 def read_patiently(wire, key):

@@ -13,7 +13,6 @@ its disk is without fault or litter. Rounds, in crash_rounds.py, checks this fro
 import os
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
@@ -29,15 +28,7 @@ class Crash(FreshMeshTest):
         rounds = Rounds(self.mesh, seed_from_environment())
         rounds.start(self.mesh.nodes)
         self.mesh.wait_linked()
-        begun = time.monotonic()
-        for number in range(1, ROUNDS + 1):
-            try:
-                self.one_round(rounds)
-            except AssertionError as error:
-                raise AssertionError(f"round {number}: {error}") from error
-            if number % 10 == 0:
-                print(f"  {number} rounds, {time.monotonic() - begun:.0f} s", flush=True)
-        rounds.finish()
+        rounds.run(ROUNDS, lambda: self.one_round(rounds))
 
     def one_round(self, rounds):
         victims = rounds.victims()

@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
 import zmq
 
-from harness import KIB, MIB, FreshMeshTest, content, eventually, main, ticket
+from harness import KIB, MIB, FreshMeshTest, content, eventually, main
 from wire import Refused, Wire
 
 SEED = int(os.environ.get("ZERODB_SEED", time.time_ns() % 1_000_000))

@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,15 @@ class Node:
         """zerodb-node init or join, to its end."""
         options.setdefault("env", environment(self.mesh.root))
         return run([BIN / "zerodb-node", verb, *words, "--data", self.folder], **options)
+
+    def configure(self, **settings):
+        """Changes lines of its config.toml, for the next start."""
+        path = self.folder / "config.toml"
+        text = path.read_text()
+        for key, value in settings.items():
+            text, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {json.dumps(value)}", text)
+            assert count == 1, f"{key} is not one line of {text}"
+        path.write_text(text)
 
     def daemon_words(self):
         return [BIN / "zerodb-node", "run", "--data", self.folder]

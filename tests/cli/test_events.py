@@ -114,8 +114,7 @@ class Events(FreshMeshTest):
 
     def test_a_follower_that_comes_too_late_is_told_how_to_go_on(self):
         one = self.mesh.init()
-        config = one.folder / "config.toml"
-        config.write_text(config.read_text().replace("events_max = 1000000", "events_max = 100"))
+        one.configure(events_max=100)
         one.start()
         self.ok(one, "watch", "--durable", "late", "--once")
         with Wire(one) as wire:

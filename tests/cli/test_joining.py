@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """Tickets, members, owners and blind nodes."""
 
-import re
 import time
 
 from harness import (KIB, MIB, FreshMeshTest, MeshTest, content, eventually, main, ticket)
@@ -206,10 +205,8 @@ class Restarts(MeshTest):
         moved = self.nodes[1]
         before = next(m for m in moved.status()["members"] if m["here"])["endpoint"]
         moved.stop()
-        config = moved.folder / "config.toml"
-        text = config.read_text()
         port = int(before.rsplit(":", 1)[1])
-        config.write_text(re.sub(r'(?m)^listen\s*=.*$', f'listen = "127.0.0.2:{port}"', text))
+        moved.configure(listen=f"127.0.0.2:{port}")
         moved.start()
         self.mesh.wait_linked()
         endpoints = {m["endpoint"] for m in self.node.status()["members"]}

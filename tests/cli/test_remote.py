@@ -3,7 +3,6 @@
 
 import base64
 import json
-import re
 import stat
 
 import msgpack
@@ -12,16 +11,6 @@ import zmq.utils.monitor
 
 from harness import BIN, KIB, MIB, FreshMeshTest, MeshTest, content, environment, eventually, main, run
 from wire import Refused, Wire
-
-
-def set_up(node, **settings):
-    """Changes lines of a node's config.toml."""
-    path = node.folder / "config.toml"
-    text = path.read_text()
-    for key, value in settings.items():
-        text, count = re.subn(rf"(?m)^{key} = .*$", f"{key} = {json.dumps(value)}", text)
-        assert count == 1, key
-    path.write_text(text)
 
 
 def add(node, name, *words):
@@ -71,7 +60,7 @@ class RemoteTest(MeshTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.node.stop()
-        set_up(cls.node, client_listen="127.0.0.1:0")
+        cls.node.configure(client_listen="127.0.0.1:0")
         cls.node.start()
 
     def remote(self, line, *words, **options):
@@ -235,17 +224,17 @@ class Administration(RemoteTest):
 
     def test_without_a_port_for_them_no_credentials_are_made(self):
         self.node.stop()
-        set_up(self.node, client_listen="")
+        self.node.configure(client_listen="")
         self.node.start()
         self.refused(2, self.node, "client", "add", "early", "--read", "", says=["client_listen"])
         self.assertNotIn("client_endpoint", self.node.status())
         self.ok(self.node, "client", "list")
         self.node.stop()
-        set_up(self.node, client_listen="0.0.0.0:0")
+        self.node.configure(client_listen="0.0.0.0:0")
         done = self.node.command("run")
         self.assertEqual(1, done.code)
         self.assertIn("set advertise", done.err)
-        set_up(self.node, client_listen="127.0.0.1:0")
+        self.node.configure(client_listen="127.0.0.1:0")
         self.node.start()
 
     def test_a_damaged_list_lets_nobody_in_and_is_not_written_over(self):
@@ -342,7 +331,7 @@ class Hostile(RemoteTest):
 class Pace(FreshMeshTest):
     def test_a_client_above_its_rate_waits_and_others_do_not(self):
         node = self.mesh.init()
-        set_up(node, client_listen="127.0.0.1:0", client_requests_per_s=20)
+        node.configure(client_listen="127.0.0.1:0", client_requests_per_s=20)
         node.start()
         line, other = (add(node, name, "--read", "", "--write", "") for name in ("fast", "other"))
         with RemoteWire(line) as fast, RemoteWire(other) as calm:

@@ -335,8 +335,7 @@ class Following(Clients, FreshMeshTest):
 
     def test_followers_beyond_the_end_of_the_log_list_what_there_is(self):
         one = self.mesh.init()
-        config = one.folder / "config.toml"
-        config.write_text(config.read_text().replace("events_max = 1000000", "events_max = 100"))
+        one.configure(events_max=100)
         one.start()
         self.put(one, "mine/gone", b"")
         followers = self.follow([one], "mine/")
