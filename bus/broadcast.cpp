@@ -69,8 +69,8 @@ std::vector<std::vector<Payload>> BroadcastSealer::seal(const ObjectId& about,
   return messages;
 }
 
-Result<std::optional<broadcast::Message>> BroadcastOpener::open(
-    const std::vector<Payload>& frames, const IsNews& is_news) {
+Result<std::optional<broadcast::Message>> BroadcastOpener::open(const std::vector<Payload>& frames,
+                                                                const IsNews& is_news) {
   if (frames.size() != 3) return fail(Errc::invalid, "not three frames");
   const auto header = frames[1].view();
   if (frames[0].size() > topic_bytes_max || header.size() > broadcast_bytes_max) {

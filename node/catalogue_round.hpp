@@ -24,7 +24,7 @@ struct SyncRound {
         whole(state->context.mesh.whole_members()) {}
 
   StatePtr state;
-  std::uint64_t life;  ///< of the names, in which all is learnt
+  std::uint64_t life;      ///< of the names, in which all is learnt
   std::set<NodeId> whole;  ///< as it began: who became whole since may have had less when asked
   std::map<NodeId, Digests> digests;
   std::set<NodeId> failed;   ///< stopped answering, or were not waited for

@@ -216,8 +216,7 @@ bool Search::heard_enough() const {
 std::vector<Failure> Search::silent() const {
   std::vector<Failure> silent;
   for (const auto& member : core_->context.mesh.roster().members) {
-    const bool whole =
-        whole_.contains(member.node) && core_->context.mesh.is_whole(member.node);
+    const bool whole = whole_.contains(member.node) && core_->context.mesh.is_whole(member.node);
     if (const auto* seen = find(member.node); seen != nullptr && (seen->version || whole)) continue;
     const auto error = errors_.find(member.node);
     Failure failure{.node = member.node, .error = {}};

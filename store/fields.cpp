@@ -11,10 +11,10 @@ Result<msgpack::object_handle> parse(ByteView bytes, const Limits& limits) {
   }
   try {
     std::size_t offset = 0;
-    const msgpack::unpack_limit unpack_limit(limits.array, limits.map, limits.string,
-                                             limits.binary, 0, limits.depth);
-    auto handle = msgpack::unpack(reinterpret_cast<const char*>(bytes.data()), bytes.size(),
-                                  offset, nullptr, nullptr, unpack_limit);
+    const msgpack::unpack_limit unpack_limit(limits.array, limits.map, limits.string, limits.binary,
+                                             0, limits.depth);
+    auto handle = msgpack::unpack(reinterpret_cast<const char*>(bytes.data()), bytes.size(), offset,
+                                  nullptr, nullptr, unpack_limit);
     if (offset != bytes.size()) return fail(Errc::invalid, "msgpack: trailing bytes");
     return handle;
   } catch (const msgpack::unpack_error& error) {
@@ -29,7 +29,8 @@ Result<msgpack::object_handle> parse(ByteView bytes, const Limits& limits) {
 const Object* find(const Object& map, std::string_view name) {
   for (std::uint32_t i = 0; i < map.via.map.size; ++i) {
     const auto& [key, value] = map.via.map.ptr[i];
-    if (key.type == msgpack::type::STR && name == std::string_view(key.via.str.ptr, key.via.str.size))
+    if (key.type == msgpack::type::STR &&
+        name == std::string_view(key.via.str.ptr, key.via.str.size))
       return &value;
   }
   return nullptr;

@@ -35,8 +35,12 @@ class Sink {
 
 using Packer = msgpack::packer<Sink>;
 
-inline void pack_value(Packer& packer, bool value) { packer.pack(value); }
-inline void pack_value(Packer& packer, const std::string& value) { packer.pack(value); }
+inline void pack_value(Packer& packer, bool value) {
+  packer.pack(value);
+}
+inline void pack_value(Packer& packer, const std::string& value) {
+  packer.pack(value);
+}
 inline void pack_value(Packer& packer, const std::map<std::string, std::string>& value) {
   packer.pack(value);
 }
@@ -45,7 +49,9 @@ inline void pack_value(Packer& packer, ByteView value) {
   packer.pack_bin_body(reinterpret_cast<const char*>(value.data()),
                        static_cast<std::uint32_t>(value.size()));
 }
-inline void pack_value(Packer& packer, const Bytes& value) { pack_value(packer, ByteView(value)); }
+inline void pack_value(Packer& packer, const Bytes& value) {
+  pack_value(packer, ByteView(value));
+}
 template <std::integral T>
 void pack_value(Packer& packer, T value) {
   packer.pack(value);
@@ -55,13 +61,14 @@ void pack_value(Packer& packer, const Id<Tag, Size>& value) {
   pack_value(packer, value.view());
 }
 template <class T>
-  requires std::is_class_v<T>
+requires std::is_class_v<T>
 void pack_value(Packer& packer, const T& value);  // a visitable struct
 
 template <class T>
 void pack_value(Packer& packer, const std::vector<T>& values) {
   packer.pack_array(static_cast<std::uint32_t>(values.size()));
-  for (const auto& value : values) pack_value(packer, value);
+  for (const auto& value : values)
+    pack_value(packer, value);
 }
 
 struct FieldCounter {
@@ -104,7 +111,7 @@ void pack_fields(Packer& packer, const T& value) {
 }
 
 template <class T>
-  requires std::is_class_v<T>
+requires std::is_class_v<T>
 void pack_value(Packer& packer, const T& value) {
   packer.pack_map(count_fields(value));
   pack_fields(packer, value);
@@ -193,7 +200,7 @@ inline bool read(const Object& from, std::map<std::string, std::string>& to) {
   return true;
 }
 template <class T>
-  requires std::is_class_v<T>
+requires std::is_class_v<T>
 bool read(const Object& from, T& to);  // a visitable struct
 
 template <class T>
@@ -240,7 +247,7 @@ Status read_fields(const Object& from, T& value) {
 }
 
 template <class T>
-  requires std::is_class_v<T>
+requires std::is_class_v<T>
 bool read(const Object& from, T& to) {
   return read_fields(from, to).has_value();
 }

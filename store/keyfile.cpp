@@ -175,7 +175,8 @@ Result<Frame> read_frame(const fs::path& path, std::string_view magic) {
   if (file[8] > keyfile_format_known) {
     return fail(Errc::invalid, "key file " + quoted(path) + " has format " +
                                    std::to_string(file[8]) + ", newer than this program knows (" +
-                                   std::to_string(keyfile_format_known) + "): install a newer zerodb");
+                                   std::to_string(keyfile_format_known) +
+                                   "): install a newer zerodb");
   }
   const auto checksum = blake2b_256("zerodb key file", {file.first(file.size() - checksum_bytes)});
   if (!std::ranges::equal(checksum, file.last(checksum_bytes)) || file[8] == 0 || file[9] > 1) {

@@ -311,7 +311,8 @@ TEST_CASE("gateway: a node whose store was lost is not counted for a write", "[g
   CHECK(mesh.get(2, "k") == content);
 }
 
-TEST_CASE("gateway: a node that becomes whole while it looks had less when it looked", "[gateway]") {
+TEST_CASE("gateway: a node that becomes whole while it looks had less when it looked",
+          "[gateway]") {
   GatewayMesh mesh(3);
   mesh.mesh[0].mesh.lose_store();
   mesh.mesh.down(2);

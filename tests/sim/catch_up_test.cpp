@@ -42,7 +42,8 @@ struct CatchUp {
 
 }  // namespace
 
-// A tenth of 100,000 objects in a tenth of the partitions: as many entries in each as there would be.
+// A tenth of 100,000 objects in a tenth of the partitions: as many entries in each as there would
+// be.
 TEST_CASE("catch up: missing one object in a hundred costs less than three times their bytes",
           "[sim]") {
   CatchUp scene(3);
@@ -95,7 +96,7 @@ TEST_CASE("catch up: a member that lies about what it has is passed over, the re
     const bool digests = std::holds_alternative<peer::GetDigests>(request);
     const auto* entries = std::get_if<peer::GetEntries>(&request);
     if (digests && kind == 0) answer->payload = Payload::take(Bytes(7));  // no digests at all
-    if (digests && kind != 0) {  // everything differs
+    if (digests && kind != 0) {                                           // everything differs
       auto bytes = to_bytes(answer->payload.view());
       for (auto& byte : bytes)
         byte ^= 0x5a;

@@ -97,8 +97,7 @@ TEST_CASE("zdb put: says nothing into a pipe but what is wrong", "[tools]") {
   desk.write("a", "A");
   const auto outcome = desk.zdb({"put", "a"});
   CHECK(outcome.out.empty());
-  CHECK(outcome.err ==
-        "zdb: warning: a is on 2 of 3 nodes; node3 is behind and will catch up\n");
+  CHECK(outcome.err == "zdb: warning: a is on 2 of 3 nodes; node3 is behind and will catch up\n");
 }
 
 TEST_CASE("zdb put: stdin, small and large", "[tools]") {
