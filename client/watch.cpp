@@ -1,5 +1,4 @@
-#include <thread>
-
+#include "bus/event_follower.hpp"
 #include "client/client_impl.hpp"
 #include "client/public_types.hpp"
 
@@ -9,101 +8,55 @@ using library::shown;
 
 namespace {
 
-constexpr std::chrono::milliseconds reconnect_after{200};
+client::Events start_of(const std::string& prefix, const WatchOptions& options) {
+  client::Events start;
+  start.prefix = prefix;
+  start.wait_ms = static_cast<std::uint32_t>(options.poll.count());
+  if (!options.durable.empty()) start.durable = options.durable;
+  if (!options.from) return start;
+  start.since = options.from->next;
+  if (!options.from->epoch.empty()) start.epoch = options.from->epoch;
+  return start;
+}
 
-/// One call of Client::watch.
-class Watch {
- public:
-  Watch(BusClient& bus, const std::string& prefix, const EventSink& sink, WatchOptions options)
-      : bus_(bus), sink_(sink), options_(std::move(options)) {
-    request_.prefix = prefix;
-    request_.wait_ms = static_cast<std::uint32_t>(options_.poll.count());
-    if (!options_.durable.empty()) request_.durable = options_.durable;
-    if (!options_.from) return;
-    request_.since = options_.from->next;
-    if (!options_.from->epoch.empty()) request_.epoch = options_.from->epoch;
-  }
-
-  Result<EventPosition> run() {
-    bool moved = !options_.from || options_.durable.empty();
-    while (!options_.stop.stop_requested()) {
-      auto reply = bus_.events(request_);
-      if (!reply) {
-        if (!bus_.lost()) return fail(std::move(reply.error()));
-        std::this_thread::sleep_for(reconnect_after);
-        continue;
-      }
-      if (reply->gap || reply->reset) return lost(*reply);
-      if (!moved) {
-        // Before the first event is handled: whatever comes next, the follower stays there.
-        if (auto done = move_follower(*reply); !done) return fail(std::move(done.error()));
-        moved = true;
-      }
-      if (auto done = hand_on(*reply); !done) return fail(std::move(done.error()));
+/// All up to where the page ends is handled, unless a stop or an error came in between.
+Status hand_on(EventFollower& follower, client::Events::Reply page, const EventSink& sink,
+               const std::stop_token& stop) {
+  for (auto& event : page.entries) {
+    const auto sequence = event.sequence;
+    if (stop.stop_requested()) return follower.handled_until(sequence);
+    if (auto handled = sink(shown(std::move(event))); !handled) {
+      if (auto kept = follower.handled_until(sequence); !kept) return kept;
+      return handled;
     }
-    if (!request_.since) return fail(Errc::io, "the node was not reached before the watch ended");
-    return EventPosition{.epoch = request_.epoch.value_or(""), .next = *request_.since};
   }
-
- private:
-  /// All up to where the answer ends is handled, unless a stop or an error came in between.
-  Status hand_on(client::Events::Reply& reply) {
-    request_.epoch = reply.epoch;
-    for (auto& event : reply.entries) {
-      const auto sequence = event.sequence;
-      if (options_.stop.stop_requested()) return handled_until(sequence);
-      if (auto handled = sink_(shown(std::move(event))); !handled) {
-        if (auto kept = handled_until(sequence); !kept) return kept;
-        return handled;
-      }
-    }
-    return handled_until(reply.next);
-  }
-
-  Status handled_until(std::uint64_t next) {
-    request_.since = next;
-    return acknowledge(next, false);
-  }
-
-  /// Durable when it returns. A node that is gone is waited for, as long as nobody asks to stop.
-  Status acknowledge(std::uint64_t next, bool back) {
-    if (options_.durable.empty() || next <= 1 || next == acknowledged_) return {};
-    const client::EventsAck ack{
-        .durable = options_.durable, .epoch = *request_.epoch, .sequence = next - 1, .back = back};
-    for (;;) {
-      const auto moved = bus_.events_ack(ack);
-      if (moved) break;
-      if (!bus_.lost() || options_.stop.stop_requested()) return fail(moved.error());
-      std::this_thread::sleep_for(reconnect_after);
-    }
-    acknowledged_ = next;
-    return {};
-  }
-
-  Status move_follower(const client::Events::Reply& reply) {
-    request_.epoch = reply.epoch;
-    return acknowledge(*request_.since == 0 ? reply.oldest : *request_.since, true);
-  }
-
-  Result<EventPosition> lost(const client::Events::Reply& reply) {
-    const auto what =
-        reply.reset ? std::string("the node's log of events is another one than before")
-                    : "events before " + std::to_string(reply.oldest) + " are not kept any more";
-    return fail(Errc::not_found, what + ": take position(), list what there is, watch from there");
-  }
-
-  BusClient& bus_;
-  const EventSink& sink_;
-  WatchOptions options_;
-  client::Events request_;
-  std::uint64_t acknowledged_ = 0;
-};
+  return follower.handled_until(page.next);
+}
 
 }  // namespace
 
 Result<EventPosition> Client::watch(const std::string& prefix, const EventSink& sink,
                                     WatchOptions options) {
-  return Watch(impl_->bus, prefix, sink, std::move(options)).run();
+  const auto stop = options.stop;
+  const auto until_stopped = [&](const Error&) { return !stop.stop_requested(); };
+  EventFollower follower(impl_->bus, start_of(prefix, options), until_stopped);
+  while (!stop.stop_requested()) {
+    auto page = follower.next();
+    if (!page) {
+      if (stop.stop_requested() && impl_->bus.lost()) break;
+      return fail(std::move(page.error()));
+    }
+    if (is_lost(*page)) {
+      return fail(Errc::not_found, what_is_lost(*page) +
+                                       ": take position(), list what there is, "
+                                       "watch from there");
+    }
+    if (auto done = hand_on(follower, std::move(*page), sink, stop); !done)
+      return fail(std::move(done.error()));
+  }
+  if (!follower.position())
+    return fail(Errc::io, "the node was not reached before the watch ended");
+  return EventPosition{.epoch = follower.epoch(), .next = *follower.position()};
 }
 
 Result<EventPosition> Client::position() {

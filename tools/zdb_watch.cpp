@@ -7,10 +7,10 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 
+#include "bus/event_follower.hpp"
 #include "tools/terminal.hpp"
 #include "tools/zdb_verbs.hpp"
 
@@ -19,7 +19,7 @@ namespace zerodb::tools {
 namespace {
 
 constexpr std::uint32_t poll_ms = 30'000;
-constexpr std::chrono::milliseconds reconnect_after{200};
+constexpr std::uint64_t page_max = 1'000;
 
 // ------------------------------------------------------------------------------------ being ended
 
@@ -113,65 +113,70 @@ void print_event(const client::Event& event, const std::string& epoch, bool json
 
 // ---------------------------------------------------------------------------------------- watching
 
-/// One run of `zdb watch`: where it is, and what it does with each event.
+/// One run of `zdb watch`: what it does with each event.
 class Watch {
  public:
   Watch(Session& session, BusClient client)
-      : session_(session), options_(session.arguments().watch), client_(std::move(client)) {
-    const auto& names = session.arguments().names;
-    if (!names.empty()) request_.prefix = names.front();
-    request_.since = options_.since;
-    request_.durable = options_.durable;
-    request_.wait_ms = options_.once ? 0 : poll_ms;
-  }
+      : session_(session),
+        options_(session.arguments().watch),
+        client_(std::move(client)),
+        follower_(client_, start(), [this](const Error& why) { return waits_for_node(why); }) {}
 
   void run() {
     while (!done_ && asked_to_end == 0) {
-      if (options_.limit)
-        request_.limit =
-            static_cast<std::uint32_t>(std::min<std::uint64_t>(*options_.limit - handled_, 1'000));
-      auto reply = client_.events(request_);
-      if (reply) {
-        take(*reply);
-      } else if (client_.lost()) {
-        wait_for_node(reply.error());
-      } else {
-        return session_.failed("watch", reply.error());
+      auto page = follower_.next(limit());
+      if (page) {
+        waits_ = false;
+        if (is_lost(*page)) return end_lost(*page);
+        take(*page);
+      } else if (!gave_up()) {
+        return session_.failed("watch", page.error());
       }
     }
   }
 
  private:
-  void wait_for_node(const Error& error) {
-    if (!std::exchange(waits_, true)) {
-      session_.warn(error.what + "; waiting for it");
-    }
-    std::this_thread::sleep_for(reconnect_after);
+  client::Events start() const {
+    client::Events start;
+    const auto& names = session_.arguments().names;
+    if (!names.empty()) start.prefix = names.front();
+    start.since = options_.since;
+    start.durable = options_.durable;
+    start.wait_ms = options_.once ? 0 : poll_ms;
+    return start;
   }
 
-  void take(const client::Events::Reply& reply) {
-    waits_ = false;
-    if (reply.gap || reply.reset) return end_lost(reply);
+  std::optional<std::uint32_t> limit() const {
+    if (!options_.limit) return {};
+    return static_cast<std::uint32_t>(std::min(*options_.limit - handled_, page_max));
+  }
+
+  bool waits_for_node(const Error& why) {
+    if (!std::exchange(waits_, true)) session_.warn(why.what + "; waiting for it");
+    return asked_to_end == 0;
+  }
+
+  void take(const client::Events::Reply& page) {
     const Middle middle;
-    std::optional<std::uint64_t> handled;
-    for (const auto& event : reply.entries) {
-      if (asked_to_end != 0 || !handle(event, reply.epoch)) break;
-      handled = event.sequence;
-      handled_ += 1;
+    std::size_t handled = 0;
+    for (const auto& event : page.entries) {
+      if (asked_to_end != 0 || !handle(event, page.epoch)) break;
+      handled += 1;
       // With a command each event counts by itself: the next may take long.
-      if (options_.command && !acknowledge(reply.epoch, event.sequence)) break;
+      if (options_.command && !done_until(event.sequence + 1)) return;
     }
     if (std::fflush(stdout) != 0) {
       done_ = true;
       return session_.failed("stdout", "cannot be written", ExitCode::failed);
     }
-    const bool all = handled ? *handled == reply.entries.back().sequence : reply.entries.empty();
-    const auto until = all ? reply.next - 1 : handled.value_or(0);
-    if (until > 0 && !(options_.command && !all)) acknowledge(reply.epoch, until);
-    request_.since = reply.next;
-    request_.epoch = reply.epoch;
+    handled_ += handled;
+    const bool all = handled == page.entries.size();
+    if (all)
+      done_until(page.next);
+    else if (handled > 0)
+      done_until(page.entries[handled - 1].sequence + 1);
     done_ = done_ || !all || (options_.limit && handled_ >= *options_.limit) ||
-            (options_.once && reply.entries.empty());
+            (options_.once && page.entries.empty());
   }
 
   bool handle(const client::Event& event, const std::string& epoch) {
@@ -190,62 +195,37 @@ class Watch {
   }
 
   /// Durable when it returns. A node that stopped meanwhile is waited for.
-  bool acknowledge(const std::string& epoch, std::uint64_t sequence) {
-    if (!options_.durable || sequence == acknowledged_) return true;
-    for (;;) {
-      const auto moved = client_.events_ack(
-          {.durable = *options_.durable, .epoch = epoch, .sequence = sequence, .back = {}});
-      if (moved) break;
-      if (!client_.lost()) {
-        done_ = true;
-        session_.failed("watch", moved.error());
-        return false;
-      }
-      if (asked_to_end != 0) return false;
-      wait_for_node(moved.error());
-    }
+  bool done_until(std::uint64_t next) {
+    const auto kept = follower_.handled_until(next);
     waits_ = false;
-    acknowledged_ = sequence;
-    return true;
+    if (kept) return true;
+    done_ = true;
+    if (!gave_up()) session_.failed("watch", kept.error());
+    return false;
   }
 
-  void end_lost(const client::Events::Reply& reply) {
-    done_ = true;
-    const auto what = reply.reset
-                          ? std::string("the node's log of events is another one than before")
-                          : fmt::format("events before {} are not kept any more", reply.oldest);
+  /// The node is gone, and who asked for the end does not wait for it.
+  bool gave_up() const { return asked_to_end != 0 && client_.lost(); }
+
+  void end_lost(const client::Events::Reply& page) {
     const auto again = options_.durable
-                           ? fmt::format("--durable {} --since {}", *options_.durable, reply.next)
-                           : fmt::format("--since {}", reply.next);
+                           ? fmt::format("--durable {} --since {}", *options_.durable, page.next)
+                           : fmt::format("--since {}", page.next);
     session_.failed("watch",
                     fmt::format("{}: look at what there is with zdb ls, then go on with: zdb watch "
                                 "{}",
-                                what, again),
+                                what_is_lost(page), again),
                     ExitCode::not_found);
   }
 
   Session& session_;
   const WatchArguments& options_;
   BusClient client_;
-  client::Events request_;
+  EventFollower follower_;
   std::uint64_t handled_ = 0;
-  std::uint64_t acknowledged_ = 0;
   bool waits_ = false;  ///< the node is gone, and that was said
   bool done_ = false;
 };
-
-/// A follower that is told to begin elsewhere is moved there first, so that it stays so.
-bool move_follower(Session& session, BusClient& client) {
-  const auto& options = session.arguments().watch;
-  if (!options.durable || !options.since) return true;
-  const auto now = client.events({.since = options.since, .durable = options.durable});
-  if (!now || now->gap || now->reset) return true;  // the watch finds it again, and says so
-  const auto first = *options.since == 0 ? now->oldest : *options.since;
-  const auto moved = client.events_ack(
-      {.durable = *options.durable, .epoch = now->epoch, .sequence = first - 1, .back = true});
-  if (!moved) session.failed("watch", moved.error(), client);
-  return moved.has_value();
-}
 
 void list_followers(Session& session, BusClient& client) {
   const auto reply = client.followers();
@@ -279,7 +259,6 @@ void run_watch(Session& session) {
     if (!removed) session.failed("watch", removed.error(), *client);
     return;
   }
-  if (!move_follower(session, *client)) return;
   watch_for_end_signals();
   Watch(session, std::move(*client)).run();
 }
