@@ -71,6 +71,14 @@ void Nemesis::end() {
   }
 }
 
+Machine* Nemesis::send_away() {
+  auto* machine = pick_running();
+  if (machine == nullptr) return nullptr;
+  trace_.fault("away", machine->name());
+  machine->crash();
+  return machine;
+}
+
 void Nemesis::tick() {
   if (!active_) return;
   const auto fault = faults_[world_.random_between(0, faults_.size() - 1)];

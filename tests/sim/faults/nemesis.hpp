@@ -16,6 +16,8 @@ class Nemesis {
   void begin();
   /// No faults any more: all that members can be and do they are and can do again.
   void end();
+  /// One running member is off until it is started again; nothing if none runs.
+  Machine* send_away();
 
   // What the network tells.
   void on_arrival(const NodeId& to, std::string_view name);

@@ -63,6 +63,7 @@ class Run {
   }
   void suffer(const Phase& phase);
   void scrub_all();
+  void miss_one(Milliseconds absence);
   void converge();
   void check_converged();
   void resolve(const std::string& key);
@@ -106,6 +107,7 @@ RunReport Run::run() {
     suffer(phase);
     if (!found()) converge();
     if (!found()) check_converged();
+    if (!found() && phase.absence.count() > 0) miss_one(phase.absence);
     if (!found()) rest(phase, i + 1 == scenario_.phases.size());
   }
   RunReport report{.seed = world_.seed(),
@@ -145,6 +147,19 @@ void Run::scrub_all() {
     };
     asio::co_spawn(machine->life().io(), scrub(machine->node()), asio::detached);
   }
+}
+
+/// Clients write and delete while one member is off, which returns long after.
+void Run::miss_one(Milliseconds absence) {
+  auto* machine = nemesis_.send_away();
+  if (machine == nullptr) return;
+  workload_.start();
+  drive(seconds(30));
+  workload_.stop();
+  drive(absence);
+  machine->start();
+  if (!found()) converge();
+  if (!found()) check_converged();
 }
 
 void Run::converge() {

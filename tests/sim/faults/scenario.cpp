@@ -66,6 +66,9 @@ std::vector<Phase> draw_phases(World& world, const MachineOptions& machine) {
   for (auto& phase : phases) {
     phase.faults = between(world, minutes(1), minutes(5));
     phase.rest = between(world, minutes(1), minutes(30));
+    // By then the others could have forgotten what it does not know to be deleted.
+    if (world.chance(250))
+      phase.absence = machine.tombstone_keep + 3 * machine.node.tombstones.interval;
   }
   // Once, deletions are given the time to be forgotten.
   phases.back().rest = machine.tombstone_keep + 3 * machine.node.tombstones.interval;

@@ -9,9 +9,11 @@
 
 namespace zerodb::sim {
 
-/// Faults for a while, then none until all has converged, then a long time of nothing.
+/// Faults for a while, then none until all has converged, then a long time of nothing. Where
+/// `absence` is set, one member is off for so long before that, and misses what happens.
 struct Phase {
   Milliseconds faults{};
+  Milliseconds absence{};
   Milliseconds rest{};
 };
 
