@@ -19,11 +19,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 
 import zmq
 
-from harness import KIB, MIB, FreshMeshTest, content, eventually, main
+from harness import KIB, MIB, SANITIZED, FreshMeshTest, content, eventually, main
 from wire import Refused, Wire
 
 SEED = int(os.environ.get("ZERODB_SEED", time.time_ns() % 1_000_000))
-OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 3000))
+OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 300 if SANITIZED else 3000))
 PATIENCE_S = 300
 ABSENT = None
 
