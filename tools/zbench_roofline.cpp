@@ -19,6 +19,8 @@ namespace zerodb::bench {
 
 namespace {
 
+using Span = std::chrono::duration<double, std::milli>;
+
 constexpr double gigabyte = 1e9;
 constexpr std::size_t rounds = 256;  // of one chunk each
 
@@ -85,8 +87,10 @@ void remove_socket(const std::filesystem::path& socket) {
   std::filesystem::remove(socket, ignored);
 }
 
-/// Answers `count` requests of two frames with as many, the payload empty.
-void echo(zmq::socket_t& router, std::size_t count) {
+/// Answers `count` requests of two frames with as many, the payload empty, each after `work`.
+/// Answers how long each took.
+std::vector<double> serve(zmq::socket_t& router, std::size_t count, Span work) {
+  std::vector<double> times_ms;
   for (std::size_t i = 0; i < count; ++i) {
     zmq::message_t from;
     zmq::message_t header;
@@ -94,10 +98,20 @@ void echo(zmq::socket_t& router, std::size_t count) {
     (void)router.recv(from);
     (void)router.recv(header);
     (void)router.recv(payload);
+    const auto start = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(work);
+    times_ms.push_back(Span(std::chrono::steady_clock::now() - start).count());
     router.send(from, zmq::send_flags::sndmore);
     router.send(header, zmq::send_flags::sndmore);
     router.send(zmq::message_t(), zmq::send_flags::none);
   }
+  return times_ms;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 struct DiskSteps {
@@ -146,9 +160,9 @@ double Roofline::get_bytes_per_s(unsigned) const {
   return gigabyte / (cpu_s / cores);
 }
 
-double measure_ipc_round_trip_ms(const std::filesystem::path& folder, std::size_t bytes) {
+double measure_ipc_cost_ms(const std::filesystem::path& folder, std::size_t bytes, double work_ms) {
   constexpr std::size_t header_bytes = 64;
-  constexpr std::size_t count = 2'000;
+  constexpr std::size_t count = 1'000;
   const auto path = socket_below(folder);
   zmq::context_t server_context(1);  // one each, as the two processes have
   zmq::context_t client_context(1);
@@ -156,7 +170,8 @@ double measure_ipc_round_trip_ms(const std::filesystem::path& folder, std::size_
   zmq::socket_t dealer(client_context, zmq::socket_type::dealer);
   router.bind("ipc://" + path.string());
   dealer.connect("ipc://" + path.string());
-  std::thread server([&] { echo(router, count); });
+  std::vector<double> served_ms;
+  std::thread server([&] { served_ms = serve(router, count, Span(work_ms)); });
   std::vector<double> times_ms;
   for (std::size_t i = 0; i < count; ++i) {
     const auto start = std::chrono::steady_clock::now();
@@ -166,14 +181,11 @@ double measure_ipc_round_trip_ms(const std::filesystem::path& folder, std::size_
     do {
       (void)dealer.recv(frame);
     } while (frame.more());
-    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
-    times_ms.push_back(time.count());
+    times_ms.push_back(Span(std::chrono::steady_clock::now() - start).count());
   }
   server.join();
   remove_socket(path);
-  const auto middle = times_ms.begin() + count / 2;
-  std::nth_element(times_ms.begin(), middle, times_ms.end());
-  return *middle;
+  return median(std::move(times_ms)) - median(std::move(served_ms));
 }
 
 Result<Roofline> measure_roofline(const std::filesystem::path& folder) {

@@ -31,10 +31,10 @@ struct Roofline {
   double get_bytes_per_s(unsigned replicas) const;
 };
 
-/// Median milliseconds of a request of `bytes` bytes and its small answer between two bare libzmq
-/// sockets over ipc, one at a time: what any service at the end of such a socket costs here. Makes
-/// a socket below `folder`.
-double measure_ipc_round_trip_ms(const std::filesystem::path& folder, std::size_t bytes);
+/// Milliseconds (p50) that two bare libzmq sockets over ipc add to a request of `bytes` bytes whose
+/// small answer takes `work_ms`, one at a time: what any service that waits for a disk costs here
+/// at the end of such a socket. Makes a socket below `folder`.
+double measure_ipc_cost_ms(const std::filesystem::path& folder, std::size_t bytes, double work_ms);
 
 /// Takes a few seconds; writes a temporary file below `folder`.
 Result<Roofline> measure_roofline(const std::filesystem::path& folder);

@@ -186,7 +186,7 @@ Result<WorkResult> run_workload(const WorkOptions& options, BenchMesh& mesh) {
     auto spent = node_p50_ms(options, mesh, node);
     if (!spent) return fail(std::move(spent.error()));
     result.node_p50_ms = *spent;
-    result.ipc_p50_ms = measure_ipc_round_trip_ms(mesh.folder(), options.size);
+    result.ipc_cost_ms = measure_ipc_cost_ms(mesh.folder(), options.size, *spent);
   }
   return result;
 }

@@ -32,7 +32,7 @@ struct WorkResult {
   double p50_ms = 0;
   double p99_ms = 0;
   std::optional<double> node_p50_ms;  ///< of the same puts as the node itself measured them
-  std::optional<double> ipc_p50_ms;   ///< of a bare libzmq round trip of as many bytes
+  std::optional<double> ipc_cost_ms;  ///< what bare libzmq adds to an answer that takes as long
   std::vector<ProcessUse> processes;  ///< each node, then this program
 };
 
