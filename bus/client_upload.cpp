@@ -10,6 +10,11 @@ namespace zerodb {
 
 namespace {
 
+/// Runs on an I/O thread of libzmq when the chunk was sent or dropped.
+void release_chunk(void* data, void*) {
+  std::free(data);
+}
+
 /// Memory that a source fills and a message takes over, however much of it was filled.
 class ChunkBuffer {
  public:
@@ -20,7 +25,7 @@ class ChunkBuffer {
   bool allocated() const { return bytes_ != nullptr; }
   MutableBytes span() { return {bytes_.get(), capacity_}; }
   zmq::message_t into_message(std::size_t size) {
-    zmq::message_t message(bytes_.get(), size, [](void* data, void*) { std::free(data); });
+    zmq::message_t message(bytes_.get(), size, release_chunk);
     static_cast<void>(bytes_.release());
     return message;
   }
