@@ -224,6 +224,12 @@ void Nemesis::flip_bit() {
   const auto& key = keys[world_.random_between(0, keys.size() - 1)];
   const auto latest = machine->store.latest(cluster_.object(key));
   if (!*latest || (**latest)->is_tombstone()) return;
+  // The only copy was never acknowledged, and cannot be made whole again.
+  const bool is_only = std::ranges::none_of(cluster_.machines(), [&](Machine& other) {
+    const auto there = *other.store.latest(cluster_.object(key));
+    return &other != machine && there && there->hash() == (**latest).hash();
+  });
+  if (is_only) return;
   trace_.fault("flipped bit", "of '" + key + "' at " + machine->name());
   machine->store.damage(cluster_.object(key),
                         world_.random_between(0, (**latest)->chunk_count - 1));
