@@ -64,11 +64,10 @@ struct Stored {
   static constexpr std::string_view name = "stored";
   std::uint64_t version = 0;
   std::uint64_t size = 0;
-  std::uint32_t copies = 0;  ///< nodes that had made it durable when this was sent
-  std::uint32_t wanted = 0;  ///< nodes that should
-  std::vector<std::string>
-      missing;                    ///< names of placed nodes that failed, are down or lagged too far
-  std::optional<Bytes> manifest;  ///< the signed manifest; with receipts only
+  std::uint32_t copies = 0;          ///< nodes that had made it durable when this was sent
+  std::uint32_t wanted = 0;          ///< nodes that should
+  std::vector<std::string> missing;  ///< names of placed nodes that failed, are down or lagged
+  std::optional<Bytes> manifest;     ///< the signed manifest; with receipts only
   std::optional<std::vector<Receipt>> receipts;  ///< if asked for: of each of the copies
   ZERODB_FIELDS(field("version", self.version); field("size", self.size);
                 field("copies", self.copies); field("wanted", self.wanted);
