@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -22,6 +23,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto start_timeout = 30s;
+constexpr auto agree_timeout = 120s;  // a replica may have gigabytes to catch up on
 
 fs::path program_folder() {
   return fs::read_symlink("/proc/self/exe").parent_path();
@@ -127,7 +129,7 @@ Result<std::unique_ptr<BenchMesh>> BenchMesh::start(unsigned nodes, const fs::pa
     if (auto added = mesh->add_node("bench" + std::to_string(i), ticket); !added)
       return fail(std::move(added.error()));
   }
-  if (auto linked = mesh->wait_for_links(); !linked) return fail(std::move(linked.error()));
+  if (auto settled = mesh->wait_until_settled(); !settled) return fail(std::move(settled.error()));
   return mesh;
 }
 
@@ -151,24 +153,36 @@ Status BenchMesh::add_node(const std::string& name, const std::string& ticket) {
   return fail(Errc::io, name + " did not become ready: " + said.str());
 }
 
-Status BenchMesh::wait_for_links() {
-  const auto deadline = std::chrono::steady_clock::now() + start_timeout;
+Status BenchMesh::wait_until(std::string_view what,
+                             const std::function<bool(const Answer&)>& holds) {
+  const auto deadline = std::chrono::steady_clock::now() + agree_timeout;
   for (std::size_t node = 0; node < size(); ++node) {
     auto client = connect(node);
     if (!client) return fail(std::move(client.error()));
     for (;;) {
       auto status = client->status();
       if (!status) return fail("status", std::move(status.error()));
-      std::size_t up = 0;
-      for (const auto& member : status->members)
-        up += member.up || member.here ? 1U : 0U;
-      if (up == size()) break;
+      if (holds(*status)) break;
       if (std::chrono::steady_clock::now() > deadline)
-        return fail(Errc::timeout, "the daemons did not find each other");
+        return fail(Errc::timeout, "the daemons did not become ready: " + std::string(what));
       std::this_thread::sleep_for(20ms);
     }
   }
   return {};
+}
+
+/// All are linked up, and each takes its part: no write goes by a roster of fewer.
+Status BenchMesh::wait_until_settled() {
+  return wait_until("they wait for each other", [&](const Answer& status) {
+    const auto is_up = [](const auto& member) { return member.up || member.here; };
+    const auto up = std::ranges::count_if(status.members, is_up);
+    return static_cast<std::size_t>(up) == size() && status.move.waits_for.empty();
+  });
+}
+
+Status BenchMesh::wait_until_all_hold(std::uint64_t objects) {
+  return wait_until("a replica is behind",
+                    [&](const Answer& status) { return status.objects >= objects; });
 }
 
 BenchMesh::~BenchMesh() {

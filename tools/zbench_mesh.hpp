@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ Usage usage_of(pid_t pid);
 
 class BenchMesh {
  public:
-  /// Founds, joins and runs `nodes` daemons below `parent` and waits until they see each other.
+  /// Founds, joins and runs `nodes` daemons below `parent` and waits until each takes its part.
   /// All but the first share its owner, so that each is a gateway.
   static Result<std::unique_ptr<BenchMesh>> start(unsigned nodes,
                                                   const std::filesystem::path& parent);
@@ -38,6 +39,8 @@ class BenchMesh {
   Result<BusClient> connect(std::size_t node) const {
     return BusClient::connect(daemons_[node].folder);
   }
+  /// Writes are acknowledged before the last replica has them: until it has.
+  Status wait_until_all_hold(std::uint64_t objects);
   Usage usage(std::size_t node) const { return usage_of(daemons_[node].pid); }
 
  private:
@@ -48,7 +51,10 @@ class BenchMesh {
 
   BenchMesh() = default;
   Status add_node(const std::string& name, const std::string& ticket);
-  Status wait_for_links();
+  using Answer = client::Status::Reply;
+  Status wait_until_settled();
+  /// Until what every node says of itself `holds`. An error that names `what` after two minutes.
+  Status wait_until(std::string_view what, const std::function<bool(const Answer&)>& holds);
 
   std::filesystem::path root_;
   std::vector<Daemon> daemons_;

@@ -167,6 +167,8 @@ Result<WorkResult> run_workload(const WorkOptions& options, BenchMesh& mesh) {
     prepared_by.concurrency = small ? 16 : 1;
     auto prepared = run_clients(Workload::put, prepared_by, mesh, 0);
     if (!prepared) return fail("preparing", std::move(prepared.error()));
+    if (auto held = mesh.wait_until_all_hold(options.count); !held)
+      return fail("preparing", std::move(held.error()));
   }
   // What one gateway wrote is read through another one.
   const std::size_t node = writes ? 0 : mesh.size() - 1;
