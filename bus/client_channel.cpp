@@ -1,5 +1,8 @@
 #include "bus/client_channel.hpp"
 
+#include <poll.h>
+
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -69,19 +72,26 @@ Status ClientChannel::wait_for_node() {
     if (failed_) return fail(target_.not_there());
     const auto left = until(deadline);
     if (left.count() == 0) return fail(target_.silent_at_first());
-    if (auto waited = wait(left); !waited) return waited;
+    pollfd news{.fd = monitor_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0};
+    if (auto waited = wait({&news, 1}, left); !waited) return waited;
   }
   return {};
 }
 
-/// Until the socket or the monitor has something to read, or the time is over.
-Status ClientChannel::wait(std::chrono::milliseconds timeout) {
-  zmq_pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0},
-                            {monitor_.handle(), 0, ZMQ_POLLIN, 0}};
-  if (zmq_poll(items, 2, timeout.count()) < 0 && zmq_errno() != EINTR) {
-    return fail(of_zmq("cannot wait for the node", zmq::error_t()));
+/// libzmq's descriptors say that there may be something to read, once: only whoever has read until
+/// nothing was left may wait on them. Theirs, unlike zmq_poll(), takes one system call, not eight.
+Status ClientChannel::wait(std::span<pollfd> descriptors, std::chrono::milliseconds timeout) {
+  if (poll(descriptors.data(), descriptors.size(), static_cast<int>(timeout.count())) < 0 &&
+      errno != EINTR) {
+    return fail(Errc::io, std::string("cannot wait for the node: ") + std::strerror(errno));
   }
   return {};
+}
+
+/// read_monitor(), if anything happened.
+void ClientChannel::look_at_monitor() {
+  pollfd news{.fd = monitor_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0};
+  if (poll(&news, 1, 0) > 0) read_monitor();
 }
 
 void ClientChannel::read_monitor() {
@@ -103,7 +113,7 @@ void ClientChannel::read_monitor() {
 
 Status ClientChannel::begin() {
   try {
-    read_monitor();
+    look_at_monitor();
     lost_ = true;
     if (!connected_) {
       if (auto back = wait_for_node(); !back) {
@@ -120,7 +130,7 @@ Status ClientChannel::begin() {
 
 Result<std::uint64_t> ClientChannel::send(const client::Request& request, zmq::message_t payload) {
   try {
-    read_monitor();
+    look_at_monitor();
     if (lost_) return fail(target_.stopped());
     const auto header = codec::encode(++last_id_, request);
     zmq::message_t first(header.data(), header.size());
@@ -158,7 +168,6 @@ Result<ClientChannel::Answer> ClientChannel::receive() {
   try {
     for (;;) {
       Answer answer{0, fail(Errc::invalid, ""), {}};
-      read_monitor();
       const auto received = receive_now(answer);
       if (!received) return fail(received.error());
       if (*received) return answer;
@@ -168,7 +177,11 @@ Result<ClientChannel::Answer> ClientChannel::receive() {
         return fail(target_.said_nothing(
             std::chrono::duration_cast<std::chrono::seconds>(options_.answer_timeout)));
       }
-      if (auto waited = wait(left); !waited) return fail(std::move(waited.error()));
+      std::array<pollfd, 2> news{
+          {{.fd = socket_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0},
+           {.fd = monitor_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0}}};
+      if (auto waited = wait(news, left); !waited) return fail(std::move(waited.error()));
+      if (news[1].revents != 0) read_monitor();
     }
   } catch (const zmq::error_t& error) {
     return fail(of_zmq("cannot receive from the node", error));

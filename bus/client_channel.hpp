@@ -2,7 +2,10 @@
 // The client's end of the connection to its node: requests out, replies in, and a watch on whether
 // the node is still there. Inside of BusClient; one thread at a time.
 
+#include <poll.h>
+
 #include <memory>
+#include <span>
 #include <string>
 
 #include <zmq.hpp>
@@ -55,7 +58,8 @@ class ClientChannel {
 
   Status connect();
   Status wait_for_node();
-  Status wait(std::chrono::milliseconds timeout);
+  static Status wait(std::span<pollfd> descriptors, std::chrono::milliseconds timeout);
+  void look_at_monitor();
   void read_monitor();
   Result<Answer> receive_for(std::uint64_t id);
   Result<bool> receive_now(Answer& answer);

@@ -153,8 +153,20 @@ int Socket::events() {
 }
 
 /// ZMQ_FD tells of a change once, and any call on the socket may be the one that takes notice of
-/// it. So after each call, those who wait on the descriptor are told to look again.
+/// it. So after calls, those who wait on the descriptor are told to look again. To ask libzmq costs
+/// two system calls: once for all calls until this thread's queue has come round.
 void Socket::wake_others() {
+  if (will_look_ || (!reader_waits_ && !writer_waits_)) return;
+  will_look_ = true;
+  asio::post(descriptor_.get_executor(), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->will_look_ = false;
+    if (!self->closed_) self->wake_waiting();
+  });
+}
+
+void Socket::wake_waiting() {
   if (!reader_waits_ && !writer_waits_) return;
   const int ready = events();
   const bool reader = reader_waits_ && (ready & ZMQ_POLLIN) != 0;

@@ -69,6 +69,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
  private:
   int events();
   void wake_others();
+  void wake_waiting();
   asio::awaitable<void> wait(bool& waiting);
 
   zmq::socket_t socket_;
@@ -76,6 +77,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   bool closed_ = false;
   bool reader_waits_ = false;
   bool writer_waits_ = false;
+  bool will_look_ = false;  ///< wake_waiting() is in the queue
   unsigned received_in_a_row_ = 0;
 };
 
