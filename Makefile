@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 PROGRAMS := zerodb-node zdb zbench
 INSTALLED := $(PROGRAMS) zscale zerodb_client
-.PHONY: all programs deps test demo bench scale sim crash power leaks chaos soak hostile asan tsan fuzz lint format \
+.PHONY: all programs deps test demo bench scale sim seeds crash power leaks chaos soak hostile asan tsan fuzz lint format \
   install packages packages-check clean
 
 all: deps
@@ -29,6 +29,10 @@ scale: programs
 sim: deps
 	cmake --preset release >/dev/null && cmake --build --preset release --target zsim
 	build/release/bin/zsim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --start $(or $(START),1))
+
+# The cases in simulated worlds with seeds other than their own: make seeds SEEDS=100 START=1
+seeds: all
+	tests/sim/seeds.sh build/release/tests $(SEEDS) $(START)
 
 crash power: programs
 	cmake --build --preset release --target power_loss
