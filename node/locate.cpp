@@ -280,11 +280,10 @@ Task<Result<std::optional<Located>>> locate(CorePtr core, ObjectId object, std::
   co_await search.ask_placed();
   const bool quorum = search.has_quorum();
   if (!quorum) co_await search.ask_everybody();
-  if (auto newest = search.newest()) {
-    repair_behind(core, *newest, search.stale(*newest->version));
-    co_return newest;
-  }
-  if (quorum || search.heard_enough()) co_return std::nullopt;
+  auto newest = search.newest();
+  if (newest) repair_behind(core, *newest, search.stale(*newest->version));
+  const bool exists = newest && !newest->version->manifest().is_tombstone();
+  if (exists || quorum || search.heard_enough()) co_return newest;
   co_return fail(Errc::no_quorum, purpose +
                                       ": cannot tell whether it exists, as too few nodes answer: " +
                                       describe(*core, search.silent()) +

@@ -12,8 +12,9 @@ struct Located {
   std::vector<NodeId> holders;  ///< who answered with it, this node first
 };
 
-/// Nothing: there is no such object, for certain. `no_quorum` when that cannot be told. `purpose`
-/// is for messages, see about(). Placed nodes found stale are repaired behind.
+/// Nothing, or a tombstone: there is no such object, for certain. `no_quorum` when that cannot be
+/// told. With too few nodes reachable, what exists may have been replaced meanwhile. `purpose` is
+/// for messages, see about(). Placed nodes found stale are repaired behind.
 Task<Result<std::optional<Located>>> locate(CorePtr core, ObjectId object, std::string purpose);
 
 /// A member's answer to a broadcast `get` of ours.

@@ -71,6 +71,21 @@ TEST_CASE("gateway: with two of three nodes down, writes fail at once and say wh
   CHECK(mesh.remove(0, "before").error().code == Errc::no_quorum);
 }
 
+TEST_CASE("gateway: a tombstone on one node is no proof that there is no object", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "back", pattern(10)).has_value());
+  REQUIRE(mesh.remove(0, "back").has_value());
+  REQUIRE(mesh.mesh.run_until_quiet());
+  CHECK(mesh.error_of_get(0, "back") == Errc::not_found);
+  mesh.mesh.down(0);
+  REQUIRE(mesh.put(1, "back", pattern(20)).has_value());
+  CHECK(mesh.error_of_get(0, "back") == Errc::no_quorum);
+  CHECK(mesh.remove(0, "back").error().code == Errc::no_quorum);
+  mesh.mesh.up(0);
+  REQUIRE(mesh.mesh.run_until_linked());
+  CHECK(mesh.get(0, "back") == pattern(20));
+}
+
 TEST_CASE("gateway: a node dies in the middle of a put and the put completes", "[gateway]") {
   GatewayMesh mesh(3);
   auto stream = mesh.mesh.run(mesh.gateways[0].put({.name = "survivor"}));

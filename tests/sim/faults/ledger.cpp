@@ -130,7 +130,7 @@ Floor Ledger::floor(const std::string& key) const {
 
 Complaint Ledger::check(const std::string& key, const Floor& floor, const Sighting& sighting,
                         bool fresh) const {
-  if (!sighting.version) return fresh ? check_absent(key, floor, sighting) : Complaint{};
+  if (!sighting.version) return check_absent(key, floor, sighting);
   if (sighting.content) {
     if (auto wrong = check_content(key, sighting)) return wrong;
   }

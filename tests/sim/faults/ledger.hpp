@@ -66,7 +66,8 @@ class Ledger {
 
   Floor floor(const std::string& key) const;
   /// Whether `sighting`, by something that began when `floor` was the floor, may be. `fresh`: it
-  /// promises to see all that was acknowledged before it began.
+  /// promises to see all that was acknowledged before it began. That there is nothing is always
+  /// said for certain.
   Complaint check(const std::string& key, const Floor& floor, const Sighting& sighting,
                   bool fresh) const;
   /// The mesh has converged, and no write is under way: this is what all nodes hold of the key, and
