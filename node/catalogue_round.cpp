@@ -11,8 +11,7 @@ bool covers(const SyncRound& round, const std::set<NodeId>& answered, Partition 
 }  // namespace
 
 bool counts(const SyncRound& round, const std::set<NodeId>& answered, const NodeId& node) {
-  return answered.contains(node) && round.whole.contains(node) &&
-         round.state->context.mesh.is_whole(node);
+  return answered.contains(node) && round.whole.contains(node);
 }
 
 bool covers_all(const SyncRound& round, const std::set<NodeId>& answered) {

@@ -19,13 +19,11 @@ inline constexpr Milliseconds straggler_patience{500};
 /// One round: what the nodes have, and which of them answered to the end.
 struct SyncRound {
   explicit SyncRound(StatePtr of)
-      : state(std::move(of)),
-        life(state->names->life()),
-        whole(state->context.mesh.whole_members()) {}
+      : state(std::move(of)), life(state->names->life()), whole(state->context.mesh) {}
 
   StatePtr state;
-  std::uint64_t life;      ///< of the names, in which all is learnt
-  std::set<NodeId> whole;  ///< as it began: who became whole since may have had less when asked
+  std::uint64_t life;  ///< of the names, in which all is learnt
+  WholeThroughout whole;
   std::map<NodeId, Digests> digests;
   std::set<NodeId> failed;   ///< stopped answering, or were not waited for
   std::set<NodeId> as_here;  ///< have in some partitions what is here, and so were not asked

@@ -82,7 +82,7 @@ class Search {
         object_(object),
         work_(core_->context.mesh.begin_work()),
         targets_(core_->targets_for(object)),
-        whole_(core_->context.mesh.whole_members()) {}
+        whole_(core_->context.mesh) {}
 
   Task<void> ask_placed();
   Task<void> ask_everybody();
@@ -105,7 +105,7 @@ class Search {
   ObjectId object_;
   Mesh::Work work_;
   Targets targets_;
-  std::set<NodeId> whole_;  ///< at first: who became whole since may have had less when asked
+  WholeThroughout whole_;
   std::vector<Seen> seen_;
   std::map<NodeId, Error> errors_;
 };
@@ -216,7 +216,7 @@ bool Search::heard_enough() const {
 std::vector<Failure> Search::silent() const {
   std::vector<Failure> silent;
   for (const auto& member : core_->context.mesh.roster().members) {
-    const bool whole = whole_.contains(member.node) && core_->context.mesh.is_whole(member.node);
+    const bool whole = whole_.contains(member.node);
     if (const auto* seen = find(member.node); seen != nullptr && (seen->version || whole)) continue;
     const auto error = errors_.find(member.node);
     Failure failure{.node = member.node, .error = {}};

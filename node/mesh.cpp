@@ -206,14 +206,6 @@ bool Mesh::is_whole(const NodeId& node) const {
   return known == progress_.end() || known->second.settled_version != 0;
 }
 
-std::set<NodeId> Mesh::whole_members() const {
-  std::set<NodeId> whole;
-  for (const auto& member : roster_->members) {
-    if (is_whole(member.node)) whole.insert(member.node);
-  }
-  return whole;
-}
-
 bool Mesh::has_lost_store() const {
   const auto is_in = [&](const SignedRoster& roster) { return roster->find(self_) != nullptr; };
   return !is_whole() && is_in(roster_) &&
@@ -273,6 +265,12 @@ std::string Mesh::describe(const NodeId& node) const {
   const auto* member = roster_->find(node);
   if (member == nullptr) return node.short_hex();
   return member->name + " (" + node.short_hex() + ")";
+}
+
+WholeThroughout::WholeThroughout(const Mesh& mesh) : mesh_(&mesh) {
+  for (const auto& member : mesh.roster().members) {
+    if (mesh.is_whole(member.node)) at_first_.insert(member.node);
+  }
 }
 
 }  // namespace zerodb

@@ -114,7 +114,6 @@ class Mesh {
   bool is_whole() const { return settled_version_ != 0; }
   /// The same of another member, as far as known.
   bool is_whole(const NodeId& node) const;
-  std::set<NodeId> whole_members() const;
   /// This node's store was lost, and with it what it had acknowledged. Not so of a member that has
   /// just joined: until it is whole, what is acknowledged counts under rosters without it as well.
   bool has_lost_store() const;
@@ -163,6 +162,21 @@ class Mesh {
   std::shared_ptr<WorkList> work_ = std::make_shared<WorkList>();
   std::vector<std::function<void()>> observers_;
   std::vector<std::function<void()>> progress_observers_;
+};
+
+/// Members that were whole when something began to ask them, and still are. One that became whole
+/// meanwhile may have had less when it was asked, so its "I do not have it" means nothing.
+class WholeThroughout {
+ public:
+  /// `mesh` outlives it.
+  explicit WholeThroughout(const Mesh& mesh);
+  bool contains(const NodeId& node) const {
+    return at_first_.contains(node) && mesh_->is_whole(node);
+  }
+
+ private:
+  const Mesh* mesh_;
+  std::set<NodeId> at_first_;
 };
 
 }  // namespace zerodb
