@@ -50,6 +50,7 @@ leaks: programs
 	tests/chaos/test_leaks.py
 
 chaos: programs
+	cmake --build --preset release --target failing_disk
 	tests/chaos/test_network.py --full
 
 asan tsan: deps
