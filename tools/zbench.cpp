@@ -19,6 +19,7 @@
 
 #include "store/hash.hpp"
 #include "store/version.hpp"
+#include "tools/kept_memory.hpp"
 #include "tools/zbench_report.hpp"
 
 namespace {
@@ -98,6 +99,7 @@ void add_workload(CLI::App& app, const Defaults& defaults, Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  zerodb::tools::keep_freed_memory();
   Settings settings{.folder = std::filesystem::temp_directory_path().string()};
   CLI::App app{"zbench: measure zerodb on this machine", "zbench"};
   app.set_version_flag("--version", std::string{version()});

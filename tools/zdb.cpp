@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "tools/kept_memory.hpp"
 #include "tools/zdb_arguments.hpp"
 #include "tools/zdb_verbs.hpp"
 
@@ -55,6 +56,7 @@ ExitCode run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   const auto parsed = parse_arguments(argc, argv);
   return static_cast<int>(parsed.arguments ? run(*parsed.arguments) : parsed.exit_code);
 }
