@@ -32,7 +32,7 @@ sim: deps
 
 # The cases in simulated worlds with seeds other than their own: make seeds SEEDS=100 START=1
 seeds: all
-	tests/sim/seeds.sh build/release/tests $(SEEDS) $(START)
+	tests/sim/seeds.sh build/release/tests $(or $(SEEDS),20) $(or $(START),1)
 
 crash power: programs
 	cmake --build --preset release --target power_loss

@@ -1,8 +1,8 @@
 #!/bin/bash
-# The test cases that run in a simulated world, with seeds other than their own: seeds.sh FOLDER [COUNT [START]]. FOLDER holds the
+# The test cases that run in a simulated world, with seeds other than their own: seeds.sh FOLDER COUNT START. FOLDER holds the
 # test programs. Prints each failing seed with the case, and ends with 1 if there was one.
 set -uo pipefail
-folder=${1:?the folder with the test programs} count=${2:-20} start=${3:-1}
+folder=${1:?the folder with the test programs} count=$2 start=$3
 said=$(mktemp) || exit 1
 trap 'rm -f "$said"' EXIT
 failed=0
