@@ -69,7 +69,9 @@ bool Mesh::adopt(SignedRoster roster) {
   keep_older(std::move(before), std::exchange(placement_, Placement(roster_.roster())));
   settled_version_ = std::min(settled_version_, roster_->version - 1);
   clean_version_ = 0;
-  std::erase_if(progress_, [&](const auto& known) { return !roster_->find(known.first); });
+  const auto left = [&](const auto& known) { return !roster_->find(known.first); };
+  std::erase_if(progress_, left);
+  std::erase_if(losses_, left);
   std::erase_if(work_->counts, [](const auto& counted) { return counted.second == 0; });
   raise_working_version();
   drop_settled_rosters();
@@ -154,6 +156,7 @@ void Mesh::hear(const NodeId& node, const MemberProgress& progress) {
   if (node == self_ || roster_->find(node) == nullptr) return;
   auto& known = progress_[node];
   if (known == progress) return;
+  if (known.settled_version != 0 && progress.settled_version == 0) losses_[node] += 1;
   known = progress;
   raise_working_version();
   drop_settled_rosters();
@@ -204,6 +207,16 @@ bool Mesh::is_whole(const NodeId& node) const {
   if (node == self_) return is_whole();
   const auto known = progress_.find(node);
   return known == progress_.end() || known->second.settled_version != 0;
+}
+
+std::uint64_t Mesh::losses_of(const NodeId& node) const {
+  const auto known = losses_.find(node);
+  return known == losses_.end() ? 0 : known->second;
+}
+
+void Mesh::lose_store() {
+  settled_version_ = 0;
+  losses_[self_] += 1;
 }
 
 bool Mesh::has_lost_store() const {
@@ -269,8 +282,14 @@ std::string Mesh::describe(const NodeId& node) const {
 
 WholeThroughout::WholeThroughout(const Mesh& mesh) : mesh_(&mesh) {
   for (const auto& member : mesh.roster().members) {
-    if (mesh.is_whole(member.node)) at_first_.insert(member.node);
+    if (mesh.is_whole(member.node)) at_first_[member.node] = mesh.losses_of(member.node);
   }
+}
+
+bool WholeThroughout::contains(const NodeId& node) const {
+  const auto known = at_first_.find(node);
+  return known != at_first_.end() && mesh_->is_whole(node) &&
+         mesh_->losses_of(node) == known->second;
 }
 
 }  // namespace zerodb

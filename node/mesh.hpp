@@ -114,6 +114,8 @@ class Mesh {
   bool is_whole() const { return settled_version_ != 0; }
   /// The same of another member, as far as known.
   bool is_whole(const NodeId& node) const;
+  /// How often a member, or this node, stopped being whole, as far as known.
+  std::uint64_t losses_of(const NodeId& node) const;
   /// This node's store was lost, and with it what it had acknowledged. Not so of a member that has
   /// just joined: until it is whole, what is acknowledged counts under rosters without it as well.
   bool has_lost_store() const;
@@ -122,7 +124,7 @@ class Mesh {
   /// to remember across restarts, or nothing if another stands by now.
   std::optional<SignedRoster> settle(const RosterHash& roster);
   /// Called when the store was found to be lost while the node runs: see is_whole().
-  void lose_store() { settled_version_ = 0; }
+  void lose_store();
   /// Whether this node holds all that is placed on it under the roster that stands.
   bool is_settled() const { return settled_version_ == roster_->version; }
 
@@ -156,6 +158,7 @@ class Mesh {
   Placement placement_;
   std::vector<Older> older_;  ///< in force beside it, oldest first
   std::map<NodeId, MemberProgress> progress_;
+  std::map<NodeId, std::uint64_t> losses_;
   std::uint64_t working_version_ = 0;  ///< the latest roster in force that requests go by
   std::uint64_t settled_version_ = 0;  ///< of this node; 0: none
   std::uint64_t clean_version_ = 0;
@@ -164,19 +167,17 @@ class Mesh {
   std::vector<std::function<void()>> progress_observers_;
 };
 
-/// Members that were whole when something began to ask them, and still are. One that became whole
-/// meanwhile may have had less when it was asked, so its "I do not have it" means nothing.
+/// Members that have been whole since something began to ask them. One that became whole meanwhile
+/// may have had less when it was asked, so its "I do not have it" means nothing.
 class WholeThroughout {
  public:
   /// `mesh` outlives it.
   explicit WholeThroughout(const Mesh& mesh);
-  bool contains(const NodeId& node) const {
-    return at_first_.contains(node) && mesh_->is_whole(node);
-  }
+  bool contains(const NodeId& node) const;
 
  private:
   const Mesh* mesh_;
-  std::set<NodeId> at_first_;
+  std::map<NodeId, std::uint64_t> at_first_;  ///< those that were, and their losses by then
 };
 
 }  // namespace zerodb
