@@ -90,10 +90,17 @@ class Faults:
     def disk_replaced(self, node):
         """Its word is trusted again only after a new start, and it says so."""
         assert node.running(), f"{node.name} ended\n{node.log_tail()}"
-        eventually(lambda: node.status()["read_only"], f"{node.name} notices that its disk fails")
+        eventually(lambda: self.has_noticed(node), f"{node.name} notices that its disk fails")
         self.rounds.switch.unlink()
         self.rounds.strike([node])
         self.rounds.start([node])
+
+    def has_noticed(self, node):
+        """The clients may have done all they have to do in this round: writes that meet the disk."""
+        for words in (("put", "-", "extra"), ("rm", "extra")):
+            done = self.nodes[0].zdb(*words, stdin=b"x")
+            assert done.code == 0, done
+        return node.status()["read_only"]
 
 
 class NetworkRounds(Rounds):

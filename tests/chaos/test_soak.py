@@ -99,8 +99,7 @@ class Soak(FreshMeshTest):
     def test_nothing_grows(self):
         print(f"ZERODB_SEED={SEED} ZERODB_SOAK_S={SOAK_S:.0f}", flush=True)
         nodes = self.mesh.grow(3)
-        for node in nodes:
-            self.hurry(node)
+        self.hurry(nodes)
         self.mesh.wait_linked()
         clients = [Client(number, nodes) for number in range(CLIENTS)]
         for client in clients:
@@ -117,11 +116,14 @@ class Soak(FreshMeshTest):
                 self.check(node.name, memory[node], open_files[node])
                 self.assertEqual(0, node.stop())
 
-    def hurry(self, node):
-        """Sweeps and reconciles that come round often enough to be part of the soak."""
-        node.stop()
-        node.configure(**FAST)
-        node.start()
+    def hurry(self, nodes):
+        """Sweeps and reconciles that come round often enough to be part of the soak. All stop before
+        one starts, so that none takes a link to a node that is about to stop for one that stands."""
+        for node in nodes:
+            node.stop()
+            node.configure(**FAST)
+        for node in nodes:
+            node.start()
 
     def sample(self, nodes, clients):
         memory, open_files = {node: [] for node in nodes}, {node: [] for node in nodes}
