@@ -1,7 +1,5 @@
 #include "bus/client_channel.hpp"
 
-#include <poll.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -23,6 +21,10 @@ using Clock = std::chrono::steady_clock;
 std::chrono::milliseconds until(Clock::time_point deadline) {
   return std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()),
                   std::chrono::milliseconds{0});
+}
+
+pollfd news_of(zmq::socket_t& socket) {
+  return {.fd = socket.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0};
 }
 
 Error of_zmq(std::string_view doing, const zmq::error_t& error) {
@@ -72,7 +74,7 @@ Status ClientChannel::wait_for_node() {
     if (failed_) return fail(target_.not_there());
     const auto left = until(deadline);
     if (left.count() == 0) return fail(target_.silent_at_first());
-    pollfd news{.fd = monitor_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0};
+    auto news = news_of(monitor_);
     if (auto waited = wait({&news, 1}, left); !waited) return waited;
   }
   return {};
@@ -90,7 +92,7 @@ Status ClientChannel::wait(std::span<pollfd> descriptors, std::chrono::milliseco
 
 /// read_monitor(), if anything happened.
 void ClientChannel::look_at_monitor() {
-  pollfd news{.fd = monitor_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0};
+  auto news = news_of(monitor_);
   if (poll(&news, 1, 0) > 0) read_monitor();
 }
 
@@ -177,9 +179,7 @@ Result<ClientChannel::Answer> ClientChannel::receive() {
         return fail(target_.said_nothing(
             std::chrono::duration_cast<std::chrono::seconds>(options_.answer_timeout)));
       }
-      std::array<pollfd, 2> news{
-          {{.fd = socket_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0},
-           {.fd = monitor_.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0}}};
+      std::array news{news_of(socket_), news_of(monitor_)};
       if (auto waited = wait(news, left); !waited) return fail(std::move(waited.error()));
       if (news[1].revents != 0) read_monitor();
     }

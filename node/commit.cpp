@@ -317,6 +317,17 @@ std::vector<NodeId> refused_for(const CommitRound& round, const SignedManifest& 
   return nodes;
 }
 
+/// What came of a round that was decided; nothing if a later version stands.
+std::optional<Result<WriteReceipt>> conclude(const CorePtr& core, CommitRound& round,
+                                             const SignedPtr& version, const CommitPlan& plan) {
+  if (count_stored(*core, round, plan.targets, false).is_enough()) {
+    return acknowledge(core, std::move(round), version, plan);
+  }
+  const auto tally = count(*core, round);
+  if (tally.standing) return {};
+  return fail(explain(*core, plan, round, tally));
+}
+
 Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, CommitPlan plan) {
   CommitRound round(core->context.runtime);
   const bool taken = co_await ask_in_turn(core, round, version, plan);
@@ -324,13 +335,10 @@ Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, C
     co_await ask_all(core, round, version, plan);
     co_await decide(core, round, *version, plan.targets);
   }
-  if (count_stored(*core, round, plan.targets, false).is_enough()) {
-    co_return acknowledge(core, std::move(round), std::move(version), plan);
-  }
-  const auto tally = count(*core, round);
-  if (!tally.standing) co_return fail(explain(*core, plan, round, tally));
-  spawn(core->context.runtime, spread(core, tally.standing, refused_for(round, *tally.standing)));
-  co_return fail(explain_conflict(round, *version, *tally.standing, plan));
+  if (auto concluded = conclude(core, round, version, plan)) co_return std::move(*concluded);
+  const auto standing = count(*core, round).standing;
+  spawn(core->context.runtime, spread(core, standing, refused_for(round, *standing)));
+  co_return fail(explain_conflict(round, *version, *standing, plan));
 }
 
 }  // namespace
@@ -344,12 +352,9 @@ Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, Commi
     CommitRound round(core->context.runtime);
     co_await ask_all(core, round, version, plan);
     co_await decide(core, round, *version, plan.targets);
-    if (count_stored(*core, round, plan.targets, false).is_enough()) {
-      co_return acknowledge(core, std::move(round), std::move(version), plan);
-    }
-    const auto tally = count(*core, round);
-    if (!tally.standing) co_return fail(explain(*core, plan, round, tally));
-    version = co_await sign_again(core, std::move(version), tally.standing);
+    if (auto concluded = conclude(core, round, version, plan)) co_return std::move(*concluded);
+    auto standing = count(*core, round).standing;
+    version = co_await sign_again(core, std::move(version), std::move(standing));
   }
   co_return fail(Errc::busy, about(plan.verb, plan.name) + ": others keep writing later versions " +
                                  "of it; try again");

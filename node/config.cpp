@@ -135,6 +135,13 @@ const std::array settings{
             .field = &Config::reserve_bytes,
             .least = 1ULL << 20,
             .most = 1ULL << 50},
+    Setting{.key = "index_cache_bytes",
+            .comment =
+                "How much of the index is kept in memory once it was read, besides what the\n"
+                "system caches of its files.",
+            .field = &Config::index_cache_bytes,
+            .least = 1ULL << 20,
+            .most = 1ULL << 40},
     Setting{.key = "transfer_credit_bytes",
             .comment = "How much of one object may be on its way here and not yet on the disk.",
             .field = &Config::transfer_credit_bytes,

@@ -27,6 +27,7 @@ struct Config {
   std::uint32_t scrub_days = 14;
   std::uint64_t scrub_bytes_per_s = 1ULL << 20;
   std::uint64_t reserve_bytes = 64ULL << 20;
+  std::uint64_t index_cache_bytes = 64ULL << 20;
   std::uint64_t transfer_credit_bytes = 8ULL << 20;
   std::uint32_t events_keep_days = 7;
   std::uint32_t events_max = 1'000'000;

@@ -43,6 +43,7 @@ struct DaemonSpec {
   std::filesystem::path store_folder;
   std::function<Status()> forget_settled;  ///< durably: the store lost what it held
   std::uint64_t reserve_bytes = 64 << 20;
+  std::uint64_t index_cache_bytes = 64 << 20;
   std::filesystem::path client_socket;
   std::filesystem::path event_socket;
   ClientPortOptions remote_clients;  ///< served on its endpoint, unless that is empty

@@ -139,6 +139,7 @@ constexpr std::size_t remote_requests_max = 128;
 
 void apply_config(const Config& config, DaemonSpec& spec) {
   spec.reserve_bytes = config.reserve_bytes;
+  spec.index_cache_bytes = config.index_cache_bytes;
   spec.advertise_host = config.advertise;
   spec.io_threads = io_threads_for(config);
   spec.disk_threads = config.disk_threads;

@@ -87,7 +87,7 @@ Status DiskStore::prepare(const StoreOptions& options) {
 
 /// Opens the index, made anew if it is known to be lost, and sums it up.
 Status DiskStore::open_index(const StoreOptions& options) {
-  auto opened = open_or_recover_index(folder_, now_ms_(), options.on_index_lost);
+  auto opened = open_or_recover_index(options, now_ms_());
   if (!opened) return fail(std::move(opened.error()));
   index_ = std::move(opened->index);
   index_rebuilt_ = opened->recovered;

@@ -15,7 +15,6 @@ using rocksdb::ColumnFamilyHandle;
 using rocksdb::ColumnFamilyOptions;
 using rocksdb::Slice;
 
-constexpr std::size_t cache_bytes = 64 << 20;
 constexpr std::size_t write_buffer_bytes = 16 << 20;
 constexpr std::size_t write_buffers_bytes = 64 << 20;
 constexpr std::uint64_t wal_bytes_max = 128 << 20;
@@ -161,6 +160,22 @@ struct Index::Impl {
     if (!at->status().ok()) return index_failure("read versions", at->status());
     return {};
   }
+
+  /// The latest version of an object whose encoded value is `wanted`.
+  template <class Wanted>
+  Result<std::optional<SignedManifest>> latest_that(const ObjectId& object, Wanted wanted) const {
+    std::optional<SignedManifest> found;
+    auto walked = walk(object, [&](std::string_view, std::string_view value) -> Result<bool> {
+      const Result<bool> is_wanted = wanted(value);
+      if (!is_wanted || !*is_wanted) return is_wanted;
+      auto manifest = index_key::decode_manifest(value);
+      if (!manifest) return fail(std::move(manifest.error()));
+      found = std::move(*manifest);
+      return true;
+    });
+    if (!walked) return fail(std::move(walked.error()));
+    return found;
+  }
 };
 
 Index::Index(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -181,7 +196,8 @@ tl::unexpected<Error> open_failure(const std::filesystem::path& folder,
 
 }  // namespace
 
-Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, Mode mode) {
+Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, Mode mode,
+                                           std::uint64_t cache_bytes) {
   const auto table = table_options(rocksdb::NewLRUCache(cache_bytes));
   const std::vector<rocksdb::ColumnFamilyDescriptor> families{
       {rocksdb::kDefaultColumnFamilyName, family_options(table)},
@@ -209,31 +225,16 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, 
 }
 
 Result<std::optional<SignedManifest>> Index::latest(const ObjectId& object) const {
-  std::optional<SignedManifest> found;
-  auto walked = impl_->walk(object, [&](std::string_view, std::string_view value) -> Result<bool> {
-    auto manifest = index_key::decode_manifest(value);
-    if (!manifest) return fail(std::move(manifest.error()));
-    found = std::move(*manifest);
-    return true;
-  });
-  if (!walked) return fail(std::move(walked.error()));
-  return found;
+  return impl_->latest_that(object, [](std::string_view) { return true; });
 }
 
 Result<std::optional<SignedManifest>> Index::find(const ObjectId& object,
                                                   const BlobId& blob_id) const {
-  std::optional<SignedManifest> found;
-  auto walked = impl_->walk(object, [&](std::string_view, std::string_view value) -> Result<bool> {
+  return impl_->latest_that(object, [&](std::string_view value) -> Result<bool> {
     const auto head = index_key::decode_head(value);
     if (!head) return fail(head.error());
-    if (head->kind == ObjectKind::tombstone || head->blob_id != blob_id) return false;
-    auto manifest = index_key::decode_manifest(value);
-    if (!manifest) return fail(std::move(manifest.error()));
-    found = std::move(*manifest);
-    return true;
+    return head->kind != ObjectKind::tombstone && head->blob_id == blob_id;
   });
-  if (!walked) return fail(std::move(walked.error()));
-  return found;
 }
 
 Status Index::add(std::span<const Addition> additions) {

@@ -17,10 +17,11 @@ class Index {
     up_to_damage,  ///< what the log holds from its damage on is forgotten
     read_only,     ///< the same, and nothing is written or made
   };
-  /// Opens or creates. `busy` when another process has it open, `corrupt` when it is damaged or
-  /// parts are missing.
+  /// Opens or creates. `cache_bytes` of what was read are kept in memory. `busy` when another
+  /// process has it open, `corrupt` when it is damaged or parts are missing.
   static Result<std::unique_ptr<Index>> open(const std::filesystem::path& folder,
-                                             Mode mode = Mode::strict);
+                                             Mode mode = Mode::strict,
+                                             std::uint64_t cache_bytes = 64ULL << 20);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;

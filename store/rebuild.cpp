@@ -139,11 +139,12 @@ Status put_index_aside(const fs::path& folder, const fs::path& aside) {
 }
 
 /// A new index with what the old one still tells.
-Result<std::unique_ptr<Index>> rebuild_index(const fs::path& folder, std::uint64_t now_ms) {
+Result<std::unique_ptr<Index>> rebuild_index(const StoreOptions& options, std::uint64_t now_ms) {
+  const auto& folder = options.folder;
   const auto aside = aside_path(folder);
   if (!aside) return fail(aside.error());
   if (auto moved = put_index_aside(folder, *aside); !moved) return fail(std::move(moved.error()));
-  auto index = Index::open(folder / "index");
+  auto index = Index::open(folder / "index", Index::Mode::strict, options.index_cache_bytes);
   if (!index) return index;
   Adopter adopter(**index, now_ms);
   std::error_code error;
@@ -186,16 +187,20 @@ Status note_index_lost(const fs::path& folder, std::uint64_t now_ms) {
   return sync_folder(folder);
 }
 
-Result<OpenedIndex> open_or_recover_index(const fs::path& folder, std::uint64_t now_ms,
-                                          const std::function<Status()>& on_lost) {
+Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint64_t now_ms) {
+  const auto& folder = options.folder;
+  const auto open = [&options, &folder](Index::Mode mode) {
+    return Index::open(folder / "index", mode, options.index_cache_bytes);
+  };
   if (!is_index_lost(folder)) {
-    auto index = Index::open(folder / "index");
+    auto index = open(Index::Mode::strict);
     if (!index && index.error().code != Errc::corrupt) return fail(std::move(index.error()));
     if (index) return OpenedIndex{.index = std::move(*index)};
   }
+  const auto& on_lost = options.on_index_lost;
   if (auto told = on_lost ? on_lost() : Status(); !told) return fail(std::move(told.error()));
-  auto index = is_index_lost(folder) ? rebuild_index(folder, now_ms)
-                                     : Index::open(folder / "index", Index::Mode::up_to_damage);
+  auto index =
+      is_index_lost(folder) ? rebuild_index(options, now_ms) : open(Index::Mode::up_to_damage);
   if (!index) return fail(std::move(index.error()));
   Adopter adopter(**index, now_ms);
   auto adopted = adopt_from_files(folder / "blobs", adopter);

@@ -4,6 +4,7 @@
 // Blocking; before the store is used.
 
 #include "store/index.hpp"
+#include "store/store.hpp"
 
 namespace zerodb {
 
@@ -21,10 +22,9 @@ struct OpenedIndex {
 };
 /// Opens the index as it is; cut short where its log is damaged, as after a loss of power; or, if
 /// it is_index_lost(), puts it aside as index.damaged-<ms> and makes a new one. Before anything is
-/// lost `on_lost` is called. Broken off, it begins anew at the next start. `corrupt`: only a new
-/// one helps.
-Result<OpenedIndex> open_or_recover_index(const std::filesystem::path& folder, std::uint64_t now_ms,
-                                          const std::function<Status()>& on_lost);
+/// lost `on_index_lost` is called. Broken off, it begins anew at the next start. `corrupt`: only a
+/// new one helps.
+Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint64_t now_ms);
 
 /// The new index is whole: the note goes, and all old indexes but the last one put aside.
 Status end_rebuild(const std::filesystem::path& folder);

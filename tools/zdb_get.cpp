@@ -171,11 +171,8 @@ void get_recursively(Session& session) {
   }
   auto client = session.connect();
   if (!client) return;
-  const auto entries = list_all(session, *client, prefix);
+  const auto entries = list_some(session, *client, prefix);
   if (!entries) return;
-  if (entries->empty()) {
-    return session.failed(prefix, "there is no object under this prefix", ExitCode::not_found);
-  }
   get_tree(session, targets_of(session, *entries, prefix, names[1]));
 }
 

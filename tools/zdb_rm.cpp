@@ -29,11 +29,8 @@ void remove_recursively(Session& session) {
   }
   auto client = session.connect();
   if (!client) return;
-  const auto entries = list_all(session, *client, prefix);
+  const auto entries = list_some(session, *client, prefix);
   if (!entries) return;
-  if (entries->empty()) {
-    return session.failed(prefix, "there is no object under this prefix", ExitCode::not_found);
-  }
   std::vector<std::string> keys;
   for (const auto& entry : *entries)
     keys.push_back(entry.key);

@@ -52,6 +52,14 @@ std::optional<std::vector<client::List::Entry>> list_all(Session& session, BusCl
   return all;
 }
 
+std::optional<std::vector<client::List::Entry>> list_some(Session& session, BusClient& client,
+                                                          const std::string& prefix) {
+  auto entries = list_all(session, client, prefix);
+  if (!entries || !entries->empty()) return entries;
+  session.failed(prefix, "there is no object under this prefix", ExitCode::not_found);
+  return {};
+}
+
 std::string Tally::text(const std::string& what, double seconds) const {
   const auto bytes = bytes_.load();
   const auto rate = seconds > 0 ? static_cast<double>(bytes) / seconds : 0.0;

@@ -17,6 +17,10 @@ bool for_each_at_once(Session& session, std::size_t count,
 std::optional<std::vector<client::List::Entry>> list_all(Session& session, BusClient& client,
                                                          const std::string& prefix);
 
+/// The same, for who needs one at least: nothing, and reported, when there is none.
+std::optional<std::vector<client::List::Entry>> list_some(Session& session, BusClient& client,
+                                                          const std::string& prefix);
+
 /// What became of many jobs, counted from several threads.
 class Tally {
  public:

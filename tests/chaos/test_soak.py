@@ -29,7 +29,8 @@ MEMORY_SLACK = 1.10
 # What RocksDB's write buffers and caches may still gain while a run is as short as in the suite.
 MEMORY_SLACK_BYTES = (8 if SOAK_S >= 600 else 48) * MIB
 DESCRIPTOR_SLACK = 16 if SOAK_S >= 600 else 128  # RocksDB opens its files as they come
-FAST = {"superseded_keep_s": 60, "reconcile_interval_s": 10}
+# So small a cache is full within moments; what a larger one still takes is no growth without end.
+FAST = {"superseded_keep_s": 60, "reconcile_interval_s": 10, "index_cache_bytes": "4MiB"}
 
 
 class Client(threading.Thread):

@@ -35,7 +35,13 @@ class Publishing : public Lie {
   virtual void say_one() = 0;
 
   const DaemonParts& parts() const { return *parts_; }
-  const std::deque<Bytes>& heard() const { return heard_; }
+  /// What others stored, one after the other, over and over; nothing before anything was heard.
+  std::optional<SignedManifest> next_heard() const {
+    if (heard_.empty()) return {};
+    auto manifest = SignedManifest::trusted(heard_[count_ % heard_.size()]);
+    if (!manifest) return {};
+    return std::move(*manifest);
+  }
   std::vector<Frames> seal(const ObjectId& about, const broadcast::Message& message) {
     return sealer_->seal(about, message, parts_->context.runtime.now_ms());
   }
@@ -96,8 +102,7 @@ class ForgedNews final : public Publishing {
 
  private:
   void say_one() override {
-    if (heard().empty()) return;
-    const auto theirs = SignedManifest::trusted(heard()[count() % heard().size()]);
+    const auto theirs = next_heard();
     if (!theirs) return;
     const auto version = Version::at(parts().context.runtime.now_ms() + 10'000);
     auto forged = sim::sign_tombstone(own_, "forged", version).manifest();
@@ -126,11 +131,9 @@ class Replays final : public Publishing {
 
  private:
   void say_one() override {
-    if (heard().empty()) return;
-    const auto& wire = heard()[count() % heard().size()];
-    const auto old = SignedManifest::trusted(wire);
+    const auto old = next_heard();
     if (!old) return;
-    for (auto& frames : seal((*old)->object, broadcast::Store{wire})) {
+    for (auto& frames : seal((*old)->object, broadcast::Store{old->wire()})) {
       send(frames);
       if (before_.size() < 1'000) before_.push_back(std::move(frames));
     }
@@ -146,11 +149,9 @@ class WrongTopics final : public Publishing {
 
  private:
   void say_one() override {
-    if (heard().empty()) return;
-    const auto& wire = heard()[count() % heard().size()];
-    const auto old = SignedManifest::trusted(wire);
+    const auto old = next_heard();
     if (!old) return;
-    auto frames = seal((*old)->object, broadcast::Store{wire}).front();
+    auto frames = seal((*old)->object, broadcast::Store{old->wire()}).front();
     const std::array topics{std::string("g/"), std::string("p/000/"), "p/" + std::string(200, 'x'),
                             std::string("o/")};
     frames[0] = Payload::copy_of(as_bytes(topics[count() % topics.size()]));

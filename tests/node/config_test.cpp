@@ -35,6 +35,7 @@ TEST_CASE("config: what init writes is what run reads", "[node]") {
                       .scrub_days = 3,
                       .scrub_bytes_per_s = 5000,
                       .reserve_bytes = (10ULL << 20) + 1,
+                      .index_cache_bytes = 3ULL << 20,
                       .transfer_credit_bytes = 1ULL << 30,
                       .client_requests_per_s = 7,
                       .client_bytes_per_s = 5ULL << 20,
@@ -58,6 +59,7 @@ TEST_CASE("config: what init writes is what run reads", "[node]") {
   CHECK(after->scrub_days == 3);
   CHECK(after->scrub_bytes_per_s == 5000);
   CHECK(after->reserve_bytes == before.reserve_bytes);
+  CHECK(after->index_cache_bytes == before.index_cache_bytes);
   CHECK(after->transfer_credit_bytes == before.transfer_credit_bytes);
   CHECK(after->log_level == "debug");
   CHECK(after->log_json);
@@ -69,8 +71,8 @@ TEST_CASE("config: every setting is written, under a comment, and an empty file 
   for (const auto* key :
        {"listen", "broadcast_listen", "advertise", "data_lanes", "io_threads", "disk_threads",
         "ping_interval_ms", "down_after_ms", "reconcile_interval_s", "superseded_keep_s",
-        "scrub_days", "scrub_bytes_per_s", "reserve_bytes", "transfer_credit_bytes", "log_level",
-        "log_json"}) {
+        "scrub_days", "scrub_bytes_per_s", "reserve_bytes", "index_cache_bytes",
+        "transfer_credit_bytes", "log_level", "log_json"}) {
     CHECK_THAT(text, Contains("\n" + std::string(key) + " = "));
   }
   const auto defaults = parse_config("");

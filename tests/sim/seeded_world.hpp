@@ -1,7 +1,7 @@
 #pragma once
 // A world for a test case. Its seed follows from the name of the case, so that a suite that passed
-// passes again; SEED=n in the environment runs the cases with another one, as `make seeds` does with
-// many. A failing case prints its seed. One thread.
+// passes again; SEED=n in the environment runs the cases with another one, as `make seeds` does
+// with many. A failing case prints its seed. One thread.
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
