@@ -119,7 +119,7 @@ Status ClientChannel::begin() {
     lost_ = true;
     if (!connected_) {
       if (auto back = wait_for_node(); !back) {
-        lost_ = back.error().code != Errc::denied;  // it is there, and says no
+        lost_ = !refused_;  // then it is there, and says no
         return back;
       }
     }

@@ -32,6 +32,9 @@ class ClientChannel {
 
   static Result<std::unique_ptr<ClientChannel>> open(ClientTarget target, ClientOptions options);
 
+  /// Over a network, where a connection may be lost while both its ends live on.
+  bool is_remote() const { return target_.is_remote(); }
+
   /// To be called before the first request of an operation: the node is there, perhaps again.
   Status begin();
 

@@ -19,6 +19,8 @@ class ClientTarget {
   /// Over the network. Copies the credential.
   static ClientTarget remote(const ClientCredential& credential);
 
+  bool is_remote() const { return credential_.has_value(); }
+
   /// What can be known without connecting: most often, that no node runs here at all.
   Status check() const;
 

@@ -1,5 +1,6 @@
 #include "bus/client_upload.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <thread>
@@ -9,6 +10,10 @@
 namespace zerodb {
 
 namespace {
+
+/// A node keeps the upload for twice as long.
+constexpr std::chrono::seconds resume_for{60};
+constexpr std::chrono::milliseconds resume_pause{200};
 
 /// Runs on an I/O thread of libzmq when the chunk was sent or dropped.
 void release_chunk(void* data, void*) {
@@ -89,86 +94,114 @@ Result<std::size_t> ClientUpload::fill(MutableBytes to) {
   return filled;
 }
 
-Result<client::Stored> ClientUpload::put_small(zmq::message_t payload) {
-  request_.size = payload.size();
+/// The put itself, which is answered by `stored` if it is whole, else by `upload`.
+template <class Reply>
+Result<Reply> ClientUpload::put(zmq::message_t payload) {
   const auto id = channel_.send(request_, std::move(payload));
   if (!id) return fail(id.error());
   for (;;) {
     auto answer = channel_.receive();
     if (!answer) return fail(std::move(answer.error()));
-    if (answer->id == *id) return ClientChannel::expect<client::Stored>(std::move(answer->reply));
+    if (answer->id == *id) return ClientChannel::expect<Reply>(std::move(answer->reply));
   }
+}
+
+Result<client::Stored> ClientUpload::put_small(zmq::message_t payload) {
+  request_.size = payload.size();
+  return put<client::Stored>(std::move(payload));
 }
 
 Result<client::Stored> ClientUpload::put_large() {
+  if (channel_.is_remote()) request_.resumable = true;
   if (auto opened = open(); !opened) return fail(std::move(opened.error()));
-  if (auto all = send_chunks(); !all) {
+  if (auto all = send_all(); !all) {
     abort();
     return fail(std::move(all.error()));
   }
-  auto stored = channel_.call(client::PutEnd{.upload = upload_.upload, .size = sent_});
-  if (!stored) return fail(std::move(stored.error()));
-  return std::move(stored->message);
+  return end();
 }
 
 Status ClientUpload::open() {
-  const auto id = channel_.send(request_);
-  if (!id) return fail(id.error());
-  unanswered_.emplace(*id, 0);
-  while (!unanswered_.empty()) {
-    if (auto taken = take_answer(); !taken) return taken;
-  }
-  if (upload_.chunk_bytes == 0 || upload_.chunk_bytes > chunk_bytes_max) {
+  auto upload = put<client::Upload>({});
+  if (!upload) return fail(std::move(upload.error()));
+  if (upload->chunk_bytes == 0 || upload->chunk_bytes > chunk_bytes_max) {
     return fail(Errc::invalid,
-                "the node asks for chunks of " + std::to_string(upload_.chunk_bytes) + " bytes");
+                "the node asks for chunks of " + std::to_string(upload->chunk_bytes) + " bytes");
   }
+  upload_ = std::move(*upload);
   opened_ = true;
   return {};
 }
 
-Status ClientUpload::send_chunks() {
-  for (;;) {
-    const auto more = send_chunk();
-    if (!more) return fail(more.error());
-    if (!*more) break;
+Status ClientUpload::send_all() {
+  for (bool more = true; more;) {
+    const auto read = read_chunk();
+    if (!read) return fail(read.error());
+    more = *read;
+    if (auto sent = flush(); !sent) return sent;
   }
-  while (!unanswered_.empty()) {
-    if (auto taken = take_answer(); !taken) return taken;
-  }
-  return {};
+  return drain();
 }
 
-/// Reads and sends the next chunk; false after the last.
-Result<bool> ClientUpload::send_chunk() {
+/// False after the last.
+Result<bool> ClientUpload::read_chunk() {
   ChunkBuffer buffer(upload_.chunk_bytes);
   if (!buffer.allocated()) return fail(Errc::full, "no memory for a chunk");
   const auto size = fill(buffer.span());
   if (!size) return fail(size.error());
   if (*size == 0) return false;
-  while (!unanswered_.empty() && unanswered_bytes_ + *size > upload_.credit) {
-    if (auto taken = take_answer(); !taken) return fail(std::move(taken.error()));
-  }
-  if (auto sent = send_data(buffer.into_message(*size)); !sent)
-    return fail(std::move(sent.error()));
+  add(buffer.into_message(*size));
   return *size == upload_.chunk_bytes;
 }
 
-Status ClientUpload::send_data(zmq::message_t payload) {
+void ClientUpload::add(zmq::message_t payload) {
   const auto size = payload.size();
-  const auto id =
-      channel_.send(client::PutData{.upload = upload_.upload, .offset = sent_}, std::move(payload));
+  pieces_.push_back({.offset = taken_, .size = size, .payload = std::move(payload)});
+  taken_ += size;
+}
+
+/// Sends what was not sent yet, with no more unanswered than the node gave credit for.
+Status ClientUpload::flush() {
+  for (;;) {
+    std::uint64_t unanswered_bytes = 0;
+    auto next = pieces_.begin();
+    for (; next != pieces_.end() && next->request != 0; ++next)
+      unanswered_bytes += next->size;
+    if (next == pieces_.end()) return {};
+    const bool room = next == pieces_.begin() || unanswered_bytes + next->size <= upload_.credit;
+    auto done = room ? send(*next) : take_answer();
+    if (!done) done = go_on_after(done.error());
+    if (!done) return done;
+  }
+}
+
+Status ClientUpload::send(Piece& piece) {
+  zmq::message_t payload;
+  if (upload_.resume) payload.copy(piece.payload);  // which shares its bytes
+  if (!upload_.resume) payload = std::move(piece.payload);
+  const auto id = channel_.send(client::PutData{.upload = upload_.upload, .offset = piece.offset},
+                                std::move(payload));
   if (!id) return fail(id.error());
-  unanswered_.emplace(*id, size);
-  unanswered_bytes_ += size;
-  sent_ += size;
+  piece.request = *id;
+  return {};
+}
+
+/// Until all is answered.
+Status ClientUpload::drain() {
+  while (!pieces_.empty()) {
+    auto done = flush();
+    if (done) done = take_answer();
+    if (!done) done = go_on_after(done.error());
+    if (!done) return done;
+  }
   return {};
 }
 
 /// An empty put_data says that more will come.
 Status ClientUpload::keep_alive() {
   if (!opened_) return {};
-  if (auto sent = send_data({}); !sent) return sent;
-  return take_answer();
+  add({});
+  return drain();
 }
 
 /// Waits for one reply of those under way.
@@ -176,14 +209,65 @@ Status ClientUpload::take_answer() {
   for (;;) {
     auto answer = channel_.receive();
     if (!answer) return fail(std::move(answer.error()));
-    const auto found = unanswered_.find(answer->id);
-    if (found == unanswered_.end()) continue;
+    const auto piece = std::ranges::find(pieces_, answer->id, &Piece::request);
+    if (piece == pieces_.end()) continue;
+    pieces_.erase(piece);
     auto upload = ClientChannel::expect<client::Upload>(std::move(answer->reply));
-    unanswered_bytes_ -= found->second;
-    unanswered_.erase(found);
     if (!upload) return fail(std::move(upload.error()));
-    upload_ = *upload;
+    upload_.credit = upload->credit;
     return {};
+  }
+}
+
+/// The connection may have been lost while the object was being committed: then it is not known
+/// here what became of that.
+Result<client::Stored> ClientUpload::end() {
+  for (;;) {
+    auto stored = channel_.call(client::PutEnd{.upload = upload_.upload, .size = taken_});
+    if (stored) return std::move(stored->message);
+    const bool lost = channel_.lost();
+    if (auto back = go_on_after(stored.error()); !back) {
+      if (lost) back.error().what += "; see by 'stat' whether it was stored";
+      return fail(std::move(back.error()));
+    }
+    if (auto all = drain(); !all) return fail(std::move(all.error()));
+  }
+}
+
+/// Goes on over another connection, if it was the connection that failed: with what the node had
+/// not got when the last one was lost. The error, if that cannot be.
+Status ClientUpload::go_on_after(const Error& error) {
+  if (!channel_.lost() || !upload_.resume) return fail(Error(error));
+  auto resumed = resume();
+  if (!resumed && channel_.lost()) return fail(Error(error));
+  if (!resumed) return fail(error.code, "the connection was lost: " + resumed.error().what);
+  upload_ = std::move(*resumed);
+  const auto has = upload_.offset.value_or(0);
+  while (!pieces_.empty() && pieces_.front().offset + pieces_.front().size <= has)
+    pieces_.pop_front();
+  const auto goes_on_at = pieces_.empty() ? taken_ : pieces_.front().offset;
+  if (has != goes_on_at) {
+    return fail(Errc::corrupt, "the node has " + std::to_string(has) + " bytes of it, not the " +
+                                   std::to_string(goes_on_at) + " that it had answered for");
+  }
+  for (auto& piece : pieces_)
+    piece.request = 0;
+  return {};
+}
+
+/// Tries for a while, unless the node says no.
+Result<client::Upload> ClientUpload::resume() {
+  const auto deadline = std::chrono::steady_clock::now() + resume_for;
+  for (;;) {
+    auto there = channel_.begin();
+    if (there) {
+      auto resumed = channel_.call(client::PutResume{.resume = *upload_.resume});
+      if (resumed) return std::move(resumed->message);
+      if (!channel_.lost()) return fail(std::move(resumed.error()));
+    } else if (!channel_.lost() || std::chrono::steady_clock::now() > deadline) {
+      return fail(std::move(there.error()));
+    }
+    std::this_thread::sleep_for(resume_pause);
   }
 }
 

@@ -23,9 +23,6 @@ client::ClientList::Entry entry_of(const ClientKey& client, std::uint64_t now_ms
           .expired = client.is_expired(now_ms)};
 }
 
-/// Of one credential: a quarter of what a node has for all clients.
-constexpr std::size_t uploads_per_credential_max = 64;
-
 Status check_expires(const std::optional<std::uint64_t>& expires_s) {
   if (!expires_s || (*expires_s > 0 && *expires_s <= client_expires_s_max)) return {};
   return fail(Errc::invalid, "a credential expires after 1 second to 100 years, or never");
@@ -62,7 +59,8 @@ void ClientGate::on_client_gone(ClientId client) {
 
 // -------------------------------------------------------------------------------------- remote
 
-/// Once a credential is good no more, what its connections left open goes.
+/// Once a credential is good no more, what its connections left open goes; a resumable upload when
+/// its time is up, as nobody else can go on with it.
 Status ClientGate::check(ClientId client, const NodeId& key) {
   auto valid = keys_.check(key, runtime_.now_ms());
   if (valid) return {};
@@ -71,20 +69,8 @@ Status ClientGate::check(ClientId client, const NodeId& key) {
 }
 
 void ClientGate::drop(ClientId client) {
-  const auto found = remote_.find(client);
-  if (found != remote_.end()) {
-    while (!found->second.uploads.empty())
-      end_upload(client, *found->second.uploads.begin());
-    remote_.erase(found);
-  }
+  remote_.erase(client);
   node_.on_client_gone(client);
-}
-
-void ClientGate::end_upload(ClientId client, std::uint64_t upload) {
-  const auto found = remote_.find(client);
-  if (found == remote_.end() || found->second.uploads.erase(upload) == 0) return;
-  const auto& key = found->second.key;
-  if (--uploads_[key] == 0) uploads_.erase(key);
 }
 
 Status ClientGate::check(ClientId client, const NodeId& key, const client::Request& request) {
@@ -99,55 +85,13 @@ Task<Result<ClientAnswer>> ClientGate::on_remote(ClientId client, NodeId key,
   if (auto allowed = check(client, key, request); !allowed) {
     co_return fail(std::move(allowed.error()));
   }
-  remote_.emplace(client, Connection{key, {}});
-  Result<ClientAnswer> answer = fail(Errc::invalid, "");
-  auto* put = std::get_if<client::Put>(&request);
-  if (put != nullptr && put->size != payload.size()) {  // no ?: around co_await: g++ 12 errs there
-    answer = co_await on_put(client, key, std::move(*put), std::move(payload));
-  } else {
-    answer = co_await forward(client, key, std::move(request), std::move(payload));
-  }
+  remote_.emplace(client, key);
+  auto answer = co_await node_.on_client_request(client, ClientIdentity{key}, std::move(request),
+                                                 std::move(payload));
   if (keys_.check(key, runtime_.now_ms())) co_return answer;
   node_.on_client_gone(client);  // what the request opened
   auto valid = check(client, key);
   co_return fail(std::move(valid.error()));
-}
-
-/// A put that is not whole opens an upload. Uploads take room on the node that all clients share:
-/// one may not have it all.
-Task<Result<ClientAnswer>> ClientGate::on_put(ClientId client, NodeId key, client::Put request,
-                                              Payload payload) {
-  auto& open = uploads_[key];
-  if (open >= uploads_per_credential_max) {
-    co_return fail(Errc::busy, "too many uploads with this credential are open; end one first");
-  }
-  ++open;
-  auto answer = co_await node_.on_client_request(client, ClientIdentity{key}, std::move(request),
-                                                 std::move(payload));
-  const auto* upload = answer ? std::get_if<client::Upload>(&answer->message) : nullptr;
-  const auto known = remote_.find(client);
-  if (upload != nullptr && known != remote_.end()) {
-    known->second.uploads.insert(upload->upload);
-    co_return answer;
-  }
-  if (--uploads_[key] == 0) uploads_.erase(key);
-  co_return answer;
-}
-
-/// With an eye on uploads that end.
-Task<Result<ClientAnswer>> ClientGate::forward(ClientId client, NodeId key, client::Request request,
-                                               Payload payload) {
-  std::optional<std::uint64_t> ended;
-  std::optional<std::uint64_t> used;
-  if (const auto* end = std::get_if<client::PutEnd>(&request)) ended = end->upload;
-  if (const auto* abort = std::get_if<client::PutAbort>(&request)) ended = abort->upload;
-  if (const auto* data = std::get_if<client::PutData>(&request)) used = data->upload;
-  auto answer = co_await node_.on_client_request(client, ClientIdentity{key}, std::move(request),
-                                                 std::move(payload));
-  // One that was silent for too long is not there any more.
-  if (used && !answer && answer.error().code == Errc::not_found) ended = used;
-  if (ended) end_upload(client, *ended);
-  co_return answer;
 }
 
 // --------------------------------------------------------------------------------------- local
@@ -222,8 +166,8 @@ Result<ClientAnswer> ClientGate::revoke(const client::ClientRevoke& request) {
   if (!revoked) return fail(revoked.error());
   spdlog::info("client '{}' is revoked", revoked->name);
   std::vector<ClientId> theirs;
-  for (const auto& [client, connection] : remote_) {
-    if (connection.key == revoked->key) theirs.push_back(client);
+  for (const auto& [client, key] : remote_) {
+    if (key == revoked->key) theirs.push_back(client);
   }
   for (const auto client : theirs)
     drop(client);

@@ -5,7 +5,6 @@
 
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 
 #include "bus/client_port.hpp"
@@ -40,17 +39,10 @@ class ClientGate final : public ClientHandler {
 
  private:
   using Reply = Task<Result<ClientAnswer>>;
-  struct Connection {
-    NodeId key;
-    std::set<std::uint64_t> uploads;
-  };
 
   Reply on_local(ClientId client, client::Request request, Payload payload);
   Reply on_remote(ClientId client, NodeId key, client::Request request, Payload payload);
-  Reply on_put(ClientId client, NodeId key, client::Put request, Payload payload);
-  Reply forward(ClientId client, NodeId key, client::Request request, Payload payload);
   void drop(ClientId client);
-  void end_upload(ClientId client, std::uint64_t upload);
   Status check(ClientId client, const NodeId& key);
   Status check(ClientId client, const NodeId& key, const client::Request& request);
 
@@ -66,8 +58,7 @@ class ClientGate final : public ClientHandler {
   ClientKeys keys_;
   std::optional<Error> trouble_;
   std::string endpoint_;
-  std::map<ClientId, Connection> remote_;  ///< that the node knows
-  std::map<NodeId, std::size_t> uploads_;  ///< open, or about to be, by credential
+  std::map<ClientId, NodeId> remote_;  ///< that the node knows, and their credentials
 };
 
 }  // namespace zerodb

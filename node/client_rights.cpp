@@ -28,6 +28,7 @@ struct Judge {
   const ClientRights& rights;
 
   Status operator()(const client::Put& put) const { return need(rights.write, "write", put.key); }
+  Status operator()(const client::PutResume&) const { return {}; }
   Status operator()(const client::PutData&) const { return {}; }
   Status operator()(const client::PutEnd&) const { return {}; }
   Status operator()(const client::PutAbort&) const { return {}; }

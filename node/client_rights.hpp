@@ -26,7 +26,7 @@ inline constexpr std::size_t client_rights_bytes_max = 4096;  ///< of all prefix
 Status check_rights(const ClientRights& rights);
 
 /// `denied`, saying what is missing, unless `rights` cover the request. What belongs to an upload
-/// or download is covered: it was when that was opened, on the same connection.
+/// or download is covered: it was when that was opened, with the same credential.
 Status check_allowed(const ClientRights& rights, const client::Request& request);
 
 }  // namespace zerodb

@@ -7,6 +7,7 @@ namespace zerodb {
 struct ClientService::UploadSession {
   explicit UploadSession(Runtime& runtime) : written(runtime) {}
 
+  ClientIdentity client;  ///< who began it
   std::shared_ptr<Gateway> gateway;
   std::unique_ptr<PutStream> stream;
   std::string name;
@@ -116,13 +117,14 @@ Result<Range> range_of(const WantedRange& wanted, std::uint64_t size) {
 struct ClientService::Dispatch {
   ClientService& service;
   ClientId client;
+  ClientIdentity identity;
   Payload payload;
 
   Reply operator()(client::Put& request) {
-    return service.put(client, std::move(request), std::move(payload));
+    return service.put(client, identity, std::move(request), std::move(payload));
   }
   Reply operator()(client::PutResume& request) {
-    return service.put_resume(client, std::move(request));
+    return service.put_resume(client, identity, std::move(request));
   }
   Reply operator()(client::PutData& request) {
     return service.put_data(client, request, std::move(payload));
@@ -154,21 +156,21 @@ ClientService::ClientService(NodeContext context, std::function<std::shared_ptr<
 
 ClientService::~ClientService() = default;
 
-Task<Result<ClientAnswer>> ClientService::handle(ClientId client, client::Request request,
-                                                 Payload payload) {
+Task<Result<ClientAnswer>> ClientService::handle(ClientId client, ClientIdentity identity,
+                                                 client::Request request, Payload payload) {
   if (!gateway_()) {
     co_return fail(Errc::denied,
                    "this node holds no owner's key, so it can neither read nor write objects; ask "
                    "one of the owner's gateways");
   }
-  Dispatch dispatch{*this, client, std::move(payload)};
+  Dispatch dispatch{*this, client, identity, std::move(payload)};
   co_return co_await std::visit(dispatch, request);
 }
 
 // ----------------------------------------------------------------------------------------- put
 
-Task<Result<ClientAnswer>> ClientService::put(ClientId client, client::Put request,
-                                              Payload payload) {
+Task<Result<ClientAnswer>> ClientService::put(ClientId client, ClientIdentity identity,
+                                              client::Put request, Payload payload) {
   if (auto valid = check_name(request.key); !valid) co_return fail(std::move(valid.error()));
   const auto size = request.size;
   const bool whole = size && *size == payload.size() && *size <= inline_bytes_max;
@@ -179,7 +181,7 @@ Task<Result<ClientAnswer>> ClientService::put(ClientId client, client::Put reque
                                       (size ? std::to_string(*size) : "nothing") + " of its size");
   }
   auto spec = spec_of(request);
-  if (!whole) co_return co_await open_upload(client, request, std::move(spec));
+  if (!whole) co_return co_await open_upload(client, identity, request, std::move(spec));
   const auto gateway = gateway_();
   const auto begun_us = context_.runtime.steady_us();
   auto receipt = co_await gateway->put_small(std::move(spec), std::move(payload));
@@ -188,14 +190,19 @@ Task<Result<ClientAnswer>> ClientService::put(ClientId client, client::Put reque
   co_return ClientAnswer{stored_reply(*receipt), {}};
 }
 
-Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, const client::Put& request,
-                                                      PutSpec spec) {
+Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, ClientIdentity identity,
+                                                      const client::Put& request, PutSpec spec) {
   if (clients_[client].uploads.size() >= options_.uploads_per_client_max ||
       uploads_ >= options_.uploads_max) {
     co_return fail(Errc::busy, "too many uploads are open; end one, then try again");
   }
+  // Uploads take room on the node that all clients share: one may not have it all.
+  if (identity.credential && uploads_of(identity) >= options_.uploads_per_credential_max) {
+    co_return fail(Errc::busy, "too many uploads with this credential are open; end one first");
+  }
   ++uploads_;
   auto session = std::make_shared<UploadSession>(context_.runtime);
+  session->client = identity;
   session->gateway = gateway_();
   session->name = spec.name;
   session->size = request.size;
@@ -226,10 +233,21 @@ client::Upload ClientService::upload_reply(std::uint64_t upload) const {
           .offset = {}};
 }
 
-Result<ClientService::UploadPtr> ClientService::take_by_token(const Bytes& resume) {
+std::size_t ClientService::uploads_of(const ClientIdentity& identity) const {
+  std::size_t count = 0;
+  for (const auto& [client, sessions] : clients_) {
+    count += static_cast<std::size_t>(std::ranges::count_if(
+        sessions.uploads, [&](const auto& entry) { return entry.second->client == identity; }));
+  }
+  return count;
+}
+
+Result<ClientService::UploadPtr> ClientService::take_by_token(const ClientIdentity& identity,
+                                                              const Bytes& resume) {
   for (auto& [client, sessions] : clients_) {
     const auto has_it = [&](const auto& entry) {
-      return !entry.second->resume.empty() && same_secret(entry.second->resume, resume);
+      return !entry.second->resume.empty() && entry.second->client == identity &&
+             same_secret(entry.second->resume, resume);
     };
     const auto found = std::ranges::find_if(sessions.uploads, has_it);
     if (found == sessions.uploads.end()) continue;
@@ -242,11 +260,12 @@ Result<ClientService::UploadPtr> ClientService::take_by_token(const Bytes& resum
               "for too long");
 }
 
-Task<Result<ClientAnswer>> ClientService::put_resume(ClientId client, client::PutResume request) {
+Task<Result<ClientAnswer>> ClientService::put_resume(ClientId client, ClientIdentity identity,
+                                                     client::PutResume request) {
   if (clients_[client].uploads.size() >= options_.uploads_per_client_max) {
     co_return fail(Errc::busy, "too many uploads are open; end one, then try again");
   }
-  auto taken = take_by_token(request.resume);
+  auto taken = take_by_token(identity, request.resume);
   if (!taken) co_return fail(std::move(taken.error()));
   const auto session = std::move(*taken);
   const auto id = ++last_session_;

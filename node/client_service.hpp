@@ -17,7 +17,8 @@ struct ClientServiceOptions {
   std::uint64_t upload_credit_bytes = 8 << 20;  ///< a client may send beyond what was answered
   std::size_t uploads_per_client_max = 16;
   std::size_t downloads_per_client_max = 64;
-  std::size_t uploads_max = 256;  ///< of all clients
+  std::size_t uploads_per_credential_max = 64;  ///< of remote clients, lost connections' included
+  std::size_t uploads_max = 256;                ///< of all clients
   std::size_t downloads_max = 4096;
   std::size_t reads_per_download_max = 64;  ///< being answered at once
   Milliseconds idle_max{120'000};           ///< then a silent upload or download is dropped
@@ -36,7 +37,8 @@ class ClientService {
                 ClientServiceOptions options);
   ~ClientService();
 
-  Task<Result<ClientAnswer>> handle(ClientId client, client::Request request, Payload payload);
+  Task<Result<ClientAnswer>> handle(ClientId client, ClientIdentity identity,
+                                    client::Request request, Payload payload);
 
   /// Drops what the client left open.
   void gone(ClientId client);
@@ -61,8 +63,8 @@ class ClientService {
   using Reply = Task<Result<ClientAnswer>>;
   struct Dispatch;
 
-  Reply put(ClientId client, client::Put request, Payload payload);
-  Reply put_resume(ClientId client, client::PutResume request);
+  Reply put(ClientId client, ClientIdentity identity, client::Put request, Payload payload);
+  Reply put_resume(ClientId client, ClientIdentity identity, client::PutResume request);
   Reply put_data(ClientId client, client::PutData request, Payload payload);
   Reply put_end(ClientId client, client::PutEnd request);
   Reply put_abort(ClientId client, client::PutAbort request);
@@ -79,9 +81,12 @@ class ClientService {
   Reply read(ClientId client, std::unique_ptr<GetStream> stream, WantedRange wanted);
   using UploadPtr = std::shared_ptr<UploadSession>;
 
-  Reply open_upload(ClientId client, const client::Put& request, PutSpec spec);
-  /// Takes a resumable upload from the connection that has it, or had it.
-  Result<UploadPtr> take_by_token(const Bytes& resume);
+  Reply open_upload(ClientId client, ClientIdentity identity, const client::Put& request,
+                    PutSpec spec);
+  /// Open, or about to be, on all connections of a client, also those that were lost.
+  std::size_t uploads_of(const ClientIdentity& identity) const;
+  /// Takes a resumable upload from the connection that has it, or had it, of the same client.
+  Result<UploadPtr> take_by_token(const ClientIdentity& identity, const Bytes& resume);
   Result<std::shared_ptr<UploadSession>> upload_of(ClientId client, std::uint64_t upload);
   void drop(UploadSession& session);
   client::Upload upload_reply(std::uint64_t upload) const;

@@ -276,7 +276,7 @@ void Node::on_link_down(NodeId node) {
 
 // ------------------------------------------------------------------------------------- clients
 
-Task<Result<ClientAnswer>> Node::on_client_request(ClientId client, ClientIdentity /*identity*/,
+Task<Result<ClientAnswer>> Node::on_client_request(ClientId client, ClientIdentity identity,
                                                    client::Request request, Payload payload) {
   if (std::holds_alternative<client::Status>(request)) co_return co_await status();
   if (const auto* asked = std::get_if<client::Scrub>(&request)) co_return co_await scrub(*asked);
@@ -310,7 +310,7 @@ Task<Result<ClientAnswer>> Node::on_client_request(ClientId client, ClientIdenti
   if (auto* asked = std::get_if<client::FollowerRemove>(&request)) {
     co_return co_await events_.remove(std::move(*asked));
   }
-  co_return co_await clients_.handle(client, std::move(request), std::move(payload));
+  co_return co_await clients_.handle(client, identity, std::move(request), std::move(payload));
 }
 
 void Node::on_client_gone(ClientId client) {

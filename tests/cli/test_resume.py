@@ -1,9 +1,14 @@
 #!/usr/bin/python3
 """Large transfers over connections that are lost, on real daemons."""
 
+import contextlib
+import re
+import socket
+import threading
+
 import zmq
 
-from harness import MIB, MeshTest, content, eventually, main
+from harness import BIN, MIB, MeshTest, content, environment, eventually, main, run
 from wire import Refused, Wire
 
 
@@ -53,6 +58,112 @@ class Resume(MeshTest):
                 got += wire.ask("get_data", download=again["download"], offset=offset,
                                 length=MIB)[1]
         self.assertEqual(data, got)
+
+
+class BreakingLine:
+    """Carries connections to `port` of 127.0.0.2 on to the same of 127.0.0.1. The first ones break:
+    each in turn after so many bytes from its client."""
+
+    def __init__(self, port, break_after):
+        self.port, self.break_after = port, list(break_after)
+        self.full = threading.Event()  # a connection has carried what it carries
+        self.may_break = threading.Event()
+        self.may_break.set()
+        self.listener = socket.create_server(("127.0.0.2", port))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                client, _ = self.listener.accept()
+                most = self.break_after.pop(0) if self.break_after else None
+                threading.Thread(target=self.serve, args=(client, most), daemon=True).start()
+
+    def serve(self, client, most):
+        with client, socket.create_connection(("127.0.0.1", self.port)) as server:
+            back = threading.Thread(target=self.carry, args=(server, client, None), daemon=True)
+            back.start()
+            self.carry(client, server, most)
+            back.join()
+
+    def carry(self, source, target, most):
+        carried = 0
+        with contextlib.suppress(OSError):
+            while (most is None or carried < most) and (data := source.recv(64 * 1024)):
+                target.sendall(data)
+                carried += len(data)
+            if most is not None and carried >= most:
+                self.full.set()
+                self.may_break.wait()
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class BrokenConnections(MeshTest):
+    size = 1
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node.stop()
+        cls.node.configure(client_listen="127.0.0.1:0", advertise="127.0.0.2")
+        cls.node.start()
+
+    def setUp(self):
+        super().setUp()
+        self.credential = self.ok(self.node, "client", "add", self.name, "--read", "", "--write",
+                                  "").out.decode().strip()
+        self.addCleanup(self.node.zdb, "client", "revoke", self.name)
+
+    @property
+    def name(self):
+        return self.id().rsplit(".", 1)[-1]
+
+    def line(self, *break_after):
+        endpoint = self.node.status()["client_endpoint"]
+        line = BreakingLine(int(re.search(r":(\d+)$", endpoint)[1]), break_after)
+        self.addCleanup(line.close)
+        return line
+
+    def remote(self, *words, **options):
+        return run([BIN / "zdb", "--remote", self.credential, *words],
+                   env=environment(self.mesh.root), **options)
+
+    def test_zdb_put_goes_on_when_its_connection_breaks(self):
+        line = self.line(5 * MIB, 7 * MIB)
+        path = self.file("large", content(24 * MIB + 7))
+        done = self.remote("put", path, self.key)
+        self.assertEqual((0, ""), (done.code, done.err))
+        self.assertEqual([], line.break_after, "both connections broke")
+        self.assertEqual(path.read_bytes(), self.get(self.node, self.key))
+
+    def test_a_pipe_goes_on_too(self):
+        line = self.line(3 * MIB)
+        data = content(9 * MIB + 1)
+        done = self.remote("put", "-", self.key, stdin=data)
+        self.assertEqual((0, ""), (done.code, done.err))
+        self.assertEqual([], line.break_after)
+        self.assertEqual(data, self.get(self.node, self.key))
+
+    def test_nothing_is_stored_when_the_node_forgot_the_upload(self):
+        line = self.line(5 * MIB)
+        line.may_break.clear()
+        path = self.file("large", content(24 * MIB))
+        done = []
+        putting = threading.Thread(target=lambda: done.append(self.remote("put", path, self.key)))
+        putting.start()
+        self.assertTrue(line.full.wait(60))
+        self.node.kill()
+        self.node.start()
+        line.may_break.set()
+        putting.join()
+        self.complained(1, done[0], ["connection was lost.*no such upload"])
+        self.refused(3, self.node, "stat", self.key)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,6 @@ struct NodeBehind : ClientHandler {
     if (std::holds_alternative<client::Status>(request)) {
       co_return ClientAnswer{client::Status::Reply{}, {}};
     }
-    if (const auto* put = std::get_if<client::Put>(&request); put != nullptr && !put->size) {
-      co_return ClientAnswer{client::Upload{.upload = ++last_upload}, {}};
-    }
     co_return ClientAnswer{client::Ok{}, {}};
   }
   void on_client_gone(ClientId client) override { gone.push_back(client); }
@@ -47,7 +44,6 @@ struct NodeBehind : ClientHandler {
   std::vector<std::pair<ClientId, std::string>> asked;
   std::vector<ClientId> gone;
   std::function<void()> in_the_middle;
-  std::uint64_t last_upload = 0;
 };
 
 struct Gated {
@@ -183,35 +179,6 @@ TEST_CASE("gate: an answer that comes after its client was revoked is withheld",
   const auto second = here.reader("two");
   CHECK(code_of(here.ask(client::Get{.key = "k"}, second, 8)) == Errc::denied);
   CHECK(std::ranges::count(here.node.gone, 8U) >= 1);
-}
-
-TEST_CASE("gate: one credential cannot have all uploads that a node has room for", "[node]") {
-  Gated here;
-  const auto text = here.add({.client_name = "one", .write = {""}});
-  REQUIRE(text);
-  const auto key = parse_credential(*text)->keys.public_key;
-  std::uint64_t opened = 0;
-  for (ClientId client = 10; here.ask(client::Put{.key = "k"}, key, client); ++client)
-    REQUIRE(++opened < 1000);
-  CHECK(opened == 64);
-  CHECK(here.ask(client::Put{.key = "k", .size = 0}, key, 5));  // a whole one takes none
-  const auto open = [&] { return here.ask(client::Put{.key = "k"}, key, 5); };
-  CHECK(code_of(open()) == Errc::busy);
-  // One that ends, is aborted, or goes with its connection makes room.
-  CHECK(here.ask(client::PutEnd{.upload = 1}, key, 10));
-  CHECK(open());
-  CHECK(code_of(open()) == Errc::busy);
-  CHECK(here.ask(client::PutAbort{.upload = 2}, key, 11));
-  CHECK(open());
-  here.gate->on_client_gone(12);
-  CHECK(open());
-  CHECK(code_of(open()) == Errc::busy);
-  // Another client's are its own, and it cannot end these.
-  const auto second = parse_credential(*here.add({.client_name = "two", .write = {""}}));
-  const auto other = second->keys.public_key;
-  CHECK(here.ask(client::Put{.key = "k"}, other, 6));
-  CHECK(here.ask(client::PutEnd{.upload = 4}, other, 6));
-  CHECK(code_of(open()) == Errc::busy);
 }
 
 TEST_CASE("gate: what cannot be made is refused with what to do", "[node]") {

@@ -25,7 +25,12 @@ struct Served {
   }
 
   Result<ClientAnswer> ask(ClientId client, client::Request request, ByteView payload = {}) {
-    return mesh.mesh.run(service.handle(client, std::move(request), Payload::copy_of(payload)));
+    ClientIdentity identity;
+    if (const auto remote = credentials.find(client); remote != credentials.end()) {
+      identity.credential = remote->second;
+    }
+    return mesh.mesh.run(
+        service.handle(client, identity, std::move(request), Payload::copy_of(payload)));
   }
   template <class Reply>
   Reply expect(ClientId client, client::Request request, ByteView payload = {}) {
@@ -55,6 +60,7 @@ struct Served {
     expect<client::Stored>(alice, client::PutEnd{.upload = upload.upload, .size = content.size()});
   }
 
+  std::map<ClientId, NodeId> credentials;  ///< of the clients that are remote
   bool blind = false;
   GatewayMesh mesh;
   ClientService service;
@@ -231,7 +237,7 @@ TEST_CASE("client service: a client may vanish while its chunk waits for room", 
   const auto send = [](Served& to, client::PutData data, std::size_t& count) -> Task<void> {
     auto payload = Payload::copy_of(pattern(mib));
     client::Request request = data;
-    auto answer = co_await to.service.handle(alice, std::move(request), std::move(payload));
+    auto answer = co_await to.service.handle(alice, {}, std::move(request), std::move(payload));
     count += answer ? 0 : 1;
   };
   for (std::uint64_t i = 0; i < 24; ++i) {
@@ -388,6 +394,50 @@ TEST_CASE("client service: nobody goes on with an upload without its token", "[g
   CHECK(node.error(bob, client::PutResume{}) == Errc::not_found);
   CHECK(node.error(bob, client::PutData{.upload = began.upload}, pattern(5)) == Errc::not_found);
   node.expect<client::Upload>(bob, client::PutResume{*began.resume});
+}
+
+TEST_CASE("client service: over the network, nobody goes on with another's upload", "[gateway]") {
+  constexpr ClientId again = 3;
+  Served node;
+  const auto hers = CurvePair::generate().public_key;
+  node.credentials = {{alice, hers}, {bob, CurvePair::generate().public_key}, {again, hers}};
+  const auto began = begin_resumable(node, "large");
+  node.send(began.upload, pattern(mib));
+  CHECK(node.error(bob, client::PutResume{*began.resume}) == Errc::not_found);
+  node.service.gone(alice);
+  CHECK(node.error(bob, client::PutResume{*began.resume}) == Errc::not_found);
+  const auto resumed = node.expect<client::Upload>(again, client::PutResume{*began.resume});
+  CHECK(resumed.offset == mib);
+}
+
+TEST_CASE("client service: one credential cannot have all uploads that a node has room for",
+          "[gateway]") {
+  constexpr ClientId local = 100;
+  Served node(3, {.uploads_per_credential_max = 4});
+  const auto key = CurvePair::generate().public_key;
+  for (ClientId client = 1; client < 20; ++client)
+    node.credentials[client] = key;
+  const auto is_full = [&] { return node.error(10, client::Put{.key = "k"}) == Errc::busy; };
+  const auto first = node.begin("k", 1);
+  const auto second = node.begin("k", 2);
+  node.begin("k", 3);
+  node.expect<client::Upload>(4, client::Put{.key = "k", .resumable = true});
+  CHECK(is_full());
+  node.expect<client::Stored>(5, client::Put{.key = "k", .size = 0});  // a whole one takes none
+  // One that ends, is aborted, or goes with its connection makes room.
+  node.expect<client::Stored>(1, client::PutEnd{.upload = first.upload, .size = 0});
+  node.begin("k", 6);
+  CHECK(is_full());
+  node.expect<client::Ok>(2, client::PutAbort{.upload = second.upload});
+  node.begin("k", 7);
+  CHECK(is_full());
+  node.service.gone(3);
+  node.begin("k", 8);
+  CHECK(is_full());
+  // One that waits to be resumed does not: it takes as much room as before.
+  node.service.gone(4);
+  CHECK(is_full());
+  node.begin("k", local);
 }
 
 TEST_CASE("client service: an upload that nobody resumes goes, and its space with it",
