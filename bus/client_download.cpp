@@ -52,9 +52,9 @@ Result<client::ObjectInfo> ClientDownload::open() {
 
 Status ClientDownload::pull() {
   while (delivered_ < end_) {
-    if (auto asked = ask_ahead(); !asked) return asked;
-    auto taken = take_answer();
-    if (!taken && taken.error().code == Errc::not_found) taken = open_again();
+    auto taken = ask_ahead();
+    if (taken) taken = take_answer();
+    if (!taken) taken = go_on_after(std::move(taken.error()));
     if (!taken) return taken;
     if (auto delivered = deliver(); !delivered) return delivered;
   }
@@ -110,12 +110,22 @@ Status ClientDownload::give(const zmq::message_t& payload) {
 }
 
 /// A node drops downloads that nobody reads for long, as happens when a pager or a slow pipe takes
-/// the bytes. The same version is opened again, once for each step forward.
+/// the bytes, and those of a connection that was lost. The former are opened again once for each
+/// step forward.
+Status ClientDownload::go_on_after(Error error) {
+  while (channel_.lost() && channel_.is_remote()) {
+    if (!reconnection_.at(delivered_)) return fail(std::move(error));
+    if (auto opened = open_again(); opened || !channel_.lost()) return opened;
+  }
+  if (error.code != Errc::not_found || opened_at_ == delivered_) return fail(std::move(error));
+  opened_at_ = delivered_;
+  return open_again();
+}
+
+/// From where it was, if it is the same version.
 Status ClientDownload::open_again() {
   const Error dropped{Errc::not_found,
                       "the node let go of the download, and the object is not the same any more"};
-  if (opened_at_ == delivered_) return fail(dropped);
-  opened_at_ = delivered_;
   window_.clear();
   const auto version = info_.version;
   const auto end = end_;

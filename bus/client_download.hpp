@@ -1,11 +1,12 @@
 #pragma once
 // One get of a client: small objects in one round trip, others as a window of chunks asked for
-// ahead and handed on in order. Inside of BusClient; one thread at a time.
+// ahead and handed on in order. One over the network goes on over another connection when its own
+// is lost. Inside of BusClient; one thread at a time.
 
 #include <deque>
 #include <optional>
 
-#include "bus/client_channel.hpp"
+#include "bus/client_reconnection.hpp"
 
 namespace zerodb {
 
@@ -34,6 +35,7 @@ class ClientDownload {
   Status take_answer();
   Status deliver();
   Status give(const zmq::message_t& payload);
+  Status go_on_after(Error error);
   Status open_again();
   void close();
 
@@ -47,6 +49,7 @@ class ClientDownload {
   std::uint64_t end_ = 0;
   std::optional<std::uint64_t> opened_at_;  ///< delivered_ when the download was last opened again
   std::deque<Part> window_;
+  ClientReconnection reconnection_{channel_};
 };
 
 }  // namespace zerodb

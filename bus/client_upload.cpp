@@ -1,19 +1,13 @@
 #include "bus/client_upload.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
-#include <thread>
 
 #include "store/cipher.hpp"
 
 namespace zerodb {
 
 namespace {
-
-/// A node keeps the upload for twice as long.
-constexpr std::chrono::seconds resume_for{60};
-constexpr std::chrono::milliseconds resume_pause{200};
 
 /// Runs on an I/O thread of libzmq when the chunk was sent or dropped.
 void release_chunk(void* data, void*) {
@@ -255,19 +249,13 @@ Status ClientUpload::go_on_after(const Error& error) {
   return {};
 }
 
-/// Tries for a while, unless the node says no.
 Result<client::Upload> ClientUpload::resume() {
-  const auto deadline = std::chrono::steady_clock::now() + resume_for;
   for (;;) {
-    auto there = channel_.begin();
-    if (there) {
-      auto resumed = channel_.call(client::PutResume{.resume = *upload_.resume});
-      if (resumed) return std::move(resumed->message);
-      if (!channel_.lost()) return fail(std::move(resumed.error()));
-    } else if (!channel_.lost() || std::chrono::steady_clock::now() > deadline) {
-      return fail(std::move(there.error()));
-    }
-    std::this_thread::sleep_for(resume_pause);
+    auto there = reconnection_.at(pieces_.empty() ? taken_ : pieces_.front().offset);
+    if (!there) return fail(std::move(there.error()));
+    auto resumed = channel_.call(client::PutResume{.resume = *upload_.resume});
+    if (resumed) return std::move(resumed->message);
+    if (!channel_.lost()) return fail(std::move(resumed.error()));
   }
 }
 

@@ -5,7 +5,7 @@
 
 #include <deque>
 
-#include "bus/client_channel.hpp"
+#include "bus/client_reconnection.hpp"
 
 namespace zerodb {
 
@@ -57,6 +57,7 @@ class ClientUpload {
   bool opened_ = false;
   std::uint64_t taken_ = 0;   ///< bytes of all pieces so far
   std::deque<Piece> pieces_;  ///< in order; those that were sent come first
+  ClientReconnection reconnection_{channel_};
 };
 
 }  // namespace zerodb

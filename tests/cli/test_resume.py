@@ -62,10 +62,10 @@ class Resume(MeshTest):
 
 class BreakingLine:
     """Carries connections to `port` of 127.0.0.2 on to the same of 127.0.0.1. The first ones break:
-    each in turn after so many bytes from its client."""
+    each in turn after so many bytes from its client or, `downwards`, from its server."""
 
-    def __init__(self, port, break_after):
-        self.port, self.break_after = port, list(break_after)
+    def __init__(self, port, break_after, downwards):
+        self.port, self.break_after, self.downwards = port, list(break_after), downwards
         self.full = threading.Event()  # a connection has carried what it carries
         self.may_break = threading.Event()
         self.may_break.set()
@@ -80,10 +80,12 @@ class BreakingLine:
                 threading.Thread(target=self.serve, args=(client, most), daemon=True).start()
 
     def serve(self, client, most):
-        with client, socket.create_connection(("127.0.0.1", self.port)) as server:
-            back = threading.Thread(target=self.carry, args=(server, client, None), daemon=True)
+        with client, contextlib.suppress(ConnectionRefusedError), \
+                socket.create_connection(("127.0.0.1", self.port)) as server:
+            up, down = (None, most) if self.downwards else (most, None)
+            back = threading.Thread(target=self.carry, args=(server, client, down), daemon=True)
             back.start()
-            self.carry(client, server, most)
+            self.carry(client, server, up)
             back.join()
 
     def carry(self, source, target, most):
@@ -124,9 +126,9 @@ class BrokenConnections(MeshTest):
     def name(self):
         return self.id().rsplit(".", 1)[-1]
 
-    def line(self, *break_after):
+    def line(self, *break_after, downwards=False):
         endpoint = self.node.status()["client_endpoint"]
-        line = BreakingLine(int(re.search(r":(\d+)$", endpoint)[1]), break_after)
+        line = BreakingLine(int(re.search(r":(\d+)$", endpoint)[1]), break_after, downwards)
         self.addCleanup(line.close)
         return line
 
@@ -149,6 +151,30 @@ class BrokenConnections(MeshTest):
         self.assertEqual((0, ""), (done.code, done.err))
         self.assertEqual([], line.break_after)
         self.assertEqual(data, self.get(self.node, self.key))
+
+    def test_zdb_get_goes_on_when_its_connection_breaks(self):
+        data = content(24 * MIB + 7)
+        self.put(self.node, self.key, data)
+        line = self.line(5 * MIB, 7 * MIB, downwards=True)
+        done = self.remote("get", self.key, "-")
+        self.assertEqual((0, ""), (done.code, done.err))
+        self.assertEqual([], line.break_after)
+        self.assertEqual(data, done.out)
+
+    def test_half_of_one_version_is_never_followed_by_half_of_another(self):
+        self.put(self.node, self.key, content(24 * MIB))
+        line = self.line(5 * MIB, downwards=True)
+        line.may_break.clear()
+        done = []
+        getting = threading.Thread(target=lambda: done.append(self.remote(
+            "get", self.key, self.files / "got")))
+        getting.start()
+        self.assertTrue(line.full.wait(60))
+        self.put(self.node, self.key, content(24 * MIB, seed=2))
+        line.may_break.set()
+        getting.join()
+        self.complained(3, done[0], ["not the same any more"])
+        self.assertFalse((self.files / "got").exists())
 
     def test_nothing_is_stored_when_the_node_forgot_the_upload(self):
         line = self.line(5 * MIB)
