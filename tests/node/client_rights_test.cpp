@@ -21,7 +21,7 @@ std::string_view name_of(const client::Request& request) {
 using Names = std::set<std::string_view>;
 
 /// What belongs to a transfer that was allowed when it began.
-const Names of_transfers{"put_data", "put_end", "put_abort", "get_data", "get_end"};
+const Names of_transfers{"put_data", "put_end", "put_abort", "put_resume", "get_data", "get_end"};
 
 /// Commands that these rights allow, of all there are.
 Names allowed_by(const ClientRights& rights) {
