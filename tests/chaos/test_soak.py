@@ -7,6 +7,7 @@ has the size it will have for ever. Then resident memory and open descriptors of
 last third are held against the third before it.
 """
 
+import contextlib
 import os
 import pathlib
 import random
@@ -28,7 +29,7 @@ SAMPLE_S = 1.0
 MEMORY_SLACK = 1.10
 # What RocksDB's write buffers and caches may still gain while a run is as short as in the suite.
 MEMORY_SLACK_BYTES = (8 if SOAK_S >= 600 else 48) * MIB
-DESCRIPTOR_SLACK = 16 if SOAK_S >= 600 else 128  # RocksDB opens its files as they come
+DESCRIPTOR_SLACK = 16  # what clients who come and go may have open at a moment
 # So small a cache is full within moments; what a larger one still takes is no growth without end.
 FAST = {"superseded_keep_s": 60, "reconcile_interval_s": 10, "index_cache_bytes": "4MiB"}
 
@@ -86,7 +87,14 @@ def resident_bytes(node):
 
 
 def descriptors(node):
-    return len(os.listdir(f"/proc/{node.process.pid}/fd"))
+    """But for the databases' tables: those are as many as it takes for what is held just then, and
+    RocksDB bounds them (max_open_files)."""
+    folder = pathlib.Path(f"/proc/{node.process.pid}/fd")
+    count = 0
+    for number in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            count += not os.readlink(folder / number).endswith((".sst", ".blob"))
+    return count
 
 
 def thirds(samples):
