@@ -25,6 +25,8 @@ from wire import Refused, Wire
 SEED = int(os.environ.get("ZERODB_SEED", time.time_ns() % 1_000_000))
 OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 300 if SANITIZED else 3000))
 PATIENCE_S = 300
+# What no message told of is found when nodes compare what they hold, every 600 s by default.
+WHOLE_S = 600 + PATIENCE_S
 ABSENT = None
 
 
@@ -175,8 +177,13 @@ class Life(FreshMeshTest):
 
     def wait_whole(self):
         """Until no running node has anything to take over, to hand over or to repair."""
-        eventually(lambda: all(self.is_whole(node) for node in self.running()),
-                   "every node holds what is placed on it", PATIENCE_S, every_s=0.5)
+        try:
+            eventually(lambda: all(self.is_whole(node) for node in self.running()),
+                       "every node holds what is placed on it", WHOLE_S, every_s=0.5)
+        except AssertionError as error:
+            left = {node.name: (status["move"], status["damaged"])
+                    for node in self.running() for status in [node.status()]}
+            raise AssertionError(f"{error}: {left}") from None
 
     def running(self):
         return [node for node in self.mesh.nodes if node.running()]
