@@ -25,8 +25,6 @@ from wire import Refused, Wire
 SEED = int(os.environ.get("ZERODB_SEED", time.time_ns() % 1_000_000))
 OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 300 if SANITIZED else 3000))
 PATIENCE_S = 300
-# What no message told of is found when nodes compare what they hold, every 600 s by default.
-WHOLE_S = 600 + PATIENCE_S
 ABSENT = None
 
 
@@ -179,7 +177,7 @@ class Life(FreshMeshTest):
         """Until no running node has anything to take over, to hand over or to repair."""
         try:
             eventually(lambda: all(self.is_whole(node) for node in self.running()),
-                       "every node holds what is placed on it", WHOLE_S, every_s=0.5)
+                       "every node holds what is placed on it", PATIENCE_S, every_s=0.5)
         except AssertionError as error:
             left = {node.name: (status["move"], status["damaged"])
                     for node in self.running() for status in [node.status()]}
