@@ -48,6 +48,9 @@ class ClientChannel {
   /// is gone (every request without a reply is lost), `timeout` when it says nothing.
   Result<Answer> receive();
 
+  /// The reply to one request; replies to others are dropped.
+  Result<Answer> receive_for(std::uint64_t id);
+
   /// One request and its reply; replies to earlier requests are dropped.
   template <class Request>
   Result<Typed<typename Request::Reply>> call(Request request, zmq::message_t payload = {});
@@ -64,7 +67,6 @@ class ClientChannel {
   static Status wait(std::span<pollfd> descriptors, std::chrono::milliseconds timeout);
   void look_at_monitor();
   void read_monitor();
-  Result<Answer> receive_for(std::uint64_t id);
   Result<bool> receive_now(Answer& answer);
 
   ClientTarget target_;

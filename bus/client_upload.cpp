@@ -93,11 +93,9 @@ template <class Reply>
 Result<Reply> ClientUpload::put(zmq::message_t payload) {
   const auto id = channel_.send(request_, std::move(payload));
   if (!id) return fail(id.error());
-  for (;;) {
-    auto answer = channel_.receive();
-    if (!answer) return fail(std::move(answer.error()));
-    if (answer->id == *id) return ClientChannel::expect<Reply>(std::move(answer->reply));
-  }
+  auto answer = channel_.receive_for(*id);
+  if (!answer) return fail(std::move(answer.error()));
+  return ClientChannel::expect<Reply>(std::move(answer->reply));
 }
 
 Result<client::Stored> ClientUpload::put_small(zmq::message_t payload) {
