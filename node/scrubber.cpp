@@ -278,11 +278,12 @@ Task<void> Scrubber::repair_all() {
     for (const auto& manifest : page->versions) {
       if (stopped_) co_return;
       const auto name = manifest->object.hashed_key.hex();
+      if (!context_.store.is_damaged(manifest->binding())) continue;  // a later version stands
       const auto repaired = co_await repair(manifest);
       if (repaired) {
         ++state_.repaired;
         spdlog::info("repair: {} is whole again", name);
-      } else {
+      } else if (context_.store.is_damaged(manifest->binding())) {
         trouble_ = name + ": " + repaired.error().what;
         ++failed;
         spdlog::debug("repair: {}", trouble_);

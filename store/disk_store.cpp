@@ -145,8 +145,6 @@ struct DiskStore::Staged {
 
 DiskStore::Staged DiskStore::stage(const SignedManifest& manifest, const Standing& before,
                                    std::optional<ByteView> inline_value) const {
-  // commit_version() takes over only what is not marked, so that every commit has whole bytes.
-  const bool brings_bytes = !manifest->is_tombstone();
   const bool is_new = !before.latest || before.latest->hash() != manifest.hash();
   std::optional<Counted> replaced;
   if (before.latest) replaced = counted(*before.latest);
@@ -154,16 +152,20 @@ DiskStore::Staged DiskStore::stage(const SignedManifest& manifest, const Standin
                              .inline_value = inline_value,
                              .superseded = std::nullopt,
                              .superseded_ms = now_ms_(),
-                             .ends_damage = brings_bytes && marks_.contains(manifest->binding())},
+                             .unmark = std::nullopt},
                 .replaced = replaced};
   if (is_new && replaced) staged.addition.superseded = replaced->entry;
+  // Only what stands is marked, and every commit brings whole bytes of it or takes its place.
+  if (before.latest && marks_.contains((*before.latest)->binding())) {
+    staged.addition.unmark = (*before.latest)->binding();
+  }
   return staged;
 }
 
 CommitOutcome DiskStore::note_stored(const Staged& staged) {
   const auto& manifest = staged.addition.manifest;
   tally_.replace(staged.replaced ? &*staged.replaced : nullptr, counted(manifest));
-  if (staged.addition.ends_damage) marks_.forget(manifest->binding());
+  if (staged.addition.unmark) marks_.forget(*staged.addition.unmark);
   return {.kind = CommitOutcome::Kind::stored, .standing = manifest};
 }
 

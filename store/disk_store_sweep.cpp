@@ -18,6 +18,11 @@ struct DiskStore::SweepPlan {
   std::uint64_t inline_bytes = 0;
   SweepReport report;
 
+  void remove_version(const std::string& key, const std::string& line = {}) {
+    removals.push_back({.line = line, .key = key, .inline_value = {}, .unmark = {}});
+  }
+
+  /// Of the version removed last.
   void remove_blob(const ChunkBinding& binding, std::uint64_t sealed_bytes) {
     if (sealed_bytes <= inline_bytes_max + chunk_overhead_bytes) {
       removals.back().inline_value = binding;
@@ -35,7 +40,7 @@ Result<DiskStore::SweepPlan> DiskStore::plan_sweep(
   SweepPlan plan;
   std::map<ObjectId, std::vector<Index::Holder>> kept;
   for (const auto& old : batch) {
-    plan.removals.push_back({.line = old.line, .key = old.key, .inline_value = std::nullopt});
+    plan.remove_version(old.key, old.line);
     auto& versions = kept[old.entry.object];
     if (versions.empty()) {
       auto read = index_->versions(old.entry.object);
@@ -71,6 +76,9 @@ Status DiskStore::carry_out(const SweepPlan& plan, const std::vector<Counted>& g
   if (auto written = note_index_write(index_->remove(plan.removals)); !written) return written;
   for (const auto& latest : gone)
     tally_.remove(latest);
+  for (const auto& removal : plan.removals) {
+    if (removal.unmark) marks_.forget(*removal.unmark);
+  }
   inline_bytes_dropped_ += plan.inline_bytes;
   for (const auto& binding : plan.blob_files) {
     if (auto removed = blobs_.remove(binding); !removed) return removed;
@@ -110,10 +118,12 @@ Result<std::optional<Counted>> DiskStore::plan_drop(const Entry& latest, SweepPl
   }
   std::set<BlobId> blobs;
   for (const auto& [key, head] : *versions) {
-    plan.removals.push_back({.line = {}, .key = key, .inline_value = std::nullopt});
+    plan.remove_version(key);
     ++plan.report.versions;
     if (head.kind == ObjectKind::tombstone || !blobs.insert(head.blob_id).second) continue;
-    plan.remove_blob({.object = latest.object, .blob_id = head.blob_id}, head.sealed_bytes);
+    const ChunkBinding blob{.object = latest.object, .blob_id = head.blob_id};
+    plan.remove_blob(blob, head.sealed_bytes);
+    if (marks_.contains(blob)) plan.removals.back().unmark = blob;
   }
   const auto& head = versions->front().head;
   return std::optional(Counted{.entry = latest,

@@ -251,8 +251,8 @@ Status Index::add(std::span<const Addition> additions) {
       const auto key = index_key::of_entry(*addition.superseded);
       batch.Put(impl_->by_supersession, index_key::of_superseded(addition.superseded_ms, key), "");
     }
-    if (addition.ends_damage) {
-      batch.Delete(impl_->by_damage, index_key::of_blob(manifest->binding()));
+    if (addition.unmark) {
+      batch.Delete(impl_->by_damage, index_key::of_blob(*addition.unmark));
     }
   }
   const auto status = impl_->write(batch);
@@ -415,6 +415,7 @@ Status Index::remove(const std::vector<Removal>& removals) {
     if (removal.inline_value) {
       batch.Delete(impl_->by_blob, index_key::of_blob(*removal.inline_value));
     }
+    if (removal.unmark) batch.Delete(impl_->by_damage, index_key::of_blob(*removal.unmark));
   }
   const auto status = impl_->write(batch);
   if (!status.ok()) return index_failure("drop versions", status);

@@ -35,7 +35,7 @@ class Index {
     std::optional<ByteView> inline_value;  ///< the sealed chunk, for an inline object
     std::optional<Entry> superseded;       ///< the version it takes the place of
     std::uint64_t superseded_ms = 0;
-    bool ends_damage = false;  ///< its bytes were marked as damaged, and are whole now
+    std::optional<ChunkBinding> unmark;  ///< is whole now, or stands no more
   };
   /// One batch, durable on return.
   Status add(std::span<const Addition> additions);
@@ -87,6 +87,7 @@ class Index {
     std::string line;  ///< empty: none
     std::string key;
     std::optional<ChunkBinding> inline_value;  ///< goes too
+    std::optional<ChunkBinding> unmark;        ///< was marked
   };
   /// One batch, durable on return.
   Status remove(const std::vector<Removal>& removals);

@@ -205,7 +205,7 @@ class Store {
   virtual Result<SweepReport> drop(std::span<const Entry> latest) = 0;
 
   // Scrub. A version found damaged keeps its entry, its manifest and what is left of its bytes, and
-  // gets a durable mark; a commit that brings the bytes again clears it.
+  // gets a durable mark; a commit that brings the bytes again or takes its place clears it.
 
   /// Verifies the part of what is kept that begins at `position` (empty: the beginning) and has
   /// about `bytes_max` bytes: latest versions against leaves, root and signature, then the blob

@@ -184,10 +184,25 @@ TEST_CASE("scrub: damage of what was superseded or deleted is nobody's concern",
   flip(disk.blob_files().at(0), 5'000);
   CHECK_FALSE(*disk->check(object.manifest));
   disk->commit_inline(sign_tombstone(disk.owner, "a name", Version::at(2'000)), {}).value();
+  CHECK(disk.stats().damaged == 0);
   CHECK(*disk->check(object.manifest));
   CHECK(marked(disk).empty());
+  disk.reopen();
   CHECK(disk.stats().damaged == 0);
   CHECK(Walk(*disk.store).counts.damaged == 0);
+}
+
+TEST_CASE("scrub: what is dropped is damaged no more", "[store]") {
+  Disk disk;
+  const auto object = seal_object(disk.owner, {.size = 100'000});
+  disk.put(object);
+  flip(disk.blob_files().at(0), 5'000);
+  CHECK_FALSE(*disk->check(object.manifest));
+  const std::array latest{counted(object.manifest).entry};
+  CHECK(disk->drop(latest)->versions == 1);
+  CHECK(disk.stats().damaged == 0);
+  disk.reopen();
+  CHECK(disk.stats().damaged == 0);
 }
 
 TEST_CASE("scrub: files that no version refers to go to the quarantine when they are old",
