@@ -57,11 +57,20 @@ const std::string& Cluster::name_of(const NodeId& id) {
   return machine == nullptr ? nobody : machine->name();
 }
 
-const Roster& Cluster::roster() const {
-  const auto latest = std::ranges::max_element(machines_, [](const auto& a, const auto& b) {
-    return stands_over(b.known_roster(), a.known_roster());
+bool Cluster::is_heard(const Machine& machine) const {
+  return std::ranges::any_of(machines_, [&](const Machine& other) {
+    return &other != &machine && other.known_roster()->find(machine.id()) != nullptr &&
+           machine.known_roster()->find(other.id()) != nullptr;
   });
-  return latest->known_roster().roster();
+}
+
+const Roster& Cluster::roster() const {
+  const auto stands_below = [this](const Machine& a, const Machine& b) {
+    const bool a_heard = is_heard(a);
+    if (a_heard != is_heard(b)) return !a_heard;
+    return stands_over(b.known_roster(), a.known_roster());
+  };
+  return std::ranges::max_element(machines_, stands_below)->known_roster().roster();
 }
 
 std::vector<Machine*> Cluster::running() {

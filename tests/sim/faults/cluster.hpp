@@ -23,7 +23,10 @@ class Cluster {
   Machine* find(const NodeId& id);
   const std::string& name_of(const NodeId& id);
 
-  /// The latest roster that any machine has adopted.
+  /// Whether it and any other list each other, so that the others hear of its roster. One that was
+  /// removed and could not be told goes by one of its own, which nobody will ever hear of.
+  bool is_heard(const Machine& machine) const;
+  /// The latest that any machine has adopted that is heard.
   const Roster& roster() const;
   bool is_member(const Machine& machine) const { return roster().find(machine.id()) != nullptr; }
   /// Members that run, as of now.

@@ -140,7 +140,7 @@ Complaint Ledger::check(const std::string& key, const Floor& floor, const Sighti
 }
 
 /// It is not there, so the latest that was acknowledged is a deletion, or some other deletion may
-/// have come after it.
+/// have come after it, or be of the same version and have the greater hash.
 Complaint Ledger::check_absent(const std::string& key, const Floor& floor,
                                const Sighting& sighting) const {
   if (floor.write == 0 || at(floor.write).kind == WriteKind::remove) return {};
@@ -148,7 +148,7 @@ Complaint Ledger::check_absent(const std::string& key, const Floor& floor,
     const auto& write = at(number);
     if (write.kind != WriteKind::remove) continue;
     if (write.outcome == Outcome::running || write.outcome == Outcome::unknown) return {};
-    if (write.outcome == Outcome::acknowledged && write.version > floor.version) return {};
+    if (write.outcome == Outcome::acknowledged && write.version >= floor.version) return {};
   }
   return fmt::format("{} says that there is no '{}', but there is {}", sighting.by, key,
                      describe(floor.write));

@@ -63,7 +63,7 @@ void Nemesis::end() {
   for (auto& machine : cluster_.machines()) {
     machine.store.fail_writes(std::nullopt);
     machine.set_clock_skew(draw_skew(1'000));
-    if (!cluster_.is_member(machine)) {
+    if (!cluster_.is_heard(machine) && !cluster_.is_member(machine)) {
       machine.crash();
     } else if (!machine.is_running()) {
       machine.start();
