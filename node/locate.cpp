@@ -93,6 +93,7 @@ class Search {
   bool heard_enough() const;
   std::optional<Located> newest() const;
   std::vector<NodeId> stale(const SignedManifest& newest) const;
+  /// Members that did not say what they have, or have less than they had.
   std::vector<Failure> silent() const;
 
  private:
@@ -217,7 +218,7 @@ std::vector<Failure> Search::silent() const {
   std::vector<Failure> silent;
   for (const auto& member : core_->context.mesh.roster().members) {
     const bool whole = whole_.contains(member.node);
-    if (const auto* seen = find(member.node); seen != nullptr && (seen->version || whole)) continue;
+    if (whole && find(member.node) != nullptr) continue;
     const auto error = errors_.find(member.node);
     Failure failure{.node = member.node, .error = {}};
     if (!whole) failure.error = Error{Errc::busy, "its store was lost and fills up again"};

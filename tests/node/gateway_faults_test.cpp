@@ -86,6 +86,26 @@ TEST_CASE("gateway: a tombstone on one node is no proof that there is no object"
   CHECK(mesh.get(0, "back") == pattern(20));
 }
 
+TEST_CASE("gateway: what a lost store was filled with again is no proof, either", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "back", pattern(10)).has_value());
+  REQUIRE(mesh.remove(0, "back").has_value());
+  REQUIRE(mesh.mesh.run_until_quiet());
+  const auto tombstone = mesh.kept(2, "back");
+  REQUIRE(tombstone);
+  mesh.mesh.down(2);
+  REQUIRE(mesh.put(0, "back", pattern(20)).has_value());
+  mesh.mesh.down(1);
+  mesh.mesh.up(2);
+  mesh.mesh[0].store.wipe();
+  mesh.mesh[0].mesh.lose_store();
+  REQUIRE(mesh.mesh[0].store.commit_inline(*tombstone, {}));  // from the one that missed the put
+  CHECK(mesh.error_of_get(0, "back") == Errc::no_quorum);
+  mesh.mesh.up(1);
+  REQUIRE(mesh.mesh.run_until_linked());
+  CHECK(mesh.get(0, "back") == pattern(20));
+}
+
 TEST_CASE("gateway: a node dies in the middle of a put and the put completes", "[gateway]") {
   GatewayMesh mesh(3);
   auto stream = mesh.mesh.run(mesh.gateways[0].put({.name = "survivor"}));
