@@ -6,8 +6,7 @@
 namespace zerodb {
 namespace {
 
-constexpr std::size_t news_max = 4'096;  // beyond, the next refresh finds them by itself
-constexpr std::uint64_t tend_every_ms = 3'600'000;
+constexpr std::size_t news_max = 4'096;            // beyond, the next refresh finds them by itself
 constexpr std::uint64_t followed_for_ms = 60'000;  // after somebody last asked
 constexpr Milliseconds news_wait{2};               // so that several are looked at together
 constexpr Milliseconds keep_up_step{500};
@@ -202,7 +201,8 @@ void Catalogue::on_link_up() {
 
 void Catalogue::tend() {
   const auto now_ms = impl_->state->context.runtime.steady_ms();
-  if (now_ms - impl_->refreshed_ms < tend_every_ms) return;
+  const auto& keep = impl_->state->context.tombstone_keep;
+  if (now_ms - impl_->refreshed_ms < static_cast<std::uint64_t>(keep.count()) / 24) return;
   impl_->refreshed_ms = now_ms;
   spawn(impl_->state->context.runtime, Impl::tend(impl_));
 }

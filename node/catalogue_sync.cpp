@@ -189,7 +189,7 @@ Status check_complete(const SyncRound& round) {
 }  // namespace
 
 Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
-  co_await state->names->open();
+  co_await state->names->renew();
   const auto round = std::make_shared<SyncRound>(state);
   co_await learn_news(state);
   co_await state->names->settle();  // what is expected of digests follows from what is written

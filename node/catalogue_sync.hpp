@@ -8,6 +8,11 @@
 
 namespace zerodb {
 
+/// A name whose tombstone was swept before it was seen would be listed for ever.
+inline Milliseconds unseen_max(const NodeContext& context) {
+  return context.tombstone_keep * 5 / 6;
+}
+
 /// What rounds leave behind for the next.
 struct CatalogueState {
   CatalogueState(NodeContext of, std::shared_ptr<const OwnerKeys> owner, OpenNames open,
@@ -20,7 +25,7 @@ struct CatalogueState {
               const auto targets = mesh.targets(partition);
               return targets.nodes();
             },
-            std::move(open), bounds)),
+            std::move(open), unseen_max(of), bounds)),
         stragglers(of.runtime) {}
 
   NodeContext context;

@@ -15,10 +15,6 @@ constexpr std::size_t learnt_records_max = 65'536;
 constexpr Milliseconds write_after{5'000};
 constexpr Milliseconds write_soon_after{2};  // so that several events share a sync
 
-/// A tombstone may be swept a day after its deletion, and a name whose tombstone was missed would
-/// be listed for ever: what did not see the whole mesh for nearly as long is begun again.
-constexpr std::uint64_t unseen_max_ms = 20ULL * 3'600'000;
-
 constexpr std::uint64_t note_seen_every_ms = 60'000;
 
 constexpr std::string_view digests_note = "digests ";
@@ -38,11 +34,12 @@ std::uint64_t seen_all_in(const NameNotes& notes) {
 }  // namespace
 
 KnownNames::KnownNames(Runtime& runtime, const OwnerId& owner, Holders holders, OpenNames open,
-                       EventBounds bounds)
+                       Milliseconds unseen_max, EventBounds bounds)
     : runtime_(runtime),
       owner_(owner),
       holders_(std::move(holders)),
       open_(std::move(open)),
+      unseen_max_(unseen_max),
       bounds_(bounds),
       changed_(runtime) {
   if (!open_) open_ = [] { return make_memory_name_store(); };
@@ -61,14 +58,14 @@ KnownNames::Opened KnownNames::in_memory(const Error& why) {
 }
 
 /// Off the network thread.
-KnownNames::Opened KnownNames::open_now(const OpenNames& open, std::uint64_t now_ms) {
+KnownNames::Opened KnownNames::open_now(const OpenNames& open, std::uint64_t seen_since_ms) {
   auto opened = open();
   if (!opened) return in_memory(opened.error());
   std::shared_ptr<NameStore> store = std::move(*opened);
   auto notes = store->notes();
   // The first batch ever written has a note.
   const bool is_new = notes && notes->empty();
-  const bool is_fresh = notes && now_ms <= seen_all_in(*notes) + unseen_max_ms;
+  const bool is_fresh = notes && seen_all_in(*notes) >= seen_since_ms;
   if (is_new || is_fresh) return {std::move(store), std::move(*notes), {}};
   if (auto cleared = store->clear(); !cleared) return in_memory(cleared.error());
   return {std::move(store), {}, {}};
@@ -83,8 +80,7 @@ Task<void> KnownNames::open(Self self) {
     co_await self->changed_.wait();
   if (self->store_) co_return;
   self->opening_ = true;
-  const auto now_ms = self->runtime_.now_ms();
-  auto work = [self, now_ms] { return open_now(self->open_, now_ms); };
+  auto work = [self, since_ms = self->seen_since_ms()] { return open_now(self->open_, since_ms); };
   auto opened = co_await offload(self->runtime_, work);
   if (!opened.problem.empty()) spdlog::warn("{}", opened.problem);
   self->store_ = std::move(opened.store);
@@ -92,6 +88,21 @@ Task<void> KnownNames::open(Self self) {
   self->take_notes(opened.notes);
   self->opening_ = false;
   self->changed_.notify();
+}
+
+std::uint64_t KnownNames::seen_since_ms() const {
+  const auto now_ms = runtime_.now_ms();
+  return now_ms - std::min(now_ms, static_cast<std::uint64_t>(unseen_max_.count()));
+}
+
+Task<void> KnownNames::renew() {
+  const auto self = shared_from_this();
+  co_await open(self);
+  while (writing_ || opening_)
+    co_await changed_.wait();  // so that nothing of the old life is written into the new one
+  if (seen_all_ms_ >= seen_since_ms()) co_return;
+  Error why{Errc::timeout, "the catalogue has not seen the mesh for too long"};
+  co_await lose(life_, std::move(why));
 }
 
 void KnownNames::begin_life() {

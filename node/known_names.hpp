@@ -24,12 +24,15 @@ using Holders = std::function<std::vector<NodeId>(Partition)>;
 
 class KnownNames : public std::enable_shared_from_this<KnownNames> {
  public:
-  /// `holders` says which nodes should hold a partition.
+  /// `holders` says which nodes should hold a partition. What has not seen the whole mesh for
+  /// longer than `unseen_max` is begun again.
   KnownNames(Runtime& runtime, const OwnerId& owner, Holders holders, OpenNames open,
-             EventBounds bounds = {});
+             Milliseconds unseen_max, EventBounds bounds);
 
   /// Opened by whatever comes first; may be called ahead of it.
   Task<void> open();
+  /// Before the mesh is looked at again: begins again if that was too long ago.
+  Task<void> renew();
 
   /// A version on its way to all holders, whose digests are expected to change by it. At no cost of
   /// its own. Above a bound nothing is learnt: the digests tell of it again.
@@ -83,7 +86,9 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   struct Opened;
 
   static Opened in_memory(const Error& why);
-  static Opened open_now(const OpenNames& open, std::uint64_t now_ms);
+  /// `seen_since_ms`: what has not seen the whole mesh since then is emptied.
+  static Opened open_now(const OpenNames& open, std::uint64_t seen_since_ms);
+  std::uint64_t seen_since_ms() const;
   Task<void> lose(std::uint64_t life, Error why);
   void begin_life();
   void take_notes(const NameNotes& notes);
@@ -96,6 +101,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   OwnerId owner_;
   Holders holders_;
   OpenNames open_;
+  Milliseconds unseen_max_;
   EventBounds bounds_;
   Event changed_;                     ///< opened, or written
   std::shared_ptr<NameStore> store_;  ///< shared with work under way off this thread

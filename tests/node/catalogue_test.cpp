@@ -348,4 +348,9 @@ TEST_CASE("catalogue: what missed the mesh for most of a day is begun again", "[
   mesh.mesh.world().run_for(std::chrono::hours(21));
   auto gateway = gateway_on(mesh, disk);
   CHECK(names(list(mesh, gateway)) == Names{"real"});
+  // While it runs, too, if it could not be tended.
+  REQUIRE(disk.store->write({&swept, 1}, {}).has_value());
+  CHECK(names(list(mesh, gateway)).size() == 2);
+  mesh.mesh.world().run_for(std::chrono::hours(21));
+  CHECK(names(list(mesh, gateway)) == Names{"real"});
 }
