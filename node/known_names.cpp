@@ -98,8 +98,6 @@ std::uint64_t KnownNames::seen_since_ms() const {
 Task<void> KnownNames::renew() {
   const auto self = shared_from_this();
   co_await open(self);
-  while (writing_ || opening_)
-    co_await changed_.wait();  // so that nothing of the old life is written into the new one
   if (seen_all_ms_ >= seen_since_ms()) co_return;
   Error why{Errc::timeout, "the catalogue has not seen the mesh for too long"};
   co_await lose(life_, std::move(why));
@@ -124,11 +122,14 @@ void KnownNames::take_notes(const NameNotes& notes) {
   }
 }
 
-/// Once for each life, whoever notices.
+/// Once for each life, whoever notices. Not while something of the old life is being written, which
+/// could be found in the new one.
 Task<void> KnownNames::lose(std::uint64_t life, Error why) {
+  const auto self = shared_from_this();
+  while (writing_ || opening_)
+    co_await changed_.wait();
   if (life != life_) co_return;
   spdlog::warn("{}; it is made anew from the mesh", why.what);
-  const auto self = shared_from_this();
   begin_life();
   opening_ = true;
   const auto store = store_;
@@ -198,7 +199,7 @@ Task<void> KnownNames::write_later(Self self) {
 /// What was learnt before the call is with the store when it ends, or lost with it.
 Task<void> KnownNames::write_all(Self self, bool with_digests) {
   co_await open(self);
-  while (self->writing_)
+  while (self->writing_ || self->opening_)
     co_await self->changed_.wait();
   auto batch = std::make_shared<Batch>();
   batch->records = std::exchange(self->learnt_, {});
@@ -218,14 +219,11 @@ Task<void> KnownNames::write_all(Self self, bool with_digests) {
     return changes;
   };
   auto written = co_await offload(self->runtime_, work);
-  if (!written) {
-    co_await self->lose(life, std::move(written.error()));
-  } else if (life == self->life_) {
-    self->expect(*written);
-  }
   self->writing_ = false;
   self->changes_ += 1;
+  if (written && life == self->life_) self->expect(*written);
   self->changed_.notify();
+  if (!written) co_await self->lose(life, std::move(written.error()));
 }
 
 /// Digests are large, so that not every batch carries them.

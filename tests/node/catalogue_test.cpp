@@ -354,3 +354,37 @@ TEST_CASE("catalogue: what missed the mesh for most of a day is begun again", "[
   mesh.mesh.world().run_for(std::chrono::hours(21));
   CHECK(names(list(mesh, gateway)) == Names{"real"});
 }
+
+TEST_CASE("catalogue: what is written while it is begun again is in it, or not taken for known",
+          "[gateway]") {
+  sim::SeededWorld world;
+  sim::SimRuntime runtime(world);
+  const auto keys = OwnerKeys::generate();
+  const auto holder = random_id<NodeId>();
+  const auto holders = [&](Partition) { return std::vector{holder}; };
+  const auto names = std::make_shared<KnownNames>(runtime, keys.id(), holders, OpenNames(),
+                                                  std::chrono::minutes(1), EventBounds{});
+  for (int i = 0; i < 50; ++i) {
+    const auto record_named = [&](const std::string& name) {
+      return NameRecord{.hashed_key = keys.hash_name(name),
+                        .hash = random_id<ManifestHash>(),
+                        .deleted = false,
+                        .entry = {.name = name, .size = 1, .version = Version::at(5)}};
+    };
+    world.run_for(std::chrono::minutes(2));
+    names->learn(record_named("before " + std::to_string(i)));
+    spawn(runtime, names->settle());
+    spawn(runtime, names->renew());
+    world.after_us(5, [&] {
+      names->learn(record_named("during"));
+      spawn(runtime, names->settle());
+    });
+    world.run_for(std::chrono::seconds(1));
+    const auto page = world.run(names->page({}));
+    REQUIRE(page);
+    const bool is_listed = std::ranges::any_of(
+        page->entries, [](const auto& entry) { return entry.name == "during"; });
+    const auto& digest = names->digest_of(holder, partition_of(keys.hash_name("during")));
+    CHECK(is_listed == (digest != PartitionDigest{}));
+  }
+}

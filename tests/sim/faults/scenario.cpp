@@ -93,6 +93,8 @@ Scenario Scenario::draw(World& world) {
   scenario.machine = draw_machine(world);
   scenario.faults = draw_faults(world, scenario.nodes);
   scenario.phases = draw_phases(world, scenario.machine);
+  // Tombstones may be of the hour to come.
+  if (scenario.faults.clocks) scenario.phases.back().rest += hours(1);
   return scenario;
 }
 
