@@ -116,8 +116,11 @@ bool is_as_here(const SyncRound& round, const NodeId& node, Partition partition)
          here->second[partition] == round.digests.at(node)[partition];
 }
 
+/// Who is asked for what it has in a partition.
+enum class Listing { once, everywhere };  ///< once: not by those that have what is here, too
+
 /// What the nodes have in `partitions` that they had not before.
-Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions) {
+Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions, Listing how) {
   const auto& state = round->state;
   FanOut<Listed> listings(state->context.runtime);
   for (const auto& [node, digests] : round->digests) {
@@ -125,7 +128,7 @@ Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions)
     std::vector<Partition> changed;
     for (const auto each : partitions) {
       if (!has_changed(*round, node, each)) continue;
-      if (is_as_here(*round, node, each))
+      if (how == Listing::once && is_as_here(*round, node, each))
         round->as_here.insert(node);
       else
         changed.push_back(each);
@@ -151,13 +154,35 @@ Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions)
   co_return wanted;
 }
 
+Task<void> learn_changes(SyncRoundPtr round, std::vector<Partition> partitions, Listing how) {
+  auto wanted = co_await list_changes(round, std::move(partitions), how);
+  round->wanted += wanted.size();
+  co_await fetch_wanted(round, std::move(wanted));
+}
+
+/// Those in which something came or went here since the round began.
+Task<std::vector<Partition>> changed_here(SyncRoundPtr round, std::vector<Partition> partitions) {
+  const auto self = round->state->context.mesh.self();
+  const auto now = co_await digests_here(round->state);
+  if (!now) round->failed.insert(self);
+  const auto& before = round->digests.at(self);
+  std::vector<Partition> changed;
+  for (const auto each : partitions) {
+    if (now && (*now)[each] != before[each]) changed.push_back(each);
+  }
+  co_return changed;
+}
+
 /// Learns all there is in some partitions.
 Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions) {
   auto& names = *round->state->names;
   co_await names.settle();
-  auto wanted = co_await list_changes(round, partitions);
-  round->wanted += wanted.size();
-  co_await fetch_wanted(round, std::move(wanted));
+  co_await learn_changes(round, partitions, Listing::once);
+  if (!round->as_here.empty()) {
+    // What was here, too, may have been handed over before it was listed.
+    auto moved = co_await changed_here(round, partitions);
+    if (!moved.empty()) co_await learn_changes(round, std::move(moved), Listing::everywhere);
+  }
   // What they have was to be learnt here.
   if (round->failed.contains(round->state->context.mesh.self()))
     round->failed.merge(round->as_here);

@@ -127,6 +127,27 @@ TEST_CASE("catalogue: what all nodes have is not listed by others", "[gateway]")
   CHECK(network.sent("get_entries") == before);
 }
 
+TEST_CASE("catalogue: what goes from here while it is looked for is learnt elsewhere",
+          "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  auto gateway = gateway_on(mesh, disk);  // it knows nothing of what another one puts here
+  std::size_t stored = 0;
+  for (std::uint64_t after_us = 0; after_us < 8'000; after_us += 200) {
+    const auto name = std::to_string(++stored);
+    REQUIRE(mesh.put(0, name, pattern(5)).has_value());
+    REQUIRE(mesh.mesh.run_until_quiet());
+    const auto kept = mesh.kept(0, name).value();
+    const std::vector<Entry> latest{
+        {.object = kept->object, .version = kept->version, .hash = kept.hash()}};
+    mesh.mesh.world().after_us(after_us,
+                               [&mesh, latest] { std::ignore = mesh.mesh[0].store.drop(latest); });
+    REQUIRE(names(list(mesh, gateway)).size() == stored);
+    mesh.mesh.world().run_for(std::chrono::seconds(1));
+    CHECK(names(list(mesh, gateway)).size() == stored);
+  }
+}
+
 TEST_CASE("catalogue: pages follow each other in byte order within a prefix", "[gateway]") {
   GatewayMesh mesh(1);
   for (const std::string name : {"x/3", "x/1", "y", "x/2", "w", "x/\xC3\xA9"}) {
