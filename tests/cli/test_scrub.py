@@ -162,6 +162,7 @@ class Scrub(FreshMeshTest):
         self.assertIn("made anew", node.log_tail())
         eventually(lambda: node.status()["objects"] == len(self.objects)
                    and node.status()["tombstones"] == 1, "the rest from other nodes")
+        eventually(lambda: not node.status()["move"]["waits_for"], "it knows that this is all")
         self.scrub(node)
         self.nodes[0].stop()
         self.refused(3, node, "stat", "name 4")
