@@ -92,7 +92,7 @@ Status DiskStore::open_index(const StoreOptions& options) {
   index_ = std::move(opened->index);
   index_rebuilt_ = opened->recovered;
   tally_.clear();
-  auto summed = index_->for_each_latest([this](const Counted& latest) { tally_.add(latest); });
+  auto summed = index_->sum_up(tally_);
   if (summed) summed = marks_.load(*index_);
   return summed ? end_rebuild(folder_) : summed;
 }
@@ -384,8 +384,7 @@ std::vector<PartitionSize> DiskStore::sizes() {
 
 StoreStats DiskStore::stats() {
   const auto counts = tally_.counts();
-  const auto [superseded, superseded_bytes] =
-      index_->superseded_size().value_or(std::pair<std::uint64_t, std::uint64_t>());
+  const auto superseded = tally_.superseded();
   const auto space = disk_space(folder_).value_or(DiskSpace{});
   const auto quarantine = quarantine_.size();
   const auto trusted = blobs_.check_trusted();
@@ -396,8 +395,8 @@ StoreStats DiskStore::stats() {
           .free_bytes = space.free_bytes,
           .total_bytes = space.total_bytes,
           .uploads = blobs_.uploads(),
-          .superseded = superseded,
-          .superseded_bytes = superseded_bytes,
+          .superseded = superseded.versions,
+          .superseded_bytes = superseded.bytes,
           .suspect = !trusted,
           .read_only = !trusted ? trusted.error().what
                        : !roomy ? roomy.error().what

@@ -16,10 +16,16 @@ struct DiskStore::SweepPlan {
   std::vector<Index::Removal> removals;
   std::vector<ChunkBinding> blob_files;  ///< to unlink once the removals are durable
   std::uint64_t inline_bytes = 0;
+  Tally::Superseded superseded;  ///< of the versions removed
   SweepReport report;
+
+  void remove_line(const std::string& line) {
+    removals.push_back({.line = line, .key = {}, .inline_value = {}, .unmark = {}});
+  }
 
   void remove_version(const std::string& key, const std::string& line = {}) {
     removals.push_back({.line = line, .key = key, .inline_value = {}, .unmark = {}});
+    ++report.versions;
   }
 
   /// Of the version removed last.
@@ -34,24 +40,30 @@ struct DiskStore::SweepPlan {
   }
 };
 
-/// A blob goes with the latest version that refers to it.
+/// A blob goes with the latest version that refers to it. A line says what was superseded once:
+/// the version may be gone since, and may stand again.
 Result<DiskStore::SweepPlan> DiskStore::plan_sweep(
     const std::vector<Index::Superseded>& batch) const {
   SweepPlan plan;
   std::map<ObjectId, std::vector<Index::Holder>> kept;
+  std::set<std::string> swept;
   for (const auto& old : batch) {
-    plan.remove_version(old.key, old.line);
-    auto& versions = kept[old.entry.object];
-    if (versions.empty()) {
+    const auto [of_object, is_new] = kept.try_emplace(old.entry.object);
+    auto& versions = of_object->second;
+    if (is_new) {
       auto read = index_->versions(old.entry.object);
       if (!read) return fail(std::move(read.error()));
       versions = std::move(*read);
     }
     const auto self = std::ranges::find(versions, old.key, &Index::Holder::key);
-    if (self == versions.end()) continue;  // the line outlived its version
-    ++plan.report.versions;
+    if (self == versions.begin() || self == versions.end() || !swept.insert(old.key).second) {
+      plan.remove_line(old.line);
+      continue;
+    }
     const auto& head = self->head;
     const auto same_blob = [&](const auto& other) { return other.head.blob_id == head.blob_id; };
+    plan.remove_version(old.key, old.line);
+    plan.superseded += {.versions = 1, .bytes = head.sealed_bytes};
     if (head.kind == ObjectKind::tombstone || std::any_of(versions.begin(), self, same_blob)) {
       continue;
     }
@@ -76,6 +88,7 @@ Status DiskStore::carry_out(const SweepPlan& plan, const std::vector<Counted>& g
   if (auto written = note_index_write(index_->remove(plan.removals)); !written) return written;
   for (const auto& latest : gone)
     tally_.remove(latest);
+  tally_.remove(plan.superseded);
   for (const auto& removal : plan.removals) {
     if (removal.unmark) marks_.forget(*removal.unmark);
   }
@@ -119,7 +132,9 @@ Result<std::optional<Counted>> DiskStore::plan_drop(const Entry& latest, SweepPl
   std::set<BlobId> blobs;
   for (const auto& [key, head] : *versions) {
     plan.remove_version(key);
-    ++plan.report.versions;
+    if (key != versions->front().key) {
+      plan.superseded += {.versions = 1, .bytes = head.sealed_bytes};
+    }
     if (head.kind == ObjectKind::tombstone || !blobs.insert(head.blob_id).second) continue;
     const ChunkBinding blob{.object = latest.object, .blob_id = head.blob_id};
     plan.remove_blob(blob, head.sealed_bytes);

@@ -301,18 +301,24 @@ Result<EntryPage> Index::entries(const EntryQuery& query) const {
   return page;
 }
 
-Status Index::for_each_latest(const std::function<void(const Counted&)>& visit) const {
+Status Index::sum_up(Tally& tally) const {
   auto options = across_objects(nullptr);
   options.fill_cache = false;
   const auto at = impl_->iterate(options);
-  for (at->SeekToFirst(); at->Valid(); skip_to_next_object(*at)) {
-    const auto entry = index_key::decode(view_of(at->key()));
-    if (!entry) return fail(entry.error());
+  std::string object;
+  for (at->SeekToFirst(); at->Valid(); at->Next()) {
     const auto head = index_key::decode_head(view_of(at->value()));
     if (!head) return fail(head.error());
-    visit({.entry = *entry,
-           .tombstone = head->kind == ObjectKind::tombstone,
-           .sealed_bytes = head->sealed_bytes});
+    if (!object.empty() && at->key().starts_with(object)) {  // its latest version came first
+      tally.add(Tally::Superseded{.versions = 1, .bytes = head->sealed_bytes});
+      continue;
+    }
+    const auto entry = index_key::decode(view_of(at->key()));
+    if (!entry) return fail(entry.error());
+    object = index_key::object_part(view_of(at->key()));
+    tally.add(Counted{.entry = *entry,
+                      .tombstone = head->kind == ObjectKind::tombstone,
+                      .sealed_bytes = head->sealed_bytes});
   }
   if (!at->status().ok()) return index_failure("scan", at->status());
   return {};
@@ -410,7 +416,7 @@ Result<std::vector<Index::Holder>> Index::versions(const ObjectId& object) const
 Status Index::remove(const std::vector<Removal>& removals) {
   rocksdb::WriteBatch batch;
   for (const auto& removal : removals) {
-    batch.Delete(impl_->by_version, removal.key);
+    if (!removal.key.empty()) batch.Delete(impl_->by_version, removal.key);
     if (!removal.line.empty()) batch.Delete(impl_->by_supersession, removal.line);
     if (removal.inline_value) {
       batch.Delete(impl_->by_blob, index_key::of_blob(*removal.inline_value));
@@ -420,26 +426,6 @@ Status Index::remove(const std::vector<Removal>& removals) {
   const auto status = impl_->write(batch);
   if (!status.ok()) return index_failure("drop versions", status);
   return {};
-}
-
-Result<std::pair<std::uint64_t, std::uint64_t>> Index::superseded_size() const {
-  const Iterator at(impl_->db->NewIterator(across_objects(nullptr), impl_->by_supersession));
-  std::uint64_t count = 0;
-  std::uint64_t bytes = 0;
-  for (at->SeekToFirst(); at->Valid(); at->Next()) {
-    const auto key = index_key::superseded_key(view_of(at->key()));
-    if (!key) return fail(key.error());
-    std::string value;
-    const auto status = impl_->db->Get(rocksdb::ReadOptions(), impl_->by_version, *key, &value);
-    if (status.IsNotFound()) continue;  // the line outlived its version
-    if (!status.ok()) return index_failure("read a superseded version", status);
-    const auto head = index_key::decode_head(value);
-    if (!head) return fail(head.error());
-    ++count;
-    bytes += head->sealed_bytes;
-  }
-  if (!at->status().ok()) return index_failure("list superseded versions", at->status());
-  return std::pair(count, bytes);
 }
 
 Status Index::reclaim() {

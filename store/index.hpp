@@ -45,7 +45,8 @@ class Index {
   Result<Payload> inline_value(const ChunkBinding& binding) const;
 
   Result<EntryPage> entries(const EntryQuery& query) const;
-  Status for_each_latest(const std::function<void(const Counted&)>& visit) const;
+  /// Adds all that is kept to `tally`.
+  Status sum_up(Tally& tally) const;
 
   /// A latest version and its key.
   struct Latest {
@@ -73,8 +74,6 @@ class Index {
   };
   /// Oldest first.
   Result<std::vector<Superseded>> superseded_before(std::uint64_t ms, std::size_t limit) const;
-  /// How many there are, and their sealed bytes.
-  Result<std::pair<std::uint64_t, std::uint64_t>> superseded_size() const;
 
   /// A kept version, latest first in lists.
   struct Holder {
@@ -84,8 +83,8 @@ class Index {
   Result<std::vector<Holder>> versions(const ObjectId& object) const;
 
   struct Removal {
-    std::string line;  ///< empty: none
-    std::string key;
+    std::string line;                          ///< empty: none
+    std::string key;                           ///< empty: only the line goes
     std::optional<ChunkBinding> inline_value;  ///< goes too
     std::optional<ChunkBinding> unmark;        ///< was marked
   };

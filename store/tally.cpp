@@ -35,6 +35,18 @@ Sum128& Sum128::operator-=(const Sum128& other) {
   return *this;
 }
 
+Tally::Superseded& Tally::Superseded::operator+=(const Superseded& other) {
+  versions += other.versions;
+  bytes += other.bytes;
+  return *this;
+}
+
+Tally::Superseded& Tally::Superseded::operator-=(const Superseded& other) {
+  versions -= other.versions;
+  bytes -= other.bytes;
+  return *this;
+}
+
 Sum128 digest_of(const Entry& entry) {
   std::array<std::uint8_t, 8> version{};
   put_u64(version, entry.version.value);
@@ -48,6 +60,7 @@ void Tally::clear() {
   const std::lock_guard guard(mutex_);
   sums_.assign(partition_count, {});
   sizes_.assign(partition_count, {});
+  superseded_ = {};
 }
 
 /// The mutex is held, here and below.
@@ -72,13 +85,26 @@ void Tally::replace(const Counted* before, const Counted& latest) {
   const auto digest_before = before != nullptr ? digest_of(before->entry) : Sum128{};
   const std::lock_guard guard(mutex_);
   if (before != nullptr) count_out(*before, digest_before);
+  if (before != nullptr && before->entry != latest.entry) {
+    superseded_ += {.versions = 1, .bytes = before->sealed_bytes};
+  }
   count_in(latest, digest);
+}
+
+void Tally::add(const Superseded& kept) {
+  const std::lock_guard guard(mutex_);
+  superseded_ += kept;
 }
 
 void Tally::remove(const Counted& latest) {
   const auto digest = digest_of(latest.entry);
   const std::lock_guard guard(mutex_);
   count_out(latest, digest);
+}
+
+void Tally::remove(const Superseded& dropped) {
+  const std::lock_guard guard(mutex_);
+  superseded_ -= dropped;
 }
 
 std::vector<PartitionSize> Tally::sizes() const {
@@ -104,6 +130,11 @@ Tally::Counts Tally::counts() const {
     counts.blob_bytes += size.bytes;
   }
   return counts;
+}
+
+Tally::Superseded Tally::superseded() const {
+  const std::lock_guard guard(mutex_);
+  return superseded_;
 }
 
 }  // namespace zerodb

@@ -1,5 +1,6 @@
 #pragma once
-// Running sums over the latest versions a store keeps: a digest per partition, and counts.
+// Running sums over what a store keeps: a digest and counts of the latest versions per partition,
+// and how much is superseded.
 // Thread-safe.
 
 #include <mutex>
@@ -38,19 +39,30 @@ class Tally {
     std::uint64_t tombstones = 0;
     std::uint64_t blob_bytes = 0;
   };
+  /// Versions that a later one took the place of.
+  struct Superseded {
+    std::uint64_t versions = 0;
+    std::uint64_t bytes = 0;  ///< sealed
+    Superseded& operator+=(const Superseded& other);
+    Superseded& operator-=(const Superseded& other);
+  };
 
   Tally() : sums_(partition_count), sizes_(partition_count) {}
 
   void clear();
   void add(const Counted& latest) { replace(nullptr, latest); }
-  /// `latest` stands where `before` stood (nothing if null).
+  void add(const Superseded& kept);
+  /// `latest` stands where `before` stood (nothing if null), which is superseded now, unless it is
+  /// the same.
   void replace(const Counted* before, const Counted& latest);
   /// `latest` stands no more, and nothing else does.
   void remove(const Counted& latest);
+  void remove(const Superseded& dropped);
 
   std::vector<PartitionDigest> digests() const;
   std::vector<PartitionSize> sizes() const;
   Counts counts() const;
+  Superseded superseded() const;
 
  private:
   mutable std::mutex mutex_;
@@ -59,6 +71,7 @@ class Tally {
 
   std::vector<Sum128> sums_;
   std::vector<PartitionSize> sizes_;
+  Superseded superseded_;
 };
 
 }  // namespace zerodb

@@ -280,61 +280,6 @@ TEST_CASE("store: digests are of the set, not of its history", "[store]") {
   CHECK(one->digests() == two->digests());
 }
 
-TEST_CASE("store: a sweep drops what was superseded before, with its bytes", "[store]") {
-  Disk disk;
-  const auto size = GENERATE(as<std::uint64_t>(), 5'000, 100'000);
-  const auto first = seal_object(disk.owner, {.size = size, .version = Version::at(1)});
-  const auto second = seal_object(disk.owner, {.size = size, .version = Version::at(2)});
-  const auto third = seal_object(disk.owner, {.size = size, .version = Version::at(3)});
-  disk.put(first);
-  disk.now_ms = 1000;
-  disk.put(second);
-  disk.now_ms = 2000;
-  disk.put(third);
-  CHECK(disk->sweep(1000)->versions == 0);
-  const auto report = disk->sweep(2000);
-  CHECK(report->versions == 1);
-  CHECK(report->bytes == size + 16);
-  CHECK(error_of(disk->read_chunk(first.manifest, 0)) == Errc::not_found);
-  CHECK_FALSE(*disk->find(first.id(), first.manifest->blob_id));
-  check_content(*disk.store, second);
-  CHECK(disk->sweep(2001)->versions == 1);
-  CHECK(disk->sweep(forever)->versions == 0);
-  check_content(*disk.store, third);
-  CHECK(disk.blob_files().size() == (size > inline_bytes_max ? 1 : 0));
-  disk.reopen();
-  check_content(*disk.store, third);
-}
-
-TEST_CASE("store: a sweep leaves the blob that a later version took over", "[store]") {
-  Disk disk;
-  const auto size = GENERATE(as<std::uint64_t>(), 5'000, 100'000);
-  const auto object = seal_object(disk.owner, {.size = size, .version = Version::at(1)});
-  const auto moved = move_version(disk.owner, object, Version::at(2));
-  disk.put(object);
-  disk->commit_version(moved.manifest).value();
-  const auto report = disk->sweep(forever);
-  CHECK(report->versions == 1);
-  CHECK(report->bytes == 0);
-  check_content(*disk.store, moved);
-  // Both are let go of in one sweep, and now nothing refers to the blob.
-  disk->commit_version(move_version(disk.owner, object, Version::at(3)).manifest).value();
-  disk->commit_inline(sign_tombstone(disk.owner, "a name", Version::at(4)), {}).value();
-  CHECK(disk->sweep(forever)->bytes == size + 16);
-  CHECK(error_of(disk->read_chunk(moved.manifest, 0)) == Errc::not_found);
-  CHECK(disk.blob_files().empty());
-}
-
-TEST_CASE("store: a long history is swept in batches", "[store]") {
-  Disk disk;
-  for (std::uint64_t i = 1; i <= 600; ++i) {
-    const auto grave = sign_tombstone(disk.owner, i % 2 == 0 ? "a" : "b", Version::at(i));
-    disk->commit_inline(grave, {}).value();
-  }
-  CHECK(disk->sweep(forever)->versions == 598);
-  CHECK(disk.stats().tombstones == 2);
-}
-
 TEST_CASE("store: uploads are refused when the reserve would not stay free", "[store]") {
   Disk disk;
   const auto object = seal_object(disk.owner, {.name = "a"});
