@@ -237,6 +237,14 @@ Result<EntryPage> MemoryStore::entries(const EntryQuery& query) {
   return page;
 }
 
+std::uint64_t MemoryStore::sealed_bytes(const Kept& kept) {
+  std::uint64_t bytes = 0;
+  if (!kept.blob) return bytes;
+  for (const auto& [index, chunk] : kept.blob->chunks)
+    bytes += chunk.size();
+  return bytes;
+}
+
 StoreStats MemoryStore::stats() {
   const std::lock_guard lock(mutex_);
   StoreStats stats{.free_bytes = 1ULL << 40,
@@ -247,9 +255,10 @@ StoreStats MemoryStore::stats() {
   for (const auto& [object, versions] : objects_) {
     const auto& latest = versions.rbegin()->second;
     ++(latest.blob ? stats.objects : stats.tombstones);
-    if (!latest.blob) continue;
-    for (const auto& [index, chunk] : latest.blob->chunks)
-      stats.blob_bytes += chunk.size();
+    stats.blob_bytes += sealed_bytes(latest);
+    stats.superseded += versions.size() - 1;
+    for (auto old = versions.begin(); old != std::prev(versions.end()); ++old)
+      stats.superseded_bytes += sealed_bytes(old->second);
   }
   return stats;
 }
@@ -275,9 +284,7 @@ std::vector<PartitionSize> MemoryStore::sizes() {
     auto& size = sizes[place.first];
     const auto& latest = versions.rbegin()->second;
     ++(latest.blob ? size.objects : size.tombstones);
-    if (!latest.blob) continue;
-    for (const auto& [index, chunk] : latest.blob->chunks)
-      size.bytes += chunk.size();
+    size.bytes += sealed_bytes(latest);
   }
   return sizes;
 }
@@ -293,6 +300,7 @@ Result<SweepReport> MemoryStore::drop(std::span<const Entry> latest) {
     if (standing->version != entry.version || standing.hash() != entry.hash) continue;
     count_in(digests_[partition_of(entry.object.hashed_key)], standing, false);
     report.versions += found->second.size();
+    marks_.erase(entry.object);
     objects_.erase(found);
   }
   return report;

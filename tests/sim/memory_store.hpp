@@ -65,6 +65,7 @@ class MemoryStore : public Store {
   CommitOutcome keep(const SignedManifest& manifest, std::shared_ptr<Blob> blob);
   const Kept* kept_with(const ObjectId& object, const BlobId& blob_id) const;
   Status check_writable() const;
+  static std::uint64_t sealed_bytes(const Kept& kept);
   bool is_whole(const Kept& kept) const;
   bool note(const ObjectId& object, const Kept& kept);
 
