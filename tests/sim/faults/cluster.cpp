@@ -4,6 +4,27 @@
 
 namespace zerodb::sim {
 
+namespace {
+
+bool list_each_other(const Machine& a, const Machine& b) {
+  return a.known_roster()->find(b.id()) != nullptr && b.known_roster()->find(a.id()) != nullptr;
+}
+
+const SignedRoster& latest_of(const std::vector<const Machine*>& machines) {
+  const auto stands_below = [](const Machine* a, const Machine* b) {
+    return stands_over(b->known_roster(), a->known_roster());
+  };
+  return (*std::ranges::max_element(machines, stands_below))->known_roster();
+}
+
+/// Of two groups of machines, which one is the mesh.
+bool is_rather(const std::vector<const Machine*>& group, const std::vector<const Machine*>& other) {
+  if (group.size() != other.size()) return group.size() > other.size();
+  return stands_over(latest_of(group), latest_of(other));
+}
+
+}  // namespace
+
 Cluster::Cluster(World& world, Trace& trace, const Scenario& scenario)
     : world_(world),
       trace_(trace),
@@ -57,20 +78,31 @@ const std::string& Cluster::name_of(const NodeId& id) {
   return machine == nullptr ? nobody : machine->name();
 }
 
+std::vector<const Machine*> Cluster::heard() const {
+  std::vector<const Machine*> left;
+  for (const auto& machine : machines_)
+    left.push_back(&machine);
+  std::vector<const Machine*> largest;
+  while (!left.empty()) {
+    std::vector<const Machine*> group{left.back()};
+    left.pop_back();
+    for (std::size_t at = 0; at < group.size(); ++at) {
+      const auto listed = std::ranges::partition(
+          left, [&](const Machine* other) { return !list_each_other(*group[at], *other); });
+      group.insert(group.end(), listed.begin(), listed.end());
+      left.erase(listed.begin(), listed.end());
+    }
+    if (is_rather(group, largest)) largest = std::move(group);
+  }
+  return largest;
+}
+
 bool Cluster::is_heard(const Machine& machine) const {
-  return std::ranges::any_of(machines_, [&](const Machine& other) {
-    return &other != &machine && other.known_roster()->find(machine.id()) != nullptr &&
-           machine.known_roster()->find(other.id()) != nullptr;
-  });
+  return std::ranges::count(heard(), &machine) != 0;
 }
 
 const Roster& Cluster::roster() const {
-  const auto stands_below = [this](const Machine& a, const Machine& b) {
-    const bool a_heard = is_heard(a);
-    if (a_heard != is_heard(b)) return !a_heard;
-    return stands_over(b.known_roster(), a.known_roster());
-  };
-  return std::ranges::max_element(machines_, stands_below)->known_roster().roster();
+  return latest_of(heard()).roster();
 }
 
 std::vector<Machine*> Cluster::running() {

@@ -23,8 +23,9 @@ class Cluster {
   Machine* find(const NodeId& id);
   const std::string& name_of(const NodeId& id);
 
-  /// Whether it and any other list each other, so that the others hear of its roster. One that was
-  /// removed and could not be told goes by one of its own, which nobody will ever hear of.
+  /// Whether the mesh hears of its roster: it is of the largest group of machines that list each
+  /// other, directly or by way of others. One that was removed by force and could not be told goes
+  /// by a roster of its own, with those that have joined by it, and the mesh never hears of that.
   bool is_heard(const Machine& machine) const;
   /// The latest that any machine has adopted that is heard.
   const Roster& roster() const;
@@ -43,6 +44,7 @@ class Cluster {
   void remove(const Machine& machine, bool force);
 
  private:
+  std::vector<const Machine*> heard() const;
   Machine* administrator();
   void found(const Scenario& scenario);
   Machine& add(NodeKeys keys, Folder folder, bool gateway);
