@@ -1,6 +1,5 @@
 // The store that simulated nodes have answers as the one on the disk does, whatever its history: it
 // is what all that the simulation finds, or does not find, rests on.
-#include <fstream>
 #include <random>
 
 #include "store/tally.hpp"
@@ -14,21 +13,7 @@ using sim::SealedObject;
 
 namespace {
 
-void flip(const std::filesystem::path& path) {
-  constexpr std::streamoff within_first_chunk = 5'000;
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(within_first_chunk);
-  const auto byte = static_cast<char>(file.get() ^ 0x10);
-  file.seekp(within_first_chunk);
-  file.put(byte);
-}
-
 /// How a call ended, as far as both stores must agree on it.
-template <class T>
-std::string ended(const Result<T>& result) {
-  return result ? "done" : "error " + std::to_string(static_cast<int>(result.error().code));
-}
-
 std::string ended(const Result<CommitOutcome>& result) {
   if (!result) return "error " + std::to_string(static_cast<int>(result.error().code));
   return "outcome " + std::to_string(static_cast<int>(result->kind));
@@ -154,7 +139,7 @@ class Pair {
     if (!latest || (*latest)->is_tombstone() || (*latest)->is_inline()) return;
     memory_.damage((*latest)->object, 0);
     for (const auto& file : disk_.blob_files()) {
-      if (file.filename().string().ends_with((*latest)->blob_id.hex())) flip(file);
+      if (file.filename().string().ends_with((*latest)->blob_id.hex())) flip(file, 5'000);
     }
     both("check", [&](Store& store) { return store.check(*latest); });
   }

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "store/store.hpp"
@@ -18,6 +19,15 @@ template <class T>
 std::optional<Errc> error_of(const Result<T>& result) {
   if (result) return std::nullopt;
   return result.error().code;
+}
+
+/// Flips a bit of the byte at `offset`; twice, and the file is as it was.
+inline void flip(const std::filesystem::path& path, std::uint64_t offset) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(offset));
+  const auto byte = static_cast<char>(file.get() ^ 0x10);
+  file.seekp(static_cast<std::streamoff>(offset));
+  file.put(byte);
 }
 
 struct Disk {

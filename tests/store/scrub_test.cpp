@@ -16,14 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void flip(const fs::path& path, std::uint64_t offset) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(offset));
-  const auto byte = static_cast<char>(file.get() ^ 0x10);
-  file.seekp(static_cast<std::streamoff>(offset));
-  file.put(byte);
-}
-
 /// A whole walk, in steps of about `bytes_max`.
 struct Walk {
   explicit Walk(Store& store, std::uint64_t bytes_max = 4 * mib) {
