@@ -54,18 +54,20 @@ Task<void> ask_members(SyncRoundPtr round) {
 }
 
 bool has_changed(const SyncRound& round, const NodeId& node, Partition partition) {
-  const auto& digests = round.digests.at(node);
-  return digests[partition] != round.state->names->digest_of(node, partition);
+  return round.digests.at(node)[partition] != round.state->names->digests_of(node)[partition];
 }
 
 /// Those in which a node has something else than when all of it was learnt, ascending.
 std::vector<Partition> changed_partitions(const SyncRound& round) {
+  std::vector<bool> differs(partition_count);
+  for (const auto& [node, digests] : round.digests) {
+    const auto& learnt = round.state->names->digests_of(node);
+    for (std::size_t i = 0; i < partition_count; ++i)
+      differs[i] = differs[i] || digests[i] != learnt[i];
+  }
   std::vector<Partition> changed;
   for (std::size_t i = 0; i < partition_count; ++i) {
-    const auto partition = static_cast<Partition>(i);
-    const bool any = std::ranges::any_of(
-        round.digests, [&](const auto& each) { return has_changed(round, each.first, partition); });
-    if (any) changed.push_back(partition);
+    if (differs[i]) changed.push_back(static_cast<Partition>(i));
   }
   return changed;
 }

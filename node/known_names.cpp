@@ -309,10 +309,10 @@ void KnownNames::expect(const std::vector<DigestChange>& changes) {
   if (!changes.empty()) wake_writer();
 }
 
-const PartitionDigest& KnownNames::digest_of(const NodeId& node, Partition partition) const {
-  static const PartitionDigest nothing{};
+const Digests& KnownNames::digests_of(const NodeId& node) const {
+  static const Digests nothing(partition_count);
   const auto found = digests_.find(node);
-  return found == digests_.end() ? nothing : found->second[partition];
+  return found == digests_.end() ? nothing : found->second;
 }
 
 void KnownNames::saw(std::uint64_t life, const NodeId& node, Partition partition,

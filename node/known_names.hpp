@@ -63,7 +63,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   std::uint64_t life() const { return life_; }
 
   /// What `node` has if it has all that was learnt, and nothing else; zeros where nothing was.
-  const PartitionDigest& digest_of(const NodeId& node, Partition partition) const;
+  const Digests& digests_of(const NodeId& node) const;
   /// All that `node` has in `partition`, by its `digest`, has been given to learn_all(), in `life`.
   void saw(std::uint64_t life, const NodeId& node, Partition partition,
            const PartitionDigest& digest);

@@ -405,7 +405,7 @@ TEST_CASE("catalogue: what is written while it is begun again is in it, or not t
     REQUIRE(page);
     const bool is_listed = std::ranges::any_of(
         page->entries, [](const auto& entry) { return entry.name == "during"; });
-    const auto& digest = names->digest_of(holder, partition_of(keys.hash_name("during")));
+    const auto& digest = names->digests_of(holder)[partition_of(keys.hash_name("during"))];
     CHECK(is_listed == (digest != PartitionDigest{}));
   }
 }
