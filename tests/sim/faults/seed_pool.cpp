@@ -1,5 +1,6 @@
 #include "tests/sim/faults/seed_pool.hpp"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -29,6 +30,15 @@ void write_all(int to, const std::string& text) {
   }
 }
 
+/// A process that ends with its seed gives nothing back before.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 4 << 20);
+#endif
+}
+
 Child start(std::uint64_t seed, unsigned seconds_max,
             const std::function<std::string(std::uint64_t seed)>& work) {
   std::array<int, 2> ends{};
@@ -38,6 +48,7 @@ Child start(std::uint64_t seed, unsigned seconds_max,
   if (pid < 0) throw std::runtime_error("no process");
   if (pid == 0) {
     ::close(ends[0]);
+    keep_freed_memory();
     const rlimit limit{.rlim_cur = seconds_max, .rlim_max = seconds_max + 1};
     ::setrlimit(RLIMIT_CPU, &limit);
     write_all(ends[1], work(seed));
