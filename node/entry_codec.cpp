@@ -45,10 +45,10 @@ Result<std::vector<Entry>> decode_entries(ByteView payload) {
 }
 
 Bytes encode_digests(const std::vector<PartitionDigest>& digests) {
-  Bytes out;
-  out.reserve(digests.size() * sizeof(PartitionDigest));
+  Bytes out(digests.size() * sizeof(PartitionDigest));
+  auto at = out.begin();
   for (const auto& digest : digests)
-    append(out, digest);
+    at = std::ranges::copy(digest, at).out;
   return out;
 }
 
@@ -68,10 +68,11 @@ Result<std::vector<PartitionDigest>> decode_digests(ByteView payload) {
 Bytes encode_sized_digests(const std::vector<PartitionDigest>& digests,
                            const std::vector<PartitionSize>& sizes) {
   auto out = encode_digests(digests);
+  auto at = out.size();
+  out.resize(at + sizes.size() * 8);
   for (const auto& size : sizes) {
-    std::array<std::uint8_t, 8> bytes{};
-    put_u64(bytes, size.bytes);
-    append(out, bytes);
+    put_u64(MutableBytes(out).subspan(at, 8), size.bytes);
+    at += 8;
   }
   return out;
 }
