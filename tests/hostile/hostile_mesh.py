@@ -145,17 +145,22 @@ class Customer:
                 raise
             return ABSENT
 
+    def becomes(self, is_right, complaint):
+        """Right soon, else noted as wrong."""
+        try:
+            eventually(is_right, "right", STALE_S, every_s=0.05)
+        except AssertionError:
+            self.wrong.append(complaint())
+
     def check(self, key, wire=None):
-        """Reads right, at once or at least soon."""
         wire = wire or self.wire()
-        end, tries = time.monotonic() + STALE_S, 0
-        while self.read(wire, key) != self.expected.get(key):
-            tries += 1
-            if time.monotonic() > end:
-                self.wrong.append(f"{key}: not what was acknowledged last")
-                break
-            time.sleep(0.05)
-        self.stale += 1 if tries else 0
+
+        def is_right():
+            return self.read(wire, key) == self.expected.get(key)
+
+        if not is_right():
+            self.stale += 1
+            self.becomes(is_right, lambda: f"{key}: not what was acknowledged last")
 
     def listed(self, wire):
         keys, after, more = set(), "", True
@@ -168,12 +173,11 @@ class Customer:
 
     def check_listed(self, wire):
         there = {key for key, data in self.expected.items() if data is not ABSENT}
-        end = time.monotonic() + STALE_S
-        while self.listed(wire) != there:
-            if time.monotonic() > end:
-                self.wrong.append(f"listed {self.listed(wire) ^ there} wrongly")
-                return
-            time.sleep(0.05)
+
+        def wrongly():
+            return self.listed(wire) ^ there
+
+        self.becomes(lambda: not wrongly(), lambda: f"listed {wrongly()} wrongly")
 
     def check_all(self):
         """Through every node: each key, and the listing."""
