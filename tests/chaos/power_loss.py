@@ -30,19 +30,24 @@ def is_loose(name):
 
 
 class File:
+    """Most never change, and are never copied: what is returned may belong to the file."""
+
     def __init__(self, content=b""):
-        self.durable, self.pending = bytearray(content), []  # (number, offset, bytes or None: size)
+        self.durable, self.pending = content, []  # (number, offset, bytes or None: size)
 
     def sync(self, covers):
-        apply(self.durable, [change for change in self.pending if change[0] < covers])
+        done = [change for change in self.pending if change[0] < covers]
+        if done and isinstance(self.durable, bytes):
+            self.durable = bytearray(self.durable)
+        apply(self.durable, done)
         self.pending = [change for change in self.pending if change[0] >= covers]
 
     def last(self):
-        return apply(bytearray(self.durable), self.pending)
+        return apply(bytearray(self.durable), self.pending) if self.pending else self.durable
 
     def after_cut(self, style, moment, choice):
         if style == "nothing" or not self.pending:
-            return bytearray(self.durable)
+            return self.durable
         if style == "prefix":
             return self.torn(moment, choice)
         last = self.last()
@@ -53,7 +58,7 @@ class File:
         for at in range(0, size, PAGE):
             source = last if choice.random() < kept else self.durable
             pages.append(bytes(source[at:at + PAGE]).ljust(min(PAGE, size - at), b"\0"))
-        return bytearray(b"".join(page[:size - i * PAGE] for i, page in enumerate(pages)))
+        return b"".join(page[:size - i * PAGE] for i, page in enumerate(pages))
 
     def torn(self, moment, choice):
         before = [change for change in self.pending if change[0] < moment]
@@ -63,6 +68,10 @@ class File:
                 cut = choice.randrange(0, len(data) + 1, SECTOR)
                 apply(content, [(number, offset, data[:cut])])
         return content
+
+
+def read_bytes(path):
+    return pathlib.Path(path).read_bytes()
 
 
 def apply(content, changes):
@@ -111,22 +120,24 @@ def update(entries, names):
 
 class Disk:
     """The files below a folder: as they are now, all of it taken for safe, and then as the journal
-    says."""
+    says. What was just written there, {path: bytes}, need not be read again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, written=()):
         self.folder = pathlib.Path(folder)
         self.files, self.folders, self.count = {}, [], 0
-        self.root = self._read(self.folder)
+        self.root = self._read(self.folder, "", dict(written))
 
-    def _read(self, path):
+    def _read(self, path, prefix, written):
         folder = self._new_folder()
         for entry in os.scandir(path):
+            name = prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
-                folder.now[entry.name] = self._read(entry.path)
+                folder.now[entry.name] = self._read(entry.path, name + "/", written)
             elif entry.is_file(follow_symlinks=False):
                 inode = entry.inode()
                 if inode not in self.files:
-                    self.files[inode] = File(pathlib.Path(entry.path).read_bytes())
+                    there = name in written
+                    self.files[inode] = File(written[name] if there else read_bytes(entry.path))
                 folder.now[entry.name] = self.files[inode]
         folder.durable = dict(folder.now)
         return folder
@@ -210,7 +221,7 @@ class Disk:
                 "any": lambda change: choice.random() < rate}[style]
         entries = self._surviving_names(keep)
         return self._tree(self.root, lambda folder: entries[id(folder)],
-                          lambda file: file.after_cut(style, moment, choice))
+                          lambda file: bytes(file.after_cut(style, moment, choice)))
 
     def _surviving_names(self, keep):
         entries = {id(folder): dict(folder.durable) for folder in self.folders}
@@ -237,7 +248,7 @@ class Disk:
                     walk(node, prefix + name + "/")
                 elif not is_loose(name):
                     if id(node) not in contents:
-                        contents[id(node)] = bytes(content_of(node))
+                        contents[id(node)] = content_of(node)
                     tree[prefix + name] = contents[id(node)]
         walk(root, "")
         return tree
@@ -253,7 +264,7 @@ def found(folder):
         for name in files:
             path = os.path.join(where, name)
             if not is_loose(name) and os.path.isfile(path):
-                tree[prefix + name] = pathlib.Path(path).read_bytes()
+                tree[prefix + name] = read_bytes(path)
     return tree
 
 

@@ -28,6 +28,10 @@ UNDER_WAY_MAX = 2  # paths of the one change that was done and not yet recorded
 
 
 class PowerRounds(Rounds):
+    def __init__(self, mesh, seed):
+        super().__init__(mesh, seed)
+        self.written = {}  # to the disk of a node without power
+
     def journal(self, node):
         return self.mesh.root / f"{node.name}.journal"
 
@@ -35,7 +39,7 @@ class PowerRounds(Rounds):
         """What lies there now is safe; from here on every change is recorded."""
         for node in nodes:
             self.journal(node).unlink(missing_ok=True)
-            node.disk = Disk(node.folder)
+            node.disk = Disk(node.folder, self.written.pop(node, {}))
             self.start([node], wait=False, env={"LD_PRELOAD": str(SHIM),
                                                 "POWER_LOSS_FOLDER": str(node.folder),
                                                 "POWER_LOSS_JOURNAL": str(self.journal(node))})
@@ -50,7 +54,8 @@ class PowerRounds(Rounds):
             unseen = differences(node.disk.last(), there)
             assert len(unseen) <= UNDER_WAY_MAX, f"{node.name}: the shim did not see {unseen}"
             style = self.choice.choice(STYLES)
-            write_back(node.folder, node.disk.after_cut(style, self.choice), there)
+            self.written[node] = node.disk.after_cut(style, self.choice)
+            write_back(node.folder, self.written[node], there)
             self.counts[f'disks cut, "{style}"'] += 1
 
 
