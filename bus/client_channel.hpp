@@ -41,6 +41,11 @@ class ClientChannel {
   /// True from when the node is found gone until it is found back.
   bool lost() const { return lost_; }
 
+  /// Lets whoever asked for it know that a transfer was interrupted.
+  void tell_of_interruption() const {
+    if (options_.on_interruption) options_.on_interruption();
+  }
+
   /// Hands a request over to be sent; answers its id.
   Result<std::uint64_t> send(const client::Request& request, zmq::message_t payload = {});
 

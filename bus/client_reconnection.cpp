@@ -20,6 +20,7 @@ Status ClientReconnection::at(std::uint64_t position) {
   if (++times_here_ > times_here_max) {
     return fail(Errc::io, "the connection to the node breaks again and again");
   }
+  channel_.tell_of_interruption();
   const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
     auto there = channel_.begin();

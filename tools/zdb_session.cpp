@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "store/keys.hpp"
 #include "tools/terminal.hpp"
 
@@ -19,9 +21,9 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Result<BusClient> Session::dial() const {
-  return arguments_.remote ? BusClient::connect(*arguments_.remote)
-                           : BusClient::connect(arguments_.node);
+Result<BusClient> Session::dial() {
+  if (!arguments_.remote) return BusClient::connect(arguments_.node);
+  return BusClient::connect(*arguments_.remote, {.on_interruption = [this] { interrupted(); }});
 }
 
 std::optional<BusClient> Session::connect() {
@@ -64,6 +66,16 @@ void Session::tell(const std::string& what) {
   if (arguments_.quiet || !is_terminal(STDERR_FILENO)) return;
   const std::lock_guard lock(mutex_);
   write(what);
+}
+
+/// Once for all connections that break at about the same time.
+void Session::interrupted() {
+  const auto now = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    if (now < std::exchange(interrupted_, now) + std::chrono::seconds(1)) return;
+  }
+  tell("the connection was lost; trying for a minute to go on");
 }
 
 void Session::summarize(const std::string& what) {

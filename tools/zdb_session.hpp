@@ -2,6 +2,7 @@
 // What every verb of zdb shares: its arguments, the connection, the messages to the person, and
 // the exit code. The report is thread-safe; connections belong to one thread each.
 
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,7 +24,7 @@ class Session {
   std::optional<BusClient> connect();
 
   /// The same, without a word about what fails.
-  Result<BusClient> dial() const;
+  Result<BusClient> dial();
 
   /// Writes "zdb: SUBJECT: WHAT" to stderr and remembers the code; the first failure's stands.
   void failed(std::string_view subject, const Error& error);
@@ -50,12 +51,14 @@ class Session {
 
  private:
   void write(const std::string& line);
+  void interrupted();
 
   const Arguments& arguments_;
   mutable std::mutex mutex_;
   ExitCode exit_code_ = ExitCode::done;
   bool node_lost_ = false;
   Progress* progress_ = nullptr;
+  std::chrono::steady_clock::time_point interrupted_;  ///< when a connection broke last
 };
 
 /// True if the key may be; otherwise reported, with exit code 2.

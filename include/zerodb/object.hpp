@@ -70,6 +70,9 @@ using ByteSink = std::function<Status(ByteView)>;
 struct ClientOptions {
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds answer_timeout{120'000};  ///< without a word from a connected node
+  /// Called when a put or get over the network lost its connection and is about to try for up to a
+  /// minute to go on, on the thread that waits for it. AsyncClient does not go on, nor call it.
+  std::function<void()> on_interruption = {};
 };
 
 }  // namespace zerodb

@@ -17,6 +17,7 @@ import ctypes
 import json
 import os
 import pathlib
+import pty
 import random
 import re
 import shutil
@@ -78,6 +79,19 @@ def run(words, timeout_s=90, stdin=b"", cwd=None, env=None, **options):
     except subprocess.TimeoutExpired as late:
         raise AssertionError(f"hung for {timeout_s} s: {words}\n{late.stderr}") from None
     return Done(done.returncode, done.stdout, done.stderr.decode(errors="backslashreplace"))
+
+
+def on_a_terminal(start):
+    """(exit code, bytes shown) of the process that `start(descriptor of a terminal)` begins."""
+    terminal, its_end = pty.openpty()
+    process = start(its_end)
+    os.close(its_end)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: it has ended
+        while more := os.read(terminal, 4096):
+            shown += more
+    os.close(terminal)
+    return process.wait(DEADLINE_S), shown
 
 
 class Node:

@@ -3,11 +3,10 @@
 
 import json
 import os
-import pty
 import re
 
 from harness import (BIN, MIB, FreshMeshTest, MeshTest, content, environment, eventually, main,
-                     run, ticket)
+                     on_a_terminal, run, ticket)
 from wire import Wire
 
 
@@ -40,27 +39,13 @@ class OddKeys(MeshTest):
         self.assertEqual(sorted(self.ODD, key=str.encode), listed)
         plain = "".join(f"{key}\n" for key in listed).encode()
         self.assertEqual(plain, self.ok(self.node, "ls").out)
-        shown = self.on_a_terminal("ls")
+        code, shown = on_a_terminal(lambda terminal: self.node.zdb_start("ls", stdout=terminal))
+        self.assertEqual(0, code)
         self.assertEqual(len(self.ODD), len(shown.splitlines()), "a line a key")
         self.assertNotIn(b"\x1b", shown, "a key cannot steer the terminal")
         for key in self.ODD:
             self.ok(self.node, "rm", "--", key)
         self.assertEqual([], self.keys(self.node))
-
-    def on_a_terminal(self, *words):
-        """What zdb writes to a terminal."""
-        terminal, its_end = pty.openpty()
-        self.addCleanup(os.close, terminal)
-        listing = self.node.zdb_start(*words, stdout=its_end)
-        os.close(its_end)
-        shown = b""
-        try:
-            while more := os.read(terminal, 4096):
-                shown += more
-        except OSError:  # EIO: zdb has ended
-            pass
-        self.assertEqual(0, listing.wait(60))
-        return shown
 
 
 class Keys(MeshTest):

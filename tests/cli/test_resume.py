@@ -4,11 +4,13 @@
 import contextlib
 import re
 import socket
+import subprocess
 import threading
 
 import zmq
 
-from harness import BIN, MIB, MeshTest, content, environment, eventually, main, run
+from harness import (BIN, MIB, MeshTest, content, environment, eventually, main, on_a_terminal,
+                     run)
 from wire import Refused, Wire
 
 
@@ -143,6 +145,14 @@ class BrokenConnections(MeshTest):
         self.assertEqual((0, ""), (done.code, done.err))
         self.assertEqual([], line.break_after, "both connections broke")
         self.assertEqual(path.read_bytes(), self.get(self.node, self.key))
+
+    def test_zdb_says_on_a_terminal_that_it_goes_on(self):
+        self.line(5 * MIB)
+        path = self.file("large", content(24 * MIB))
+        code, shown = on_a_terminal(lambda terminal: subprocess.Popen(
+            [BIN / "zdb", "--remote", self.credential, "put", path, self.key],
+            env=environment(self.mesh.root), stderr=terminal))
+        self.assertEqual((0, 1), (code, shown.count(b"the connection was lost; trying")), shown)
 
     def test_a_pipe_goes_on_too(self):
         line = self.line(3 * MIB)
