@@ -45,7 +45,7 @@ LOOPBACK_UP = ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 SNIFFER = pathlib.Path(__file__).with_name("sniff.py")
 PASSPHRASE = "correct horse battery staple"
 WRITERS, HALF = 4, 12
-PATIENCE_S = 300
+PATIENCE_S = 300 + CANARIES // 5  # grep takes half a minute for a GiB, and more for more patterns
 
 
 class Canaries:
