@@ -51,7 +51,7 @@ leaks: programs
 
 chaos: programs
 	cmake --build --preset release --target failing_disk
-	tests/chaos/test_network.py --full
+	tests/chaos/test_network.py --full $(ARGS)
 
 asan tsan: deps
 	cmake --preset $@ >/dev/null && cmake --build --preset $@ && ctest --preset $@
