@@ -128,7 +128,7 @@ class Client:
     def __init__(self, number, nodes, ledger, seed, keys=12):
         self.choice = random.Random(f"{seed}/client/{number}")
         self.keys = [f"c{number}/{i}" for i in range(keys)]
-        self.nodes, self.ledger = nodes, ledger
+        self.nodes, self.ledger, self.uncertain = nodes, ledger, UNCERTAIN
         self.count = collections.Counter()
 
     def work(self, ended, may_judge):
@@ -154,7 +154,7 @@ class Client:
             try:
                 self.one_operation(wire, node, may_judge)
             except Refused as error:
-                if error.code not in UNCERTAIN:
+                if error.code not in self.uncertain:
                     raise
                 self.count[error.code] += 1
                 ended.wait(0.02)

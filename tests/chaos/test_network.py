@@ -28,6 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 from harness import (BIN, MIB, FreshMeshTest, environment, eventually, main, run,  # noqa: E402
                      ticket)
 from crash_rounds import Rounds, at, seed_from_environment  # noqa: E402
+from ledger import UNCERTAIN  # noqa: E402
 from lossy_network import Network  # noqa: E402
 
 INSIDE = "ZERODB_TEST_NAMESPACE"
@@ -113,6 +114,8 @@ class NetworkRounds(Rounds):
     def __init__(self, mesh, seed):
         super().__init__(mesh, seed)
         self.switch = mesh.root / "disk fails"
+        for client in self.clients:  # a full disk, while another node is out of reach
+            client.uncertain = UNCERTAIN | {"full"}
 
     def may_judge(self, node):
         return False
