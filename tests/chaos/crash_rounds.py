@@ -183,7 +183,8 @@ class Rounds:
         assert first["orphans"] <= self.strays_max(), first
 
     def strays_max(self):
-        """Whole files whose versions never came into the index."""
+        """Whole files whose versions never came into the index. A kill within a sweep may leave more
+        (store/FORMAT.md), which no run has met."""
         return self.counts["open outcomes"]
 
     def check_copies(self, present):
