@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstring>
 #include <functional>
@@ -43,9 +44,30 @@ class Id {
   std::string short_hex() const { return to_hex(ByteView(bytes_).first(4)); }  ///< for logs
   bool is_zero() const { return *this == Id{}; }
 
-  auto operator<=>(const Id&) const = default;
+  bool operator==(const Id& other) const { return (*this <=> other) == 0; }
+
+  /// In the order of their bytes.
+  std::strong_ordering operator<=>(const Id& other) const {
+    for (std::size_t at = 0; at < Size; at += word_size) {
+      const auto ours = word(at);
+      const auto theirs = other.word(at);
+      if (ours != theirs) return ours <=> theirs;
+    }
+    return std::strong_ordering::equal;
+  }
 
  private:
+  using Word = std::uint64_t;
+  static constexpr std::size_t word_size = sizeof(Word);
+  static_assert(Size % word_size == 0);
+
+  /// Big-endian, in one load: ids are compared wherever there is a map of them.
+  Word word(std::size_t at) const {
+    Word value = 0;
+    std::memcpy(&value, bytes_.data() + at, word_size);
+    return std::endian::native == std::endian::little ? __builtin_bswap64(value) : value;
+  }
+
   std::array<std::uint8_t, Size> bytes_{};
 };
 
