@@ -1,5 +1,8 @@
 #include "node/entry_codec.hpp"
 
+#include <cstring>
+#include <span>
+
 namespace zerodb {
 
 namespace {
@@ -45,10 +48,9 @@ Result<std::vector<Entry>> decode_entries(ByteView payload) {
 }
 
 Bytes encode_digests(const std::vector<PartitionDigest>& digests) {
-  Bytes out(digests.size() * sizeof(PartitionDigest));
-  auto at = out.begin();
-  for (const auto& digest : digests)
-    at = std::ranges::copy(digest, at).out;
+  const auto bytes = std::as_bytes(std::span(digests));
+  Bytes out(bytes.size());
+  if (!out.empty()) std::memcpy(out.data(), bytes.data(), out.size());
   return out;
 }
 
