@@ -24,6 +24,9 @@ constexpr std::size_t news_per_node_max = 256;  ///< being looked at
 constexpr std::array round_retry_after{Milliseconds(5'000), Milliseconds(20'000),
                                        Milliseconds(60'000)};
 
+/// Pause before a round that looks for news that were too many.
+constexpr Milliseconds missed_news_after{2'000};
+
 /// Whoever stored a version may still be sending it here: fetching at once would move it twice.
 constexpr Milliseconds inline_grace{500};
 constexpr Milliseconds blob_grace{3'000};
@@ -78,7 +81,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   struct Peer {
     bool queued = false;
     bool running = false;
-    bool resting = false;   ///< a failed round will be repeated
+    bool resting = false;   ///< a round will follow: one failed, or news were missed
     bool done = false;      ///< a round that counts for settling ended without failure
     unsigned attempts = 0;  ///< failed in a row
     std::uint64_t ask = 0;  ///< grows with each request for a round, so that old retries lapse
@@ -93,6 +96,8 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   std::uint64_t counting() const { return all_adopted_ ? adoption_ : 0; }
   void end_round(const NodeId& node, std::uint64_t counts_for, const Status& status);
   void repeat_later(const NodeId& node, Peer& peer);
+  void rest(const NodeId& node, Peer& peer, Milliseconds pause);
+  void miss_news(const NodeId& from);
   std::vector<NodeId> holders_of(const ObjectId& object, const NodeId& first) const;
 
   static Task<void> run_periodically(std::shared_ptr<Impl> self);
@@ -267,8 +272,12 @@ void Reconcile::Impl::repeat_later(const NodeId& node, Peer& peer) {
                  options_.interval.count() / 1000);
     return;
   }
+  rest(node, peer, round_retry_after[peer.attempts++]);
+}
+
+/// A round follows after the pause, unless one is asked for before.
+void Reconcile::Impl::rest(const NodeId& node, Peer& peer, Milliseconds pause) {
   peer.resting = true;
-  const auto pause = round_retry_after[peer.attempts++];
   spawn(context_.runtime, repeat_round(shared_from_this(), node, peer.ask, pause));
 }
 
@@ -295,12 +304,16 @@ void Reconcile::Impl::on_news(const NodeId& from, Bytes manifest) {
   auto claimed = SignedManifest::trusted(manifest);
   if (stopped_ || !claimed) return;
   if (!context_.mesh.is_placed_here(partition_of((*claimed)->object.hashed_key))) return;
-  if (news_open_[from] >= news_per_node_max) {
-    ask_for_round(from);
-    return;
-  }
+  if (news_open_[from] >= news_per_node_max) return miss_news(from);
   ++news_open_[from];
   spawn(context_.runtime, take_news(shared_from_this(), from, std::move(*claimed)));
+}
+
+/// A round finds what was missed; not one after the other, however much a node has to tell.
+void Reconcile::Impl::miss_news(const NodeId& from) {
+  const auto peer = peers_.find(from);
+  if (stopped_ || peer == peers_.end() || peer->second.queued || peer->second.resting) return;
+  rest(from, peer->second, missed_news_after);
 }
 
 Task<void> Reconcile::Impl::take_news(std::shared_ptr<Impl> self, NodeId from,
@@ -318,7 +331,7 @@ Task<void> Reconcile::Impl::take_news(std::shared_ptr<Impl> self, NodeId from,
       co_await context.runtime.sleep(manifest->is_inline() ? inline_grace : blob_grace);
     }
     const auto holders = self->holders_of(manifest->object, from);
-    if (!self->queue_->want_version(manifest, holders)) self->ask_for_round(from);
+    if (!self->queue_->want_version(manifest, holders)) self->miss_news(from);
   }
   if (--self->news_open_[from] == 0) self->news_open_.erase(from);
 }

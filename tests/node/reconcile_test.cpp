@@ -356,6 +356,23 @@ TEST_CASE("reconcile: news is fetched again when the first try fails", "[sim]") 
   CHECK(scene.has(2, object));
 }
 
+TEST_CASE("reconcile: news without end brings no rounds without end", "[sim]") {
+  ReconcileScene scene(3);
+  const auto rounds = [&] { return scene.mesh.network().sent("get_digests"); };
+  const auto before = rounds();
+  std::vector<SealedObject> objects;
+  for (int i = 0; i < 3'000; ++i) {
+    objects.push_back(scene.seal(std::to_string(i), 100));
+    keep_in(scene.mesh[0].store, objects.back());
+    scene.announce(0, objects.back().manifest);
+    scene.mesh.world().run_for(Milliseconds(1));
+  }
+  REQUIRE(scene.mesh.run_until_quiet());
+  CHECK(rounds() <= before + 12);  // of two nodes
+  for (const auto& object : objects)
+    REQUIRE(scene.has(2, object));
+}
+
 TEST_CASE("reconcile: the later of two versions told of in a row wins", "[sim]") {
   ReconcileScene scene(3);
   const auto first = scene.seal("twice");
