@@ -148,7 +148,7 @@ Task<ManyOffers> fetch_first_of_each(SyncRoundPtr round, ManyOffers wanted) {
   FanOut<bool> nodes(round->state->context.runtime);
   for (const auto& [node, queue] : queues)
     nodes.ask(node, fetch_from(round, node, queue));
-  co_await await_answers(round, nodes);
+  co_await await_answers(round, nodes, Patience::usual);
   ManyOffers left;
   for (const auto& [node, queue] : queues) {
     queue->next = queue->asked.size();  // a node that was not waited for is asked no more

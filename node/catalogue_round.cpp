@@ -36,9 +36,11 @@ std::set<NodeId> not_failed(const SyncRound& round) {
   return nodes;
 }
 
-void give_up_on(SyncRound& round, std::set<NodeId> silent) {
-  for (const auto& node : silent)
-    round.state->stragglers.note(node);
+void leave_out(SyncRound& round, std::set<NodeId> silent, Milliseconds waited) {
+  if (waited < straggler_patience) round.hurried = true;
+  for (const auto& node : silent) {
+    if (waited >= straggler_patience) round.state->stragglers.note(node);
+  }
   round.failed.merge(silent);
 }
 

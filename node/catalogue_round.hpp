@@ -26,6 +26,7 @@ struct SyncRound {
   WholeThroughout whole;
   std::map<NodeId, Digests> digests;
   std::set<NodeId> failed;   ///< stopped answering, or were not waited for
+  bool hurried = false;      ///< some were left out that might have answered soon
   std::set<NodeId> as_here;  ///< have in some partitions what is here, and so were not asked
   std::size_t wanted = 0;    ///< objects of which versions were not known before
   std::map<NodeId, std::size_t> fruitless;  ///< partitions that differed, less what was new in them
@@ -41,38 +42,61 @@ bool covers_all(const SyncRound& round, const std::set<NodeId>& answered);
 /// Nodes of whom something was learnt, and that have not failed since.
 std::set<NodeId> not_failed(const SyncRound& round);
 
-/// `silent` have kept the round waiting for nothing.
-void give_up_on(SyncRound& round, std::set<NodeId> silent);
+/// `silent` were waited for in vain for so long.
+void leave_out(SyncRound& round, std::set<NodeId> silent, Milliseconds waited);
 
 template <class Answer>
 bool is_good(const Answer& answer) {
   return static_cast<bool>(answer);
 }
 
-/// Until every node asked has answered; or until, after some patience, those that have suffice
-/// without the others, which then had as much time again. The others count as failed.
+/// Who of those asked has given a good answer, besides those of whom something was learnt before,
+/// and who none yet.
+struct Heard {
+  std::set<NodeId> answered;
+  std::set<NodeId> silent;
+};
+
 template <class Answer>
-Task<void> await_answers(SyncRoundPtr round, FanOut<Answer>& asked) {
+Heard heard_so_far(const SyncRound& round, const FanOut<Answer>& asked) {
+  Heard heard{.answered = not_failed(round), .silent = {}};
+  for (const auto& slot : asked.slots()) {
+    heard.answered.erase(slot.node);
+    if (!slot.answer) heard.silent.insert(slot.node);
+    const bool good = slot.answer && is_good(*slot.answer) && !round.failed.contains(slot.node);
+    if (good) heard.answered.insert(slot.node);
+  }
+  return heard;
+}
+
+/// How long the others are waited for, once those that have answered suffice without them.
+enum class Patience {
+  usual,  ///< nodes may have more or less to do: some time, and then as much again
+  even,   ///< the question costs each the same: half as long as those took that suffice
+};
+
+/// Until every node asked has answered, or patience with the others, which count as failed, is at
+/// an end.
+template <class Answer>
+Task<void> await_answers(SyncRoundPtr round, FanOut<Answer>& asked, Patience patience) {
+  auto& runtime = round->state->context.runtime;
+  const auto begin_ms = runtime.steady_ms();
+  const auto took = [&] { return Milliseconds(runtime.steady_ms() - begin_ms); };
   bool is_last_call = false;
   asked.set_alarm(straggler_patience);
   while (!asked.all_answered()) {
-    auto answered = not_failed(*round);
-    std::set<NodeId> silent;
-    for (const auto& slot : asked.slots()) {
-      answered.erase(slot.node);
-      if (!slot.answer) silent.insert(slot.node);
-      const bool good = slot.answer && is_good(*slot.answer) && !round->failed.contains(slot.node);
-      if (good) answered.insert(slot.node);
-    }
+    auto heard = heard_so_far(*round, asked);
     const bool expected = std::ranges::all_of(
-        silent, [&](const NodeId& node) { return round->state->stragglers.has(node); });
-    if ((expected || asked.alarmed()) && covers_all(*round, answered)) {
+        heard.silent, [&](const NodeId& node) { return round->state->stragglers.has(node); });
+    const bool early = patience == Patience::even && !is_last_call;
+    if ((expected || early || asked.alarmed()) && covers_all(*round, heard.answered)) {
       if (expected || is_last_call) {
-        give_up_on(*round, std::move(silent));
+        leave_out(*round, std::move(heard.silent), took());
         co_return;
       }
       is_last_call = true;
-      asked.set_alarm(straggler_patience);
+      const auto most = early ? took() / 2 + Milliseconds(1) : straggler_patience;
+      asked.set_alarm(std::min(most, straggler_patience));
     }
     co_await asked.changed();
   }

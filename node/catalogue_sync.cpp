@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cstring>
+#include <span>
+
 #include "node/catalogue_learn.hpp"
 #include "node/entry_listing.hpp"
 
@@ -36,7 +39,7 @@ void leave_out_stragglers(SyncRound& round) {
   std::erase_if(round.digests, [&](const auto& each) { return !others.contains(each.first); });
 }
 
-Task<void> ask_members(SyncRoundPtr round) {
+Task<void> ask_members(SyncRoundPtr round, Patience patience) {
   auto& context = round->state->context;
   FanOut<Result<Digests>> answers(context.runtime);
   for (const auto& member : context.mesh.roster().members) {
@@ -46,7 +49,7 @@ Task<void> ask_members(SyncRoundPtr round) {
       answers.ask(member.node, digests_there(round->state, member.node));
     }
   }
-  co_await await_answers(round, answers);
+  co_await await_answers(round, answers, patience);
   while (auto next = answers.take()) {
     if (next->second) round->digests.emplace(next->first, std::move(*next->second));
   }
@@ -62,6 +65,8 @@ std::vector<Partition> changed_partitions(const SyncRound& round) {
   std::vector<bool> differs(partition_count);
   for (const auto& [node, digests] : round.digests) {
     const auto& learnt = round.state->names->digests_of(node);
+    const auto size = std::span(digests).size_bytes();
+    if (std::memcmp(digests.data(), learnt.data(), size) == 0) continue;  // nearly always
     for (std::size_t i = 0; i < partition_count; ++i)
       differs[i] = differs[i] || digests[i] != learnt[i];
   }
@@ -141,7 +146,7 @@ Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions,
                            ? list_here(state, std::move(changed))
                            : list_there(round, node, std::move(changed)));
   }
-  co_await await_answers(round, listings);
+  co_await await_answers(round, listings, Patience::usual);
   Wanted wanted;
   while (auto next = listings.take()) {
     if (!next->second) {
@@ -213,14 +218,11 @@ Status check_complete(const SyncRound& round) {
                                    silent + "; start or reach those nodes, then try again");
 }
 
-}  // namespace
-
-Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
-  co_await state->names->renew();
-  const auto round = std::make_shared<SyncRound>(state);
+Task<Status> run_round(SyncRoundPtr round, Patience patience) {
+  const auto& state = round->state;
   co_await learn_news(state);
   co_await state->names->settle();  // what is expected of digests follows from what is written
-  co_await ask_members(round);
+  co_await ask_members(round, patience);
   const auto changed = changed_partitions(*round);
   for (std::size_t from = 0; from < changed.size(); from += partitions_max) {
     const auto some = std::span(changed).subspan(from);
@@ -236,6 +238,19 @@ Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
   }
   auto complete = check_complete(*round);
   if (complete) state->names->saw_all(round->life);
+  co_return complete;
+}
+
+}  // namespace
+
+Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
+  co_await state->names->renew();
+  auto round = std::make_shared<SyncRound>(state);
+  auto complete = co_await run_round(round, Patience::even);
+  if (!complete && round->hurried) {  // one that was not waited for is needed after all
+    round = std::make_shared<SyncRound>(state);
+    complete = co_await run_round(round, Patience::usual);
+  }
   co_return complete;
 }
 

@@ -20,6 +20,7 @@ class SlowLinks : public Links {
   LinkState state(const NodeId& node) const override { return links_.state(node); }
 
   std::map<NodeId, Milliseconds> delays;  ///< before each chunk and commit to a node
+  std::map<NodeId, Milliseconds> delays_of_digests;
   bool publishes = true;
 
  private:

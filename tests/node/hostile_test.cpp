@@ -67,6 +67,36 @@ TEST_CASE("hostile: a node that answers nothing delays a listing by a moment, an
   CHECK(took_ms(mesh, list) < 200);
 }
 
+TEST_CASE("hostile: a listing does not wait for the digests of a node that is slow", "[gateway]") {
+  GatewayMesh mesh(4);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  mesh.links[0].delays_of_digests[mesh.mesh[3].id()] = Milliseconds(400);
+  const auto list = [&] {
+    const auto page = mesh.list(0);
+    REQUIRE(page);
+    CHECK(page->entries.size() == 1);
+  };
+  for (int again = 0; again < 3; ++again)
+    CHECK(took_ms(mesh, list) < 50);
+}
+
+TEST_CASE("hostile: a slow node is waited for when another one fails", "[gateway]") {
+  GatewayMesh mesh(4);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    const bool refuses =
+        replier == mesh.mesh[2].id() && std::holds_alternative<peer::GetEntries>(request);
+    if (refuses) answer = fail(Errc::busy, "not now");
+  };
+  mesh.links[0].delays_of_digests[mesh.mesh[3].id()] = Milliseconds(400);
+  REQUIRE(mesh.put(1, "there, too", pattern(5)));
+  const auto page = mesh.list(0);
+  REQUIRE(page);
+  CHECK(page->entries.size() == 2);
+}
+
 TEST_CASE("hostile: a listing without end ends", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "there", pattern(5)));
