@@ -16,9 +16,9 @@ namespace {
 constexpr std::size_t loads_max = 4096;
 
 /// Nobody honest has so many requests waiting for the turn of those that look through much. Who has
-/// gets a quarter of the time.
+/// gets a sixteenth of the time.
 constexpr std::size_t flood_min = 16;
-constexpr int pauses_per_work = 3;
+constexpr int pauses_per_work = 15;
 
 }  // namespace
 
