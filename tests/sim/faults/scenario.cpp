@@ -65,7 +65,7 @@ std::vector<Phase> draw_phases(World& world, const MachineOptions& machine) {
   std::vector<Phase> phases(world.chance(600) ? 1 : world.random_between(2, 3));
   for (auto& phase : phases) {
     phase.faults = between(world, minutes(1), minutes(5));
-    phase.rest = between(world, minutes(1), minutes(30));
+    phase.rest = between(world, minutes(3), minutes(30));  // silent uploads are dropped after two
     // By then the others could have forgotten what it does not know to be deleted.
     if (world.chance(250))
       phase.absence = machine.tombstone_keep + 3 * machine.node.tombstones.interval;
