@@ -44,6 +44,9 @@ void Nemesis::begin() {
     machine.set_clock_skew(draw_skew(1'000));
   if (scenario_.faults.liar) {
     liar_ = pick_running()->id();
+    if (only_the_liar_stays()) liar_.reset();
+  }
+  if (liar_) {
     workload_.watch().liar = liar_;
     trace_.fault("liar", cluster_.name_of(*liar_));
   }
@@ -277,9 +280,16 @@ void Nemesis::join() {
   cluster_.join(zone, Milliseconds(static_cast<std::int64_t>(world_.random_between(0, 30'000))));
 }
 
+bool Nemesis::only_the_liar_stays(const Machine* without) {
+  return liar_ && std::ranges::none_of(cluster_.roster().members, [&](const auto& member) {
+    const bool goes = member.draining || (without != nullptr && member.node == without->id());
+    return !goes && member.node != *liar_;
+  });
+}
+
 void Nemesis::drain() {
   const auto* machine = pick_running();
-  if (machine == nullptr) return;
+  if (machine == nullptr || only_the_liar_stays(machine)) return;
   trace_.fault("drain", machine->name());
   cluster_.set(*machine, {.node = {}, .zone = {}, .weight = {}, .draining = true});
 }
@@ -308,6 +318,7 @@ void Nemesis::remove_drained() {
 void Nemesis::remove_for_good() {
   auto* machine = victim();
   if (machine == nullptr || cluster_.running().size() < 3) return;
+  if (only_the_liar_stays(machine)) return;
   trace_.fault("member lost", machine->name());
   machine->crash();
   cluster_.remove(*machine, true);

@@ -30,6 +30,8 @@ class Nemesis {
   Machine* pick_running();
   /// The machine that may be harmed until the mesh has converged; none if none may.
   Machine* victim();
+  /// Whether the liar would be the only one on which objects are placed, without `machine`.
+  bool only_the_liar_stays(const Machine* without = nullptr);
   void later(Milliseconds low, Milliseconds high, std::function<void()> action);
   void restart_later(Machine& machine, Milliseconds high);
 
