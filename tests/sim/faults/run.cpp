@@ -206,6 +206,7 @@ void Run::resolve(const std::string& key) {
 
 void Run::rest(const Phase& phase, bool last) {
   drive(phase.rest);
+  if (checker_.not_converged()) drive(seconds(10));  // a periodic round was just under way
   trace_.say("rested");
   if (auto wrong = checker_.not_converged()) {
     findings_.report("convergence", "after a time of rest " + *wrong);

@@ -236,6 +236,7 @@ void Workload::judge_list(const Machine& at, const std::map<std::string, Floor>&
 }
 
 void Workload::read_everything() {
+  last_read_.clear();
   for (auto* machine : cluster_.running()) {
     if (!machine->is_gateway()) continue;
     auto& io = machine->life().io();

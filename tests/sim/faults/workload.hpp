@@ -32,7 +32,7 @@ class Workload {
   /// nothing of it may fail.
   void read_everything();
   void set_strict(bool strict) { strict_ = strict; }
-  /// Whose content a get last showed of a key; 0: of nobody yet.
+  /// Whose content a get last showed of a key since everything was to be read; 0: no get did.
   WriteNumber last_read(const std::string& key) const {
     const auto found = last_read_.find(key);
     return found == last_read_.end() ? 0 : found->second;
