@@ -210,8 +210,8 @@ bool Search::has_quorum() const {
 
 bool Search::heard_enough() const {
   const auto missing = silent().size();
-  return missing == 0 ||
-         (targets_.placements() == 1 && missing < write_quorum(targets_.replicas()));
+  return missing == 0 || (targets_.placements() == 1 &&
+                          missing + targets_.gone() < write_quorum(targets_.replicas()));
 }
 
 std::vector<Failure> Search::silent() const {

@@ -29,6 +29,8 @@ class Targets {
   void nodes() const&& = delete;  // a loop over it would outlive them
   /// R in the latest placement.
   std::uint32_t replicas() const { return replicas_; }
+  /// Nodes of the latest placement that are no members any more.
+  std::size_t gone() const { return replicas_ - latest_; }
   std::size_t placements() const { return 1 + older_.size(); }
   /// In the latest placement.
   bool is_placed(const NodeId& node) const {

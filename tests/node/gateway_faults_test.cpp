@@ -86,6 +86,25 @@ TEST_CASE("gateway: a tombstone on one node is no proof that there is no object"
   CHECK(mesh.get(0, "back") == pattern(20));
 }
 
+TEST_CASE("gateway: a member that left may have held what a silent one holds", "[gateway]") {
+  GatewayMesh mesh(5);
+  const auto placed = mesh.placed("kept");
+  const auto away = [&](std::size_t node) {
+    mesh.mesh.down(node);
+    mesh.mesh.world().run_for(std::chrono::seconds(10));
+  };
+  away(placed[2]);
+  REQUIRE(mesh.put(placed[0], "kept", pattern(5)));  // on two of three
+  away(placed[0]);
+  away(placed[1]);
+  mesh.mesh.up(placed[2]);
+  REQUIRE(mesh.mesh.run_until_linked());
+  mesh.mesh.remove(placed[0]);
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  CHECK(mesh.error_of_get(placed[2], "kept") == Errc::no_quorum);
+  CHECK(mesh.error_of_get(mesh.not_placed("kept").front(), "kept") == Errc::no_quorum);
+}
+
 TEST_CASE("gateway: what a lost store was filled with again is no proof, either", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "back", pattern(10)).has_value());
