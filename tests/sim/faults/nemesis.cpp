@@ -47,6 +47,7 @@ void Nemesis::begin() {
     if (only_the_liar_stays()) liar_.reset();
   }
   if (liar_) {
+    victim_ = liar_;  // a second one could hold the only other copy
     workload_.watch().liar = liar_;
     trace_.fault("liar", cluster_.name_of(*liar_));
   }
