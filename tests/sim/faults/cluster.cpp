@@ -17,6 +17,23 @@ const SignedRoster& latest_of(const std::vector<const Machine*>& machines) {
   return (*std::ranges::max_element(machines, stands_below))->known_roster();
 }
 
+/// Those that hear of each other, directly or through others.
+std::vector<std::vector<const Machine*>> groups_of(std::vector<const Machine*> left) {
+  std::vector<std::vector<const Machine*>> groups;
+  while (!left.empty()) {
+    std::vector<const Machine*> group{left.back()};
+    left.pop_back();
+    for (std::size_t at = 0; at < group.size(); ++at) {
+      const auto listed = std::ranges::partition(
+          left, [&](const Machine* other) { return !list_each_other(*group[at], *other); });
+      group.insert(group.end(), listed.begin(), listed.end());
+      left.erase(listed.begin(), listed.end());
+    }
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
 /// Of two groups of machines, which one is the mesh.
 bool is_rather(const std::vector<const Machine*>& group, const std::vector<const Machine*>& other) {
   if (group.size() != other.size()) return group.size() > other.size();
@@ -79,22 +96,20 @@ const std::string& Cluster::name_of(const NodeId& id) {
 }
 
 std::vector<const Machine*> Cluster::heard() const {
-  std::vector<const Machine*> left;
+  std::vector<const Machine*> all;
   for (const auto& machine : machines_)
-    left.push_back(&machine);
+    all.push_back(&machine);
   std::vector<const Machine*> largest;
-  while (!left.empty()) {
-    std::vector<const Machine*> group{left.back()};
-    left.pop_back();
-    for (std::size_t at = 0; at < group.size(); ++at) {
-      const auto listed = std::ranges::partition(
-          left, [&](const Machine* other) { return !list_each_other(*group[at], *other); });
-      group.insert(group.end(), listed.begin(), listed.end());
-      left.erase(listed.begin(), listed.end());
-    }
+  for (auto& group : groups_of(std::move(all))) {
     if (is_rather(group, largest)) largest = std::move(group);
   }
   return largest;
+}
+
+bool Cluster::is_one_without(const Machine& gone) const {
+  auto left = heard();
+  std::erase(left, &gone);
+  return groups_of(std::move(left)).size() <= 1;
 }
 
 bool Cluster::is_heard(const Machine& machine) const {

@@ -27,6 +27,9 @@ class Cluster {
   /// other, directly or by way of others. One that was removed by force and could not be told goes
   /// by a roster of its own, with those that have joined by it, and the mesh never hears of that.
   bool is_heard(const Machine& machine) const;
+  /// Whether the others would still hear of each other: who joined while some were away may be
+  /// known to them through `gone` only.
+  bool is_one_without(const Machine& gone) const;
   /// The latest that any machine has adopted that is heard.
   const Roster& roster() const;
   bool is_member(const Machine& machine) const { return roster().find(machine.id()) != nullptr; }

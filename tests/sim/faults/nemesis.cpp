@@ -319,7 +319,7 @@ void Nemesis::remove_drained() {
 void Nemesis::remove_for_good() {
   auto* machine = victim();
   if (machine == nullptr || cluster_.running().size() < 3) return;
-  if (only_the_liar_stays(machine)) return;
+  if (only_the_liar_stays(machine) || !cluster_.is_one_without(*machine)) return;
   trace_.fault("member lost", machine->name());
   machine->crash();
   cluster_.remove(*machine, true);
