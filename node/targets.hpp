@@ -46,10 +46,13 @@ class Targets {
   };
 
   /// The first placement in which fewer than W nodes are `good`; if there is none, the
-  /// latest.
+  /// latest. Of an older one no more are needed than are left; of the latest W, who left or not,
+  /// as so many copies are promised.
   template <class Good>
   Count count_for_write(Good good) const {
-    return count(write_quorum, good);
+    auto here = count_in(latest(), write_quorum(replicas_), good);
+    here.needed = write_quorum(replicas_);
+    return here.is_enough() ? count(write_quorum, good) : here;
   }
   /// The same with the read quorum.
   template <class Good>

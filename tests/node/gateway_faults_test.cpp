@@ -105,6 +105,22 @@ TEST_CASE("gateway: a member that left may have held what a silent one holds", "
   CHECK(mesh.error_of_get(mesh.not_placed("kept").front(), "kept") == Errc::no_quorum);
 }
 
+TEST_CASE("gateway: a write is on two nodes, also when a member left that others think is there",
+          "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.mesh.change_roster([&](Roster& roster) { roster.members[2].draining = true; });
+  REQUIRE(mesh.mesh.run_until_moved());
+  mesh.mesh.down(2);
+  mesh.mesh.down(1);
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  mesh.mesh.remove(1);
+  CHECK(mesh.put(0, "alone", pattern(5)).error().code == Errc::no_quorum);
+  mesh.mesh.up(2);
+  REQUIRE(mesh.mesh.run_until_linked());
+  mesh.mesh.world().run_for(std::chrono::seconds(30));
+  CHECK(mesh.put(0, "alone", pattern(5)));
+}
+
 TEST_CASE("gateway: what a lost store was filled with again is no proof, either", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "back", pattern(10)).has_value());
