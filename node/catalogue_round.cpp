@@ -37,9 +37,11 @@ std::set<NodeId> not_failed(const SyncRound& round) {
 }
 
 void leave_out(SyncRound& round, std::set<NodeId> silent, Milliseconds waited) {
-  if (waited < straggler_patience) round.hurried = true;
-  for (const auto& node : silent) {
-    if (waited >= straggler_patience) round.state->stragglers.note(node);
+  if (waited < straggler_patience) {
+    round.hurried = true;
+  } else {
+    for (const auto& node : silent)
+      round.state->stragglers.note(node);
   }
   round.failed.merge(silent);
 }
