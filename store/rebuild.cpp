@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "store/blobs.hpp"
+#include "store/torn_log.hpp"
 
 namespace zerodb {
 
@@ -194,8 +195,11 @@ Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint
   };
   if (!is_index_lost(folder)) {
     auto index = open(Index::Mode::strict);
-    if (!index && index.error().code != Errc::corrupt) return fail(std::move(index.error()));
+    if (!index && index.error().code == Errc::corrupt && is_last_record_torn(folder / "index")) {
+      index = open(Index::Mode::up_to_damage);
+    }
     if (index) return OpenedIndex{.index = std::move(*index)};
+    if (index.error().code != Errc::corrupt) return fail(std::move(index.error()));
   }
   const auto& on_lost = options.on_index_lost;
   if (auto told = on_lost ? on_lost() : Status(); !told) return fail(std::move(told.error()));

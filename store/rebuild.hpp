@@ -20,10 +20,10 @@ struct OpenedIndex {
   std::unique_ptr<Index> index;
   bool recovered = false;  ///< something of it was lost: made anew, or its log cut short
 };
-/// Opens the index as it is; cut short where its log is damaged, as after a loss of power; or, if
-/// it is_index_lost(), puts it aside as index.damaged-<ms> and makes a new one. Before anything is
-/// lost `on_index_lost` is called. Broken off, it begins anew at the next start. `corrupt`: only a
-/// new one helps.
+/// Opens the index as it is, without a last write that was broken off; or cut short where its log
+/// is damaged; or, if it is_index_lost(), puts it aside as index.damaged-<ms> and makes a new one.
+/// Before anything is lost `on_index_lost` is called. Broken off, it begins anew at the next start.
+/// `corrupt`: only a new one helps.
 Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint64_t now_ms);
 
 /// The new index is whole: the note goes, and all old indexes but the last one put aside.

@@ -54,6 +54,8 @@ class PowerRounds(Rounds):
             unseen = differences(node.disk.last(), there)
             assert len(unseen) <= UNDER_WAY_MAX, f"{node.name}: the shim did not see {unseen}"
             style = self.choice.choice(STYLES)
+            if style == "any":  # a write with holes cannot be told from damage
+                self.may_be_damaged.add(node)
             self.written[node] = node.disk.after_cut(style, self.choice)
             write_back(node.folder, self.written[node], there)
             self.counts[f'disks cut, "{style}"'] += 1

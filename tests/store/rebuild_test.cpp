@@ -47,6 +47,12 @@ struct Scene : Disk {
     return files;
   }
 
+  fs::path log() const {
+    const auto logs = index_files(".log");
+    REQUIRE(logs.size() == 1);
+    return logs[0];
+  }
+
   std::size_t set_aside() const {
     std::size_t count = 0;
     for (const auto& entry : fs::directory_iterator(dir.path()))
@@ -173,15 +179,67 @@ TEST_CASE("rebuild: a log that is damaged in the middle is no reason to forget q
           "[store]") {
   Scene scene;
   scene.store.reset();
-  const auto logs = scene.index_files(".log");
-  REQUIRE(logs.size() == 1);
-  INFO(fs::file_size(logs[0]));
-  overwrite(logs[0], fs::file_size(logs[0]) / 2, "garbage!");
+  const auto log = scene.log();
+  INFO(fs::file_size(log));
+  overwrite(log, fs::file_size(log) / 2, "garbage!");
   scene.open();
   CHECK(scene.times_lost == 1);
   for (const auto& object : scene.objects) {
     if (!object.manifest->is_inline()) CHECK(scene.is_here(object));
   }
+}
+
+TEST_CASE("rebuild: a write that was broken off is no loss", "[store]") {
+  Scene scene;
+  const auto before = fs::file_size(scene.log());
+  const std::uint64_t size =
+      GENERATE(0U, 2'000U, 60'000U);  // the last is longer than a block of the log
+  const auto broken_off = seal_object(scene.owner, {.name = "broken off", .size = size});
+  scene.put(broken_off);
+  const auto log = scene.log();
+  scene.store.reset();
+  const auto whole = fs::file_size(log) - before;
+  const auto left = GENERATE_COPY(from_range(
+      std::vector<std::uintmax_t>{0, 1, 6, 7, 8, whole / 3, whole / 2, whole - 7, whole - 1}));
+  INFO("of a record of " << whole << " bytes " << left << " are there");
+  fs::resize_file(log, before + left);
+  scene.open();
+  CHECK(scene.times_lost == 0);
+  CHECK_FALSE(scene.stats().index_rebuilt);
+  CHECK(scene.stats().objects == 12);
+  for (const auto& object : scene.objects)
+    CHECK(scene.is_here(object));
+  scene.put(broken_off);
+  scene.open();
+  CHECK(scene.is_here(broken_off));
+}
+
+TEST_CASE("rebuild: what looks like a write broken off, and is not, is a loss", "[store]") {
+  Scene scene;
+  const auto before = fs::file_size(scene.log());
+  scene.put(seal_object(scene.owner, {.name = "the last", .size = 2'000}));
+  const auto log = scene.log();
+  scene.store.reset();
+  const auto end = fs::file_size(log);
+  const auto cut_log = [&] { fs::resize_file(log, end - 100); };
+  SECTION("the length of the last record was made greater") {
+    overwrite(log, before + 5, "\x7f");
+  }
+  SECTION("the one before it is damaged") {
+    overwrite(log, before - 1, "x");
+    cut_log();
+  }
+  SECTION("an earlier log is cut, too") {
+    fs::copy_file(log, log.parent_path() / "000001.log");
+    fs::resize_file(log.parent_path() / "000001.log", before - 10);
+    cut_log();
+  }
+  SECTION("its last record is damaged, and not cut") {
+    overwrite(log, end - 50, "garbage!");
+  }
+  scene.open();
+  CHECK(scene.times_lost == 1);
+  CHECK(scene.stats().index_rebuilt);
 }
 
 TEST_CASE("rebuild: broken off, it begins anew", "[store]") {
