@@ -7,9 +7,9 @@
 
 namespace zerodb {
 
-/// Whether all logs in the folder of a RocksDB database are whole, but for a last record of the last
-/// one of which only a beginning is there. Where each write is synced before the next one begins,
-/// as in Index, that one was never synced, and nothing else is missing.
+/// Whether all logs in the folder of a RocksDB database are whole, but for a last record of the
+/// last one of which only a beginning is there. Where each write is synced before the next one
+/// begins, as in Index, that one was never synced, and nothing else is missing.
 bool is_last_record_torn(const std::filesystem::path& database);
 
 }  // namespace zerodb
