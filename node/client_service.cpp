@@ -2,70 +2,14 @@
 
 namespace zerodb {
 
-// Sessions are shared with the requests that are under way in them, which may outlast the client.
-
-struct ClientService::UploadSession {
-  explicit UploadSession(Runtime& runtime) : written(runtime) {}
-
-  ClientIdentity client;  ///< who began it
-  std::shared_ptr<Gateway> gateway;
-  std::unique_ptr<PutStream> stream;
-  std::string name;
-  std::optional<std::uint64_t> size;  ///< as the client announced it
-  std::uint64_t received = 0;
-  std::uint64_t unanswered = 0;  ///< bytes of those
-  std::uint64_t last_used_ms = 0;
-  std::size_t busy = 0;  ///< requests under way
-  Bytes resume;          ///< empty: ends with its connection
-  Event written;         ///< some of the unanswered bytes were
-};
-
-struct ClientService::DownloadSession {
-  std::unique_ptr<GetStream> stream;
-  std::uint64_t end = 0;  ///< of the range granted
-  std::uint64_t first = 0;
-  std::uint64_t last_used_ms = 0;
-  std::size_t busy = 0;
-};
-
 namespace {
 
 constexpr std::uint32_t list_entries_max = 1000;
 constexpr std::uint64_t share_expires_s_max = 3650ULL * 24 * 3600;
 constexpr std::size_t resume_bytes = 16;
 
-/// Counts a request in its session for as long as it lasts.
-class InUse {
- public:
-  InUse(std::size_t& busy, std::uint64_t& last_used_ms, Runtime& runtime)
-      : busy_(busy), last_used_ms_(last_used_ms), runtime_(runtime) {
-    ++busy_;
-    last_used_ms_ = runtime_.steady_ms();
-  }
-  ~InUse() {
-    --busy_;
-    last_used_ms_ = runtime_.steady_ms();
-  }
-  InUse(const InUse&) = delete;
-  InUse& operator=(const InUse&) = delete;
-
- private:
-  std::size_t& busy_;
-  std::uint64_t& last_used_ms_;
-  Runtime& runtime_;
-};
-
 std::optional<Version> version_in(const std::optional<std::uint64_t>& field) {
   return field ? std::optional(Version{*field}) : std::nullopt;
-}
-
-/// In a time that does not tell where they differ.
-bool same_secret(ByteView one, ByteView other) {
-  if (one.size() != other.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < one.size(); ++i)
-    difference |= static_cast<unsigned>(one[i] ^ other[i]);
-  return difference == 0;
 }
 
 PutSpec spec_of(client::Put request) {
@@ -152,7 +96,10 @@ struct ClientService::Dispatch {
 
 ClientService::ClientService(NodeContext context, std::function<std::shared_ptr<Gateway>()> gateway,
                              ClientServiceOptions options)
-    : context_(context), gateway_(std::move(gateway)), options_(options) {}
+    : context_(context),
+      gateway_(std::move(gateway)),
+      options_(options),
+      sessions_(context.runtime, options.sessions) {}
 
 ClientService::~ClientService() = default;
 
@@ -192,30 +139,21 @@ Task<Result<ClientAnswer>> ClientService::put(ClientId client, ClientIdentity id
 
 Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, ClientIdentity identity,
                                                       const client::Put& request, PutSpec spec) {
-  if (clients_[client].uploads.size() >= options_.uploads_per_client_max ||
-      uploads_ >= options_.uploads_max) {
-    co_return fail(Errc::busy, "too many uploads are open; end one, then try again");
-  }
-  // Uploads take room on the node that all clients share: one may not have it all.
-  if (identity.credential && uploads_of(identity) >= options_.uploads_per_credential_max) {
-    co_return fail(Errc::busy, "too many uploads with this credential are open; end one first");
-  }
-  ++uploads_;
   auto session = std::make_shared<UploadSession>(context_.runtime);
   session->client = identity;
   session->gateway = gateway_();
   session->name = spec.name;
   session->size = request.size;
-  session->last_used_ms = context_.runtime.steady_ms();
-  const auto id = ++last_session_;
-  clients_[client].uploads[id] = session;
+  const auto added = sessions_.add(client, session);
+  if (!added) co_return fail(added.error());
+  const auto id = *added;
   auto stream = co_await session->gateway->put(std::move(spec));
-  const auto known = clients_.find(client);
-  const bool there = known != clients_.end() && known->second.uploads.contains(id);
-  if (!stream && there && known->second.uploads.erase(id) != 0) --uploads_;
-  if (!stream) co_return fail(std::move(stream.error()));
-  if (!there) co_return fail(Errc::not_found, "the client went away");
+  if (!stream) {
+    sessions_.end_upload(client, id);
+    co_return fail(std::move(stream.error()));
+  }
   session->stream = std::move(*stream);
+  if (!sessions_.upload(client, id)) co_return fail(Errc::not_found, "the client went away");
   auto reply = upload_reply(id);
   if (request.resumable.value_or(false)) {
     session->resume.resize(resume_bytes);
@@ -233,69 +171,26 @@ client::Upload ClientService::upload_reply(std::uint64_t upload) const {
           .offset = {}};
 }
 
-std::size_t ClientService::uploads_of(const ClientIdentity& identity) const {
-  std::size_t count = 0;
-  for (const auto& [client, sessions] : clients_) {
-    count += static_cast<std::size_t>(std::ranges::count_if(
-        sessions.uploads, [&](const auto& entry) { return entry.second->client == identity; }));
-  }
-  return count;
-}
-
-Result<ClientService::UploadPtr> ClientService::take_by_token(const ClientIdentity& identity,
-                                                              const Bytes& resume) {
-  for (auto& [client, sessions] : clients_) {
-    const auto has_it = [&](const auto& entry) {
-      return !entry.second->resume.empty() && entry.second->client == identity &&
-             same_secret(entry.second->resume, resume);
-    };
-    const auto found = std::ranges::find_if(sessions.uploads, has_it);
-    if (found == sessions.uploads.end()) continue;
-    auto session = std::move(found->second);
-    sessions.uploads.erase(found);
-    return session;
-  }
-  return fail(Errc::not_found,
-              "there is no such upload to go on with; it ended, failed, or waited "
-              "for too long");
-}
-
 Task<Result<ClientAnswer>> ClientService::put_resume(ClientId client, ClientIdentity identity,
                                                      client::PutResume request) {
-  if (clients_[client].uploads.size() >= options_.uploads_per_client_max) {
-    co_return fail(Errc::busy, "too many uploads are open; end one, then try again");
-  }
-  auto taken = take_by_token(identity, request.resume);
-  if (!taken) co_return fail(std::move(taken.error()));
-  const auto session = std::move(*taken);
-  const auto id = ++last_session_;
-  clients_[client].uploads[id] = session;
-  const InUse in_use(session->busy, session->last_used_ms, context_.runtime);
+  const auto id = sessions_.take_over(client, identity, request.resume);
+  if (!id) co_return fail(id.error());
+  const auto session = *sessions_.upload(client, *id);
+  const InUse in_use(*session, context_.runtime);
   while (session->unanswered > 0)
     co_await session->written.wait();
-  auto reply = upload_reply(id);
+  auto reply = upload_reply(*id);
   reply.resume = session->resume;
   reply.offset = session->received;
   co_return ClientAnswer{std::move(reply), {}};
 }
 
-Result<std::shared_ptr<ClientService::UploadSession>> ClientService::upload_of(
-    ClientId client, std::uint64_t upload) {
-  const auto known = clients_.find(client);
-  if (known != clients_.end()) {
-    const auto found = known->second.uploads.find(upload);
-    if (found != known->second.uploads.end() && found->second->stream) return found->second;
-  }
-  return fail(Errc::not_found, "there is no upload " + std::to_string(upload) +
-                                   "; it ended, failed, or was silent for too long");
-}
-
 Task<Result<ClientAnswer>> ClientService::put_data(ClientId client, client::PutData request,
                                                    Payload payload) {
-  auto found = upload_of(client, request.upload);
+  auto found = sessions_.upload(client, request.upload);
   if (!found) co_return fail(std::move(found.error()));
   const auto session = std::move(*found);
-  const InUse in_use(session->busy, session->last_used_ms, context_.runtime);
+  const InUse in_use(*session, context_.runtime);
   if (payload.empty()) co_return ClientAnswer{upload_reply(request.upload), {}};
   if (request.offset != session->received) {
     co_return fail(Errc::invalid, "put '" + printable(session->name) + "': data for offset " +
@@ -317,11 +212,11 @@ Task<Result<ClientAnswer>> ClientService::put_data(ClientId client, client::PutD
 }
 
 Task<Result<ClientAnswer>> ClientService::put_end(ClientId client, client::PutEnd request) {
-  auto found = upload_of(client, request.upload);
+  auto found = sessions_.upload(client, request.upload);
   if (!found) co_return fail(std::move(found.error()));
   const auto session = std::move(*found);
   // Used up from here on, whatever comes of it.
-  if (clients_[client].uploads.erase(request.upload) != 0) --uploads_;
+  sessions_.end_upload(client, request.upload);
   if (session->size && *session->size != session->received) {
     co_return fail(Errc::invalid,
                    "put '" + printable(session->name) + "': " + std::to_string(session->received) +
@@ -333,10 +228,9 @@ Task<Result<ClientAnswer>> ClientService::put_end(ClientId client, client::PutEn
 }
 
 Task<Result<ClientAnswer>> ClientService::put_abort(ClientId client, client::PutAbort request) {
-  if (auto found = upload_of(client, request.upload)) {
+  if (auto found = sessions_.upload(client, request.upload)) {
     (*found)->stream.reset();  // writes still waiting in it end with that
-    clients_[client].uploads.erase(request.upload);
-    --uploads_;
+    sessions_.end_upload(client, request.upload);
   }
   co_return ClientAnswer{client::Ok{}, {}};
 }
@@ -403,39 +297,26 @@ Task<Result<ClientAnswer>> ClientService::read(ClientId client, std::unique_ptr<
     if (!bytes) co_return fail(std::move(bytes.error()));
     co_return ClientAnswer{std::move(info), std::move(*bytes)};
   }
-  auto& downloads = clients_[client].downloads;
-  if (downloads.size() >= options_.downloads_per_client_max ||
-      downloads_ >= options_.downloads_max) {
-    co_return fail(Errc::busy, "too many downloads are open; end one, then try again");
-  }
-  ++downloads_;
-  stream->expect_until(range->end);
-  auto session = std::make_shared<DownloadSession>();
+  const auto session = std::make_shared<DownloadSession>();
   session->stream = std::move(stream);
   session->first = range->first;
   session->end = range->end;
-  session->last_used_ms = context_.runtime.steady_ms();
-  info.download = ++last_session_;
+  const auto added = sessions_.add(client, session);
+  if (!added) co_return fail(added.error());
+  session->stream->expect_until(range->end);
+  info.download = *added;
   info.chunk_bytes = chunk_bytes_max;
-  downloads[*info.download] = std::move(session);
   co_return ClientAnswer{std::move(info), {}};
 }
 
 Task<Result<ClientAnswer>> ClientService::get_data(ClientId client, client::GetData request) {
-  const auto known = clients_.find(client);
-  const auto session =
-      known == clients_.end() ? nullptr : [&]() -> std::shared_ptr<DownloadSession> {
-    const auto found = known->second.downloads.find(request.download);
-    return found == known->second.downloads.end() ? nullptr : found->second;
-  }();
-  if (!session) {
-    co_return fail(Errc::not_found, "there is no download " + std::to_string(request.download) +
-                                        "; it ended, or was silent for too long");
-  }
+  auto found = sessions_.download(client, request.download);
+  if (!found) co_return fail(std::move(found.error()));
+  const auto session = std::move(*found);
   if (session->busy >= options_.reads_per_download_max) {
     co_return fail(Errc::busy, "too many reads of one download at once");
   }
-  const InUse in_use(session->busy, session->last_used_ms, context_.runtime);
+  const InUse in_use(*session, context_.runtime);
   if (request.offset < session->first || request.offset > session->end) {
     co_return fail(Errc::invalid, "offset " + std::to_string(request.offset) +
                                       " lies outside of the range that was granted");
@@ -448,7 +329,7 @@ Task<Result<ClientAnswer>> ClientService::get_data(ClientId client, client::GetD
 }
 
 Task<Result<ClientAnswer>> ClientService::get_end(ClientId client, client::GetEnd request) {
-  if (clients_[client].downloads.erase(request.download) != 0) --downloads_;
+  sessions_.end_download(client, request.download);
   co_return ClientAnswer{client::Ok{}, {}};
 }
 
@@ -521,54 +402,6 @@ Task<Result<ClientAnswer>> ClientService::verify(client::Verify request) {
                            .what = std::move(proof.what)});
   }
   co_return ClientAnswer{std::move(reply), {}};
-}
-
-// ------------------------------------------------------------------------------------- the end
-
-void ClientService::gone(ClientId client) {
-  const auto found = clients_.find(client);
-  if (found == clients_.end() || client == nobody) return;
-  auto sessions = std::move(found->second);
-  clients_.erase(found);
-  for (auto& [id, session] : sessions.uploads) {
-    if (!session->resume.empty() && session->stream) {
-      clients_[nobody].uploads[id] = std::move(session);
-    } else {
-      drop(*session);
-    }
-  }
-  downloads_ -= sessions.downloads.size();
-}
-
-/// Requests still waiting in an upload hold its session, and end when the stream does.
-void ClientService::drop(UploadSession& session) {
-  session.stream.reset();
-  --uploads_;
-}
-
-void ClientService::drop_all() {
-  for (auto& [client, sessions] : clients_) {
-    for (auto& [id, session] : sessions.uploads)
-      drop(*session);
-    downloads_ -= sessions.downloads.size();
-  }
-  clients_.clear();
-}
-
-void ClientService::drop_idle() {
-  const auto now_ms = context_.runtime.steady_ms();
-  const auto is_idle = [&](const auto& entry) {
-    const auto idle_ms = now_ms - entry.second->last_used_ms;
-    return entry.second->busy == 0 &&
-           idle_ms > static_cast<std::uint64_t>(options_.idle_max.count());
-  };
-  for (auto& [client, sessions] : clients_) {
-    uploads_ -= std::erase_if(sessions.uploads, is_idle);
-    downloads_ -= std::erase_if(sessions.downloads, is_idle);
-  }
-  std::erase_if(clients_, [](const auto& entry) {
-    return entry.second.uploads.empty() && entry.second.downloads.empty();
-  });
 }
 
 }  // namespace zerodb

@@ -1,27 +1,16 @@
 #pragma once
-// What clients ask about objects: put, get, stat, list and delete over the gateway, with each
-// client's uploads and downloads, which are bounded and go when the client does, but for resumable
-// uploads: those may be taken over for a while. One thread: the node's executor.
+// What clients ask about objects: put, get, stat, list and delete over the gateway. One thread: the
+// node's executor.
 
-#include <map>
-#include <memory>
-
-#include "bus/client_port.hpp"
+#include "node/client_sessions.hpp"
 #include "node/durations.hpp"
-#include "node/event.hpp"
-#include "node/gateway.hpp"
 
 namespace zerodb {
 
 struct ClientServiceOptions {
+  SessionLimits sessions;
   std::uint64_t upload_credit_bytes = 8 << 20;  ///< a client may send beyond what was answered
-  std::size_t uploads_per_client_max = 16;
-  std::size_t downloads_per_client_max = 64;
-  std::size_t uploads_per_credential_max = 64;  ///< of remote clients, lost connections' included
-  std::size_t uploads_max = 256;                ///< of all clients
-  std::size_t downloads_max = 4096;
-  std::size_t reads_per_download_max = 64;  ///< being answered at once
-  Milliseconds idle_max{120'000};           ///< then a silent upload or download is dropped
+  std::size_t reads_per_download_max = 64;      ///< being answered at once
 };
 
 /// The bytes a client asks for, both ends included; all of them if it does not say.
@@ -40,26 +29,15 @@ class ClientService {
   Task<Result<ClientAnswer>> handle(ClientId client, ClientIdentity identity,
                                     client::Request request, Payload payload);
 
-  /// Drops what the client left open.
-  void gone(ClientId client);
-
-  /// Drops what went silent. Called now and then by the node.
-  void drop_idle();
-
-  /// Drops everything, when the node stops.
-  void drop_all();
+  /// Uploads and downloads end with their client, when they fall silent, and when the node stops.
+  void gone(ClientId client) { sessions_.gone(client); }
+  void drop_idle() { sessions_.drop_idle(); }
+  void drop_all() { sessions_.drop_all(); }
 
   /// What small puts took within the node: from the request at hand to its answer.
   const Durations& small_puts() const { return small_puts_; }
 
  private:
-  struct UploadSession;
-  struct DownloadSession;
-  struct Sessions {
-    std::map<std::uint64_t, std::shared_ptr<UploadSession>> uploads;
-    std::map<std::uint64_t, std::shared_ptr<DownloadSession>> downloads;
-  };
-  static constexpr ClientId nobody = 0;  ///< holds the uploads that wait to be resumed
   using Reply = Task<Result<ClientAnswer>>;
   struct Dispatch;
 
@@ -79,16 +57,8 @@ class ClientService {
   Reply verify(client::Verify request);
 
   Reply read(ClientId client, std::unique_ptr<GetStream> stream, WantedRange wanted);
-  using UploadPtr = std::shared_ptr<UploadSession>;
-
   Reply open_upload(ClientId client, ClientIdentity identity, const client::Put& request,
                     PutSpec spec);
-  /// Open, or about to be, on all connections of a client, also those that were lost.
-  std::size_t uploads_of(const ClientIdentity& identity) const;
-  /// Takes a resumable upload from the connection that has it, or had it, of the same client.
-  Result<UploadPtr> take_by_token(const ClientIdentity& identity, const Bytes& resume);
-  Result<std::shared_ptr<UploadSession>> upload_of(ClientId client, std::uint64_t upload);
-  void drop(UploadSession& session);
   client::Upload upload_reply(std::uint64_t upload) const;
   std::string name_of(const NodeId& node) const;
   client::Stored stored_reply(const WriteReceipt& receipt) const;
@@ -96,10 +66,7 @@ class ClientService {
   NodeContext context_;
   std::function<std::shared_ptr<Gateway>()> gateway_;
   ClientServiceOptions options_;
-  std::map<ClientId, Sessions> clients_;
-  std::size_t uploads_ = 0;
-  std::size_t downloads_ = 0;
-  std::uint64_t last_session_ = 0;
+  ClientSessions sessions_;
   Durations small_puts_;
 };
 

@@ -274,7 +274,7 @@ TEST_CASE("client service: silent uploads and downloads are dropped", "[gateway]
 }
 
 TEST_CASE("client service: a client has limits", "[gateway]") {
-  Served node(1, {.uploads_per_client_max = 2, .downloads_per_client_max = 2});
+  Served node(1, {.sessions = {.uploads_per_client_max = 2, .downloads_per_client_max = 2}});
   node.store("here", pattern(2 * mib));
   for (int i = 0; i < 2; ++i) {
     node.begin("upload");
@@ -442,7 +442,7 @@ TEST_CASE("client service: one credential cannot have all uploads that a node ha
 
 TEST_CASE("client service: an upload that nobody resumes goes, and its space with it",
           "[gateway]") {
-  Served node(3, {.uploads_max = 1});
+  Served node(3, {.sessions = {.uploads_max = 1}});
   const auto began = begin_resumable(node, "large");
   node.send(began.upload, pattern(4 * mib));
   node.service.gone(alice);
