@@ -86,8 +86,10 @@ std::uint64_t SimNetwork::bytes() const {
 std::uint64_t SimNetwork::delay_us(std::size_t bytes) {
   auto delay = world_.random_between(options_.delay_min_us, options_.delay_max_us) +
                bytes * options_.us_per_mib / (1 << 20);
-  if (world_.chance(options_.late_per_mille))
+  if (world_.chance(options_.late_per_mille)) {
     delay += world_.random_between(0, options_.late_max_us);
+    late_until_us_ = std::max(late_until_us_, world_.now_us() + delay);
+  }
   return delay;
 }
 

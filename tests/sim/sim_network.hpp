@@ -64,6 +64,9 @@ class SimNetwork {
                      std::size_t bytes)>
       on_arrival;
 
+  /// Whether a message that takes longer than others may still be on its way.
+  bool is_one_late() const { return world_.now_us() < late_until_us_; }
+
   /// The most calls that any one node ever had under way to any other.
   std::size_t calls_peak() const { return calls_peak_; }
 
@@ -98,6 +101,7 @@ class SimNetwork {
   std::map<std::string, std::uint64_t, std::less<>> bytes_;
   std::uint64_t next_call_ = 1;
   std::size_t calls_peak_ = 0;
+  std::uint64_t late_until_us_ = 0;  ///< then all that were late so far have arrived
 };
 
 class SimLinks : public Links {

@@ -171,6 +171,8 @@ void Run::converge() {
     drive(look_every);
     missing = checker_.not_converged();
     if (!missing && workload_.under_way() > 0) missing = "an operation of a client does not end";
+    // It may carry a write that nobody has yet.
+    if (!missing && cluster_.network().is_one_late()) missing = "a message is on its way";
   }
   if (!missing) return;
   const auto minutes = scenario_.convergence_bound().count() / 60'000;
