@@ -413,7 +413,7 @@ TEST_CASE("client service: over the network, nobody goes on with another's uploa
 TEST_CASE("client service: one credential cannot have all uploads that a node has room for",
           "[gateway]") {
   constexpr ClientId local = 100;
-  Served node(3, {.uploads_per_credential_max = 4});
+  Served node(3, {.sessions = {.uploads_per_credential_max = 4}});
   const auto key = CurvePair::generate().public_key;
   for (ClientId client = 1; client < 20; ++client)
     node.credentials[client] = key;
