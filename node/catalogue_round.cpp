@@ -1,14 +1,11 @@
 #include "node/catalogue_round.hpp"
 
 namespace zerodb {
-namespace {
 
 bool covers(const SyncRound& round, const std::set<NodeId>& answered, Partition partition) {
   const auto said = [&](const NodeId& node) { return counts(round, answered, node); };
   return round.state->context.mesh.targets(partition).count_for_read(said).is_enough();
 }
-
-}  // namespace
 
 bool counts(const SyncRound& round, const std::set<NodeId>& answered, const NodeId& node) {
   return answered.contains(node) && round.whole.contains(node);

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "node/catalogue_held.hpp"
 #include "node/catalogue_sync.hpp"
 #include "node/fan_out.hpp"
 
@@ -25,16 +26,21 @@ struct SyncRound {
   std::uint64_t life;  ///< of the names, in which all is learnt
   WholeThroughout whole;
   std::map<NodeId, Digests> digests;
-  std::set<NodeId> failed;   ///< stopped answering, or were not waited for
-  bool hurried = false;      ///< some were left out that might have answered soon
-  std::set<NodeId> as_here;  ///< have in some partitions what is here, and so were not asked
-  std::size_t wanted = 0;    ///< objects of which versions were not known before
+  std::set<NodeId> failed;     ///< stopped answering, or were not waited for
+  bool hurried = false;        ///< some were left out that might have answered soon
+  std::set<NodeId> as_here;    ///< have in some partitions what is here, and so were not asked
+  std::size_t wanted = 0;      ///< objects of which versions were not known before
+  LatestHeld held;             ///< by those that listed some partitions
+  std::set<Partition> unsure;  ///< something that is known in them is held by nobody that answered
   std::map<NodeId, std::size_t> fruitless;  ///< partitions that differed, less what was new in them
 };
 using SyncRoundPtr = std::shared_ptr<SyncRound>;
 
 /// Whether `node` is one of `answered`, and had all that it should have when it was asked.
 bool counts(const SyncRound& round, const std::set<NodeId>& answered, const NodeId& node);
+
+/// Whether among `answered` there is a holder of every acknowledged write to the partition.
+bool covers(const SyncRound& round, const std::set<NodeId>& answered, Partition partition);
 
 /// Whether among `answered` there is a holder of every acknowledged write.
 bool covers_all(const SyncRound& round, const std::set<NodeId>& answered);

@@ -60,9 +60,30 @@ bool has_changed(const SyncRound& round, const NodeId& node, Partition partition
   return round.digests.at(node)[partition] != round.state->names->digests_of(node)[partition];
 }
 
-/// Those in which a node has something else than when all of it was learnt, ascending.
+std::vector<NodeId> left_members(const SyncRound& round) {
+  const auto& roster = round.state->context.mesh.roster();
+  auto nodes = round.state->names->nodes();
+  std::erase_if(nodes, [&](const NodeId& node) { return roster.find(node) != nullptr; });
+  return nodes;
+}
+
+/// Marks those in which a node that left had something that no other has just so.
+void mark_left_behind(const SyncRound& round, std::vector<bool>& marks) {
+  for (const auto& left : left_members(round)) {
+    const auto& learnt = round.state->names->digests_of(left);
+    for (std::size_t i = 0; i < partition_count; ++i) {
+      const auto has_it = [&](const auto& each) { return each.second[i] == learnt[i]; };
+      if (learnt[i] != PartitionDigest{} && std::ranges::none_of(round.digests, has_it))
+        marks[i] = true;
+    }
+  }
+}
+
+/// Those in which a node has something else than when all of it was learnt, or had and left,
+/// ascending.
 std::vector<Partition> changed_partitions(const SyncRound& round) {
   std::vector<bool> differs(partition_count);
+  mark_left_behind(round, differs);
   for (const auto& [node, digests] : round.digests) {
     const auto& learnt = round.state->names->digests_of(node);
     const auto size = std::span(digests).size_bytes();
@@ -91,10 +112,12 @@ Result<std::vector<Entry>> entries_here(Store& store, const OwnerId& owner,
 /// What a node has that may be news.
 using Listed = Result<std::vector<Entry>>;
 
-Task<Listed> list_here(StatePtr state, std::vector<Partition> partitions) {
+Task<Listed> list_here(SyncRoundPtr round, std::vector<Partition> partitions) {
+  const auto state = round->state;
   auto work = [&] { return entries_here(state->context.store, state->keys->id(), partitions); };
   auto entries = co_await offload(state->context.runtime, work);
   if (!entries) co_return fail(std::move(entries.error()));
+  note_held(round->held, *entries);
   co_return co_await state->names->news_among(std::move(*entries));
 }
 
@@ -105,6 +128,7 @@ Task<Listed> list_there(SyncRoundPtr round, NodeId node, std::vector<Partition> 
   while (!listing.is_done()) {
     auto page = co_await listing.next();
     if (!page) co_return fail(std::move(page.error()));
+    note_held(round->held, *page);
     auto kept = co_await state->names->news_among(std::move(*page));
     news.insert(news.end(), kept.begin(), kept.end());
     if (round->failed.contains(node)) co_return fail(Errc::timeout, "listed for too long");
@@ -124,9 +148,13 @@ bool is_as_here(const SyncRound& round, const NodeId& node, Partition partition)
 }
 
 /// Who is asked for what it has in a partition.
-enum class Listing { once, everywhere };  ///< once: not by those that have what is here, too
+enum class Listing {
+  once,        ///< those in which it changed, but not those that have what is here, too
+  everywhere,  ///< those in which it changed
+  all
+};
 
-/// What the nodes have in `partitions` that they had not before.
+/// What the nodes have in `partitions` that was not known before.
 Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions, Listing how) {
   const auto& state = round->state;
   FanOut<Listed> listings(state->context.runtime);
@@ -134,16 +162,16 @@ Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions,
     if (round->failed.contains(node)) continue;
     std::vector<Partition> changed;
     for (const auto each : partitions) {
-      if (!has_changed(*round, node, each)) continue;
+      if (how != Listing::all && !has_changed(*round, node, each)) continue;
       if (how == Listing::once && is_as_here(*round, node, each))
         round->as_here.insert(node);
       else
         changed.push_back(each);
     }
     if (changed.empty()) continue;
-    round->fruitless[node] += changed.size();
+    if (how != Listing::all) round->fruitless[node] += changed.size();
     listings.ask(node, node == state->context.mesh.self()
-                           ? list_here(state, std::move(changed))
+                           ? list_here(round, std::move(changed))
                            : list_there(round, node, std::move(changed)));
   }
   co_await await_answers(round, listings, Patience::usual);
@@ -180,23 +208,49 @@ Task<std::vector<Partition>> changed_here(SyncRoundPtr round, std::vector<Partit
   co_return changed;
 }
 
+/// If something that is known in the partitions is held by nobody, the names are begun again.
+Task<void> check_held(SyncRoundPtr round, std::vector<Partition> partitions) {
+  auto& names = *round->state->names;
+  static_cast<void>(co_await list_here(round, partitions));  // if it fails, others are asked, too
+  co_await names.settle();
+  const auto known = co_await names.known_in(partitions);
+  if (!known) co_return;
+  auto doubted = not_held(*known, round->held);
+  constexpr int looks = 2;  // what is handed over meanwhile may be met at neither node
+  for (int i = 0; i < looks && !doubted.empty(); ++i) {
+    auto some = partitions_of(doubted);
+    co_await learn_changes(round, std::move(some), Listing::all);
+    doubted = not_held(doubted, round->held);
+  }
+  bool is_gone = false;
+  for (const auto partition : partitions_of(doubted)) {
+    round->unsure.insert(partition);
+    is_gone = is_gone || covers(*round, not_failed(*round), partition);
+  }
+  if (!is_gone) co_return;
+  Error why{Errc::not_found, "the catalogue knows a version that no node has any more"};
+  co_await names.begin_again(round->life, std::move(why));
+}
+
 /// Learns all there is in some partitions.
 Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions) {
   auto& names = *round->state->names;
   co_await names.settle();
+  round->held.clear();
   co_await learn_changes(round, partitions, Listing::once);
   if (!round->as_here.empty()) {
     // What was here, too, may have been handed over before it was listed.
     auto moved = co_await changed_here(round, partitions);
     if (!moved.empty()) co_await learn_changes(round, std::move(moved), Listing::everywhere);
   }
+  co_await check_held(round, partitions);
   // What they have was to be learnt here.
   if (round->failed.contains(round->state->context.mesh.self()))
     round->failed.merge(round->as_here);
   for (const auto& [node, digests] : round->digests) {
     if (round->failed.contains(node)) continue;
     for (const auto partition : partitions) {
-      if (has_changed(*round, node, partition)) {
+      if (has_changed(*round, node, partition) && !round->unsure.contains(partition)) {
         names.saw(round->life, node, partition, digests[partition]);
       }
     }
@@ -228,6 +282,7 @@ Task<Status> run_round(SyncRoundPtr round, Patience patience) {
     const auto some = std::span(changed).subspan(from);
     const auto group = some.first(std::min(some.size(), partitions_max));
     co_await sync_partitions(round, {group.begin(), group.end()});
+    if (state->names->life() != round->life) break;
   }
   if (!changed.empty()) {
     spdlog::debug("catalogue: {} partitions differ, in them {} versions not known yet",
@@ -238,6 +293,10 @@ Task<Status> run_round(SyncRoundPtr round, Patience patience) {
   }
   auto complete = check_complete(*round);
   if (complete) state->names->saw_all(round->life);
+  if (complete && round->unsure.empty()) {
+    for (const auto& node : left_members(*round))
+      state->names->forget(node);
+  }
   co_return complete;
 }
 
@@ -247,7 +306,9 @@ Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
   co_await state->names->renew();
   auto round = std::make_shared<SyncRound>(state);
   auto complete = co_await run_round(round, Patience::even);
-  if (!complete && round->hurried) {  // one that was not waited for is needed after all
+  const bool begun_again = state->names->life() != round->life;
+  // Or one that was not waited for is needed after all.
+  if (begun_again || (!complete && round->hurried)) {
     round = std::make_shared<SyncRound>(state);
     complete = co_await run_round(round, Patience::usual);
   }

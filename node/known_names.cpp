@@ -16,6 +16,7 @@ constexpr Milliseconds write_after{5'000};
 constexpr Milliseconds write_soon_after{2};  // so that several events share a sync
 
 constexpr std::uint64_t note_seen_every_ms = 60'000;
+constexpr std::uint64_t begin_again_every_ms = 600'000;
 
 constexpr std::string_view digests_note = "digests ";
 constexpr std::string_view seen_all_note = "seen all";
@@ -101,6 +102,13 @@ Task<void> KnownNames::renew() {
   if (seen_all_ms_ >= seen_since_ms()) co_return;
   Error why{Errc::timeout, "the catalogue has not seen the mesh for too long"};
   co_await lose(life_, std::move(why));
+}
+
+Task<void> KnownNames::begin_again(std::uint64_t life, Error why) {
+  const auto now_ms = runtime_.steady_ms();
+  if (begun_again_ms_ && now_ms - *begun_again_ms_ < begin_again_every_ms) co_return;
+  begun_again_ms_ = now_ms;
+  co_await lose(life, std::move(why));
 }
 
 void KnownNames::begin_life() {
@@ -269,6 +277,27 @@ Task<std::vector<Entry>> KnownNames::news_among(std::vector<Entry> entries) {
   co_return entries;
 }
 
+Task<std::optional<std::vector<KnownObject>>> KnownNames::known_in(
+    std::vector<Partition> partitions) {
+  const auto self = shared_from_this();
+  co_await open(self);
+  const auto life = life_;
+  const auto store = store_;
+  auto work = [&]() -> Result<std::vector<KnownObject>> {
+    std::vector<KnownObject> all;
+    for (const auto partition : partitions) {
+      const auto some = store->known_in(partition);
+      if (!some) return fail(some.error());
+      all.insert(all.end(), some->begin(), some->end());
+    }
+    return all;
+  };
+  auto known = co_await offload(runtime_, work);
+  if (known && life == life_) co_return std::move(*known);
+  if (!known) co_await lose(life, std::move(known.error()));
+  co_return std::nullopt;
+}
+
 Task<std::optional<ListPage>> KnownNames::page(ListQuery query) {
   const auto self = shared_from_this();
   co_await settle();
@@ -333,13 +362,17 @@ void KnownNames::saw_all(std::uint64_t life) {
   wake_writer();
 }
 
-void KnownNames::forget_nodes_but(const std::vector<NodeId>& members) {
-  const std::set<NodeId> staying(members.begin(), members.end());
-  std::erase_if(digests_, [&](const auto& each) {
-    if (staying.contains(each.first)) return false;
-    digests_changed_[each.first] = false;
-    return true;
-  });
+std::vector<NodeId> KnownNames::nodes() const {
+  std::vector<NodeId> nodes;
+  for (const auto& [node, digests] : digests_)
+    nodes.push_back(node);
+  return nodes;
+}
+
+void KnownNames::forget(const NodeId& node) {
+  if (digests_.erase(node) == 0) return;
+  digests_changed_[node] = false;
+  wake_writer();
 }
 
 }  // namespace zerodb

@@ -47,6 +47,10 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   /// Those later than what is known, of what was settled before.
   Task<std::vector<Entry>> news_among(std::vector<Entry> entries);
 
+  /// All that is known in the partitions, of what was settled before. Nothing if the store was
+  /// lost meanwhile.
+  Task<std::optional<std::vector<KnownObject>>> known_in(std::vector<Partition> partitions);
+
   /// Everything settled before is in it. Nothing if the store was lost meanwhile: catch up again.
   Task<std::optional<ListPage>> page(ListQuery query);
 
@@ -61,6 +65,9 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
 
   /// Grows whenever the store was lost and begun again, and with it all that was learnt.
   std::uint64_t life() const { return life_; }
+  /// Begins again, as something that was learnt is not so any more. Seldom: whoever can bring that
+  /// about at will must not keep everybody learning.
+  Task<void> begin_again(std::uint64_t life, Error why);
 
   /// What `node` has if it has all that was learnt, and nothing else; zeros where nothing was.
   const Digests& digests_of(const NodeId& node) const;
@@ -69,7 +76,9 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
            const PartitionDigest& digest);
   /// The whole mesh was seen, now.
   void saw_all(std::uint64_t life);
-  void forget_nodes_but(const std::vector<NodeId>& members);
+  /// Of whom something was learnt.
+  std::vector<NodeId> nodes() const;
+  void forget(const NodeId& node);
 
  private:
   using Self = std::shared_ptr<KnownNames>;
@@ -117,6 +126,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   std::map<NodeId, Digests> digests_;
   std::map<NodeId, bool> digests_changed_;  ///< since they were written; false: forgotten
   std::uint64_t seen_all_ms_ = 0;
+  std::optional<std::uint64_t> begun_again_ms_;  ///< steady
   bool seen_all_changed_ = false;
 };
 

@@ -22,20 +22,26 @@ constexpr std::string_view synced_note = "synced";
 
 // --------------------------------------------------------------------------------- keys and values
 
-constexpr std::size_t known_bytes = 8 + 32;
+constexpr std::size_t known_bytes = 8 + 32 + 1;
+constexpr std::uint8_t known_deleted = 1;
 
-std::string encode(const KnownVersion& known) {
+std::string encode(const KnownObject& known) {
   Bytes value(known_bytes);
-  put_u64(MutableBytes(value).first(8), known.version.value);
-  std::ranges::copy(known.hash.view(), value.begin() + 8);
+  put_u64(MutableBytes(value).first(8), known.latest.version.value);
+  std::ranges::copy(known.latest.hash.view(), value.begin() + 8);
+  value.back() = known.deleted ? known_deleted : 0;
   return std::string(as_text(value));
 }
 
-Result<KnownVersion> decode_known(const Slice& value) {
+Result<KnownObject> decode_known(const HashedKey& key, const Slice& value) {
   const auto bytes = bytes_of(value);
-  if (bytes.size() != known_bytes) return fail(Errc::corrupt, "catalogue: a version's length");
-  return KnownVersion{.version = {get_u64(bytes.first(8))},
-                      .hash = *ManifestHash::from(bytes.subspan(8))};
+  if (bytes.size() != known_bytes || bytes.back() > known_deleted) {
+    return fail(Errc::corrupt, "catalogue: what is known of an object");
+  }
+  return KnownObject{.hashed_key = key,
+                     .latest = {.version = {get_u64(bytes.first(8))},
+                                .hash = *ManifestHash::from(bytes.subspan(8, 32))},
+                     .deleted = bytes.back() == known_deleted};
 }
 
 constexpr std::size_t listed_bytes = 8 + 8;
@@ -86,6 +92,7 @@ class DiskNameStore final : public NameStore {
 
   Result<std::vector<std::optional<KnownVersion>>> known(
       std::span<const HashedKey> objects) override;
+  Result<std::vector<KnownObject>> known_in(Partition partition) override;
   Result<ListPage> page(const ListQuery& query) override;
   Status write(std::span<const NameRecord> records, const NameNotes& notes,
                const NameWrite& how) override;
@@ -179,11 +186,29 @@ Result<std::vector<std::optional<KnownVersion>>> DiskNameStore::look_up(
       auto& known = found.emplace_back();
       if (statuses[i].IsNotFound()) continue;
       if (!statuses[i].ok()) return catalogue_failure("look up", statuses[i]);
-      auto decoded = decode_known(values[i]);
+      auto decoded = decode_known(some[i], values[i]);
       if (!decoded) return fail(std::move(decoded.error()));
-      known = *decoded;
+      known = decoded->latest;
     }
   }
+  return found;
+}
+
+Result<std::vector<KnownObject>> DiskNameStore::known_in(Partition partition) {
+  const Shared lock(open_mutex_);
+  if (auto ready = check_open(); !ready) return fail(std::move(ready.error()));
+  const std::unique_ptr<rocksdb::Iterator> at(
+      database_->db->NewIterator(rocksdb::ReadOptions(), database_->objects));
+  std::vector<KnownObject> found;
+  for (at->Seek(slice_of(first_key_of(partition).view())); at->Valid(); at->Next()) {
+    const auto key = HashedKey::from(bytes_of(at->key()));
+    if (!key) return fail(key.error());
+    if (partition_of(*key) != partition) break;
+    auto known = decode_known(*key, at->value());
+    if (!known) return fail(std::move(known.error()));
+    found.push_back(*known);
+  }
+  if (!at->status().ok()) return catalogue_failure("list objects", at->status());
   return found;
 }
 
@@ -220,7 +245,7 @@ Status DiskNameStore::add_news(rocksdb::WriteBatch& batch, DiskEventLog::Change&
   const auto known = look_up(objects);
   if (!known) return fail(known.error());
   for (const auto* record : later_than(records, *known)) {
-    batch.Put(database_->objects, slice_of(record->hashed_key.view()), encode(record->known()));
+    batch.Put(database_->objects, slice_of(record->hashed_key.view()), encode(record->object()));
     if (record->deleted) {
       batch.Delete(database_->names, record->entry.name);
     } else {

@@ -1,7 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <mutex>
-#include <unordered_map>
 
 #include "store/hash.hpp"
 #include "store/name_store.hpp"
@@ -21,7 +21,17 @@ class MemoryNameStore final : public NameStore {
     std::vector<std::optional<KnownVersion>> found(objects.size());
     for (std::size_t i = 0; i < objects.size(); ++i) {
       const auto at = known_.find(objects[i]);
-      if (at != known_.end()) found[i] = at->second;
+      if (at != known_.end()) found[i] = at->second.latest;
+    }
+    return found;
+  }
+
+  Result<std::vector<KnownObject>> known_in(Partition partition) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<KnownObject> found;
+    for (auto at = known_.lower_bound(first_key_of(partition));
+         at != known_.end() && partition_of(at->first) == partition; ++at) {
+      found.push_back(at->second);
     }
     return found;
   }
@@ -41,7 +51,7 @@ class MemoryNameStore final : public NameStore {
     std::vector<std::optional<KnownVersion>> known(records.size());
     for (std::size_t i = 0; i < records.size(); ++i) {
       const auto at = known_.find(records[i].hashed_key);
-      if (at != known_.end()) known[i] = at->second;
+      if (at != known_.end()) known[i] = at->second.latest;
     }
     for (const auto* record : later_than(records, known)) {
       learn(*record, how.now_ms);
@@ -84,7 +94,7 @@ class MemoryNameStore final : public NameStore {
 
  private:
   void learn(const NameRecord& record, std::uint64_t now_ms) {
-    known_.insert_or_assign(record.hashed_key, record.known());
+    known_.insert_or_assign(record.hashed_key, record.object());
     if (record.deleted) {
       names_.erase(record.entry.name);
     } else {
@@ -108,7 +118,7 @@ class MemoryNameStore final : public NameStore {
 
   std::mutex mutex_;
   std::map<std::string, ListEntry, std::less<>> names_;
-  std::unordered_map<HashedKey, KnownVersion, IdHash> known_;
+  std::map<HashedKey, KnownObject> known_;
   NameNotes notes_;
   std::deque<LoggedEvent> events_;
   EventLogState log_{.epoch = random_id<LogEpoch>()};
@@ -142,6 +152,13 @@ std::vector<const NameRecord*> later_than(std::span<const NameRecord> records,
   });
   later.erase(twice.begin(), twice.end());
   return later;
+}
+
+HashedKey first_key_of(Partition partition) {
+  std::array<std::uint8_t, HashedKey::size> key{};
+  put_u16(MutableBytes(key).first(2),
+          static_cast<std::uint16_t>(partition << (16 - partition_bits)));
+  return *HashedKey::from(key);
 }
 
 std::string first_name_of(const ListQuery& query) {

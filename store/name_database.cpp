@@ -17,7 +17,7 @@ constexpr std::size_t names_buffer_bytes = 4 << 20;
 constexpr std::size_t names_buffers_bytes = 12 << 20;
 constexpr std::uint64_t names_wal_bytes_max = 32 << 20;
 constexpr int open_name_files_max = 128;
-constexpr std::string_view format = "1";
+constexpr std::string_view format = "2";
 constexpr std::string_view format_note = "format";
 
 // ---------------------------------------------------------------------------------------- settings

@@ -37,6 +37,14 @@ struct KnownVersion {
   auto operator<=>(const KnownVersion&) const = default;
 };
 
+/// An object that was learnt of.
+struct KnownObject {
+  HashedKey hashed_key;
+  KnownVersion latest;
+  bool deleted = false;  ///< by that version
+  auto operator<=>(const KnownObject&) const = default;
+};
+
 /// What the owner can read from a manifest for a listing.
 struct NameRecord {
   HashedKey hashed_key;
@@ -45,6 +53,9 @@ struct NameRecord {
   ListEntry entry;
 
   KnownVersion known() const { return {.version = entry.version, .hash = hash}; }
+  KnownObject object() const {
+    return {.hashed_key = hashed_key, .latest = known(), .deleted = deleted};
+  }
 };
 
 /// Small values beside the names, by key; nothing drops one.
@@ -63,6 +74,9 @@ class NameStore {
   /// The latest version known of each object, in the order asked; nothing of one never learnt.
   virtual Result<std::vector<std::optional<KnownVersion>>> known(
       std::span<const HashedKey> objects) = 0;
+
+  /// All objects of a partition, in the order of hashed keys.
+  virtual Result<std::vector<KnownObject>> known_in(Partition partition) = 0;
 
   /// The names that begin with `prefix` and come after `after`, in byte order. Clipped, so that a
   /// page fits a message; `more` says whether others follow.
@@ -111,6 +125,9 @@ class PageBuilder {
 /// version once), in the order of versions.
 std::vector<const NameRecord*> later_than(std::span<const NameRecord> records,
                                           std::span<const std::optional<KnownVersion>> known);
+
+/// The least hashed key of a partition.
+HashedKey first_key_of(Partition partition);
 
 /// Where a page of `query` begins: the first name that is not before it.
 std::string first_name_of(const ListQuery& query);

@@ -2,9 +2,13 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
+
 #include "node/entry_codec.hpp"
 #include "store/hash.hpp"
+#include "store/tally.hpp"
 #include "tests/node/gateway_mesh.hpp"
+#include "tests/sim/sealed_object.hpp"
 
 using namespace zerodb;
 using test::GatewayMesh;
@@ -41,6 +45,10 @@ class NamesOnDisk final : public NameStore {
       std::span<const HashedKey> objects) override {
     if (fails()) return fail(Errc::corrupt, "test");
     return disk_.store->known(objects);
+  }
+  Result<std::vector<KnownObject>> known_in(Partition partition) override {
+    if (fails()) return fail(Errc::corrupt, "test");
+    return disk_.store->known_in(partition);
   }
   Result<ListPage> page(const ListQuery& query) override {
     if (fails()) return fail(Errc::corrupt, "test");
@@ -263,6 +271,93 @@ TEST_CASE("catalogue: a later version that cannot be had hides no earlier one", 
   };
   auto gateway = gateway_on(mesh, disk, mesh.not_placed("acknowledged").front());
   CHECK(names(list(mesh, gateway)) == Names{"acknowledged"});
+}
+
+namespace {
+
+/// Versions that one node took and nobody acknowledged: a deletion of "kept", and "added".
+struct OnOneNode {
+  OnOneNode(GatewayMesh& of, std::size_t on)
+      : mesh(of),
+        node(on),
+        deletion(sim::sign_tombstone(of.keys, "kept",
+                                     Version{of.kept(on, "kept").value()->version.value + 1})),
+        added(sim::seal_object(of.keys, {.name = "added", .size = 10})) {
+    mesh.mesh[node].store.commit_inline(deletion, {}).value();
+    sim::keep_in(mesh.mesh[node].store, added);
+  }
+
+  /// What the node's disk had is gone.
+  void lose() {
+    const std::array lost{counted(deletion).entry, counted(added.manifest).entry};
+    REQUIRE(mesh.mesh[node].store.drop(lost));
+  }
+
+  GatewayMesh& mesh;
+  std::size_t node;
+  SignedManifest deletion;
+  sim::SealedObject added;
+};
+
+}  // namespace
+
+TEST_CASE("catalogue: what one node had and lost again hides nothing, and is not listed",
+          "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "kept", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  auto gateway = gateway_on(mesh, disk);
+  CHECK(names(list(mesh, gateway)) == Names{"kept"});
+  OnOneNode taken(mesh, 1);
+  CHECK(names(list(mesh, gateway)) == Names{"added"});
+  taken.lose();
+  CHECK(names(list(mesh, gateway)) == Names{"kept"});
+  CHECK(disk.cleared == 1);
+}
+
+TEST_CASE("catalogue: what a node had that was removed hides nothing, and is not listed",
+          "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);  // nothing moves when one leaves
+  REQUIRE(mesh.put(0, "kept", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  auto gateway = gateway_on(mesh, disk);
+  CHECK(names(list(mesh, gateway)) == Names{"kept"});
+  const OnOneNode taken(mesh, 1);
+  CHECK(names(list(mesh, gateway)) == Names{"added"});
+  mesh.mesh.down(1);
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(names(list(mesh, gateway)) == Names{"added"});  // it may come back
+  CHECK(disk.cleared == 0);
+  mesh.mesh.remove(1);
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(names(list(mesh, gateway)) == Names{"kept"});
+}
+
+TEST_CASE("catalogue: what is written, deleted and swept is no loss", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  auto gateway = gateway_on(mesh, disk);
+  for (const bool is_told : {true, false}) {
+    mesh.links[1].publishes = is_told;
+    for (int i = 0; i < 20; ++i) {
+      REQUIRE(mesh.put(1, "deleted " + std::to_string(i), pattern(5)));
+      CHECK(names(list(mesh, gateway)).size() == 1);
+      REQUIRE(mesh.remove(1, "deleted " + std::to_string(i)));
+      CHECK(names(list(mesh, gateway)).empty());
+    }
+    for (std::size_t node = 0; node < 3; ++node) {
+      std::vector<Entry> tombstones;
+      for (int i = 0; i < 20; ++i) {
+        const auto tombstone = mesh.kept(node, "deleted " + std::to_string(i));
+        if (tombstone) tombstones.push_back(counted(*tombstone).entry);
+      }
+      REQUIRE(mesh.mesh[node].store.drop(tombstones));
+    }
+    CHECK(names(list(mesh, gateway)).empty());
+  }
+  CHECK(disk.cleared == 0);
 }
 
 TEST_CASE("catalogue: after a restart only what changed meanwhile is asked for", "[gateway]") {

@@ -51,6 +51,9 @@ class KeptNames final : public NameStore {
       std::span<const HashedKey> objects) override {
     return store->known(objects);
   }
+  Result<std::vector<KnownObject>> known_in(Partition partition) override {
+    return store->known_in(partition);
+  }
   Result<ListPage> page(const ListQuery& query) override { return store->page(query); }
   Result<EventPage> events(const EventQuery& query) override { return store->events(query); }
   Status write(std::span<const NameRecord> records, const NameNotes& notes,
@@ -91,6 +94,9 @@ struct Followed {
       Result<std::vector<std::optional<KnownVersion>>> known(
           std::span<const HashedKey> objects) override {
         return to->known(objects);
+      }
+      Result<std::vector<KnownObject>> known_in(Partition partition) override {
+        return to->known_in(partition);
       }
       Result<ListPage> page(const ListQuery& query) override { return to->page(query); }
       Result<EventPage> events(const EventQuery& query) override { return to->events(query); }

@@ -95,6 +95,10 @@ class Names {
     for (std::uint64_t object = 0; object <= objects; ++object)
       keys.push_back(key_of(object));
     REQUIRE(disk_->known(keys).value() == memory_->known(keys).value());
+    for (const auto& key : keys) {
+      const auto partition = partition_of(key);
+      REQUIRE(disk_->known_in(partition).value() == memory_->known_in(partition).value());
+    }
   }
 
   void compare_page() {

@@ -103,6 +103,30 @@ TEST_CASE("names: of two versions the later stands, in whatever order they come"
   }
 }
 
+TEST_CASE("names: objects of a partition are told with their deletions", "[store]") {
+  const Kept kept;
+  for (const auto& store : both(kept)) {
+    std::vector<NameRecord> records;
+    for (const auto first :
+         {0x1e, 0x1f, 0x1f, 0x1f, 0x20}) {  // the second byte counts by its top half
+      const auto i = static_cast<std::uint8_t>(records.size());
+      auto some = record("name " + std::to_string(i), 10, i == 2);
+      Bytes key(HashedKey::size, static_cast<std::uint8_t>(9 - i));
+      key[0] = static_cast<std::uint8_t>(first);
+      key[1] = static_cast<std::uint8_t>(0x70 | i);
+      some.hashed_key = HashedKey::from(key).value();
+      records.push_back(some);
+    }
+    write(*store, records);
+    const std::vector in_it{records[1].object(), records[2].object(), records[3].object()};
+    CHECK(store->known_in(0x1f7).value() == in_it);
+    CHECK(in_it[1].deleted);
+    CHECK(store->known_in(0x1f6).value().empty());
+    CHECK(store->known_in(0x207).value().size() == 1);
+    CHECK(store->known_in(0xfff).value().empty());
+  }
+}
+
 TEST_CASE("names: entries show what was learnt", "[store]") {
   const Kept kept;
   for (const auto& store : both(kept)) {
