@@ -32,7 +32,7 @@ SHARP = [("chunks", "leaves", "manifest-older"), ("nothing",), ("discard", "conf
          ("flood-confirms",), ("flood-news",), ("hello-storm",), ("malformed",)]
 WORK_S = 6 if FULL else 2
 WINDOW_S, WINDOWS = 1.5, 3
-GROWTH_MIB_MAX = 256  # 64 MiB each of requests, answers and unsent requests of the liar; and a margin
+GROWTH_MIB_MAX = 256  # during a lie: 64 MiB each of its requests, answers and unsent requests; and a margin
 LOG_LINES_MAX = 100
 RATIO_MIN = 0.5
 # libzmq collects the frames of a message without a limit: see PROTOCOL.md, Security.
@@ -48,8 +48,6 @@ class Hostile(unittest.TestCase):
     def test_honest_nodes_beside_a_liar(self):
         groups = [(name,) for name in CHOSEN or lies_there_are()] if FULL else SHARP
         self.customers, self.failures = [], []
-        honest = self.mesh.honest
-        self.before = {node: resident_mib(node) for node in honest}
         for lies in groups:
             self.tell(lies)
         self.end_without_liar()
@@ -59,6 +57,7 @@ class Hostile(unittest.TestCase):
         label, begin = "+".join(lies), time.monotonic()
         beside_honest = self.rates_beside_honest(label) if FULL else {}
         watch = LogWatch(self.mesh.honest)
+        before = {node: resident_mib(node) for node in self.mesh.honest}
         self.mesh.liar.lie(*lies)
         up = self.mesh.wait_heard()
         customer = Customer(self.mesh.honest, label)
@@ -66,7 +65,7 @@ class Hostile(unittest.TestCase):
         turns = customer.work(WORK_S)
         found = rates(self.mesh.honest[0], label, WINDOW_S, WINDOWS) if FULL else {}
         wrong = customer.check_all()
-        grown = max(resident_mib(node) - mib for node, mib in self.before.items())
+        grown = max(resident_mib(node) - mib for node, mib in before.items())
         if SANITIZED:  # a sanitizer keeps what was freed
             grown = 0
         lines = watch.most()
