@@ -95,7 +95,13 @@ Task<void> await_answers(SyncRoundPtr round, FanOut<Answer>& asked, Patience pat
     const bool expected = std::ranges::all_of(
         heard.silent, [&](const NodeId& node) { return round->state->stragglers.has(node); });
     const bool early = patience == Patience::even && !is_last_call;
-    if ((expected || early || asked.alarmed()) && covers_all(*round, heard.answered)) {
+    const bool enough = covers_all(*round, heard.answered);
+    if (!enough && round->hurried && asked.alarmed()) {
+      // Those that were left out in haste may answer sooner than these: the next round asks them.
+      leave_out(*round, std::move(heard.silent), took());
+      co_return;
+    }
+    if ((expected || early || asked.alarmed()) && enough) {
       if (expected || is_last_call) {
         leave_out(*round, std::move(heard.silent), took());
         co_return;

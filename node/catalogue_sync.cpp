@@ -11,7 +11,8 @@
 namespace zerodb {
 namespace {
 
-constexpr std::size_t partitions_max = 64;  // looked at together: bounds what is held at once
+constexpr std::size_t partitions_max = 64;        // looked at together: bounds what is held at once
+constexpr std::uint64_t listing_ms_max = 30'000;  // of one node: it may go on for ever
 
 /// In so many partitions a node may differ without anything new in them, before it is taken for one
 /// that only keeps others busy.
@@ -124,6 +125,8 @@ Task<Listed> list_here(SyncRoundPtr round, std::vector<Partition> partitions) {
 Task<Listed> list_there(SyncRoundPtr round, NodeId node, std::vector<Partition> partitions) {
   const auto state = round->state;
   EntryListing listing(state->context, node, std::move(partitions), state->keys->id());
+  auto& runtime = state->context.runtime;
+  const auto begun_ms = runtime.steady_ms();
   std::vector<Entry> news;
   while (!listing.is_done()) {
     auto page = co_await listing.next();
@@ -131,7 +134,8 @@ Task<Listed> list_there(SyncRoundPtr round, NodeId node, std::vector<Partition> 
     note_held(round->held, *page);
     auto kept = co_await state->names->news_among(std::move(*page));
     news.insert(news.end(), kept.begin(), kept.end());
-    if (round->failed.contains(node)) co_return fail(Errc::timeout, "listed for too long");
+    if (round->failed.contains(node) || runtime.steady_ms() - begun_ms > listing_ms_max)
+      co_return fail(Errc::timeout, "listed for too long");
   }
   co_return news;
 }

@@ -97,24 +97,38 @@ TEST_CASE("hostile: a slow node is waited for when another one fails", "[gateway
   CHECK(page->entries.size() == 2);
 }
 
+namespace {
+
+/// A member whose digests are never what they were, and whose listings never end.
+struct EndlessLister {
+  EndlessLister(GatewayMesh& mesh, std::size_t liar) {
+    mesh.mesh.network().on_answer = [this, &mesh, liar](const NodeId& replier,
+                                                        const peer::Request& request,
+                                                        Result<PeerAnswer>& answer) {
+      if (replier != mesh.mesh[liar].id() || !answer) return;
+      if (std::holds_alternative<peer::GetDigests>(request)) {
+        answer->payload = Payload::copy_of(pattern(partition_count * 16));
+      }
+      const auto* asked = std::get_if<peer::GetEntries>(&request);
+      if (asked == nullptr) return;
+      ++pages;
+      const auto partition = asked->partitions.front();
+      answer->message = peer::GetEntries::Reply{.next_partition = partition,
+                                                .next_after = next_position(asked->after)};
+      answer->payload = Payload::take(made_up_entry_in(partition, mesh.keys.id()));
+    };
+  }
+
+  std::size_t pages = 0;
+};
+
+}  // namespace
+
 TEST_CASE("hostile: a listing without end ends", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "there", pattern(5)));
   mesh.mesh.world().run_for(std::chrono::seconds(5));
-  std::size_t pages = 0;
-  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
-                                      Result<PeerAnswer>& answer) {
-    if (replier != mesh.mesh[2].id() || !answer) return;
-    if (std::holds_alternative<peer::GetDigests>(request)) {
-      answer->payload = Payload::copy_of(pattern(partition_count * 16));
-    }
-    const auto* asked = std::get_if<peer::GetEntries>(&request);
-    if (asked == nullptr) return;
-    ++pages;
-    answer->message = peer::GetEntries::Reply{.next_partition = asked->partitions.front(),
-                                              .next_after = next_position(asked->after)};
-    answer->payload = Payload::take(made_up_entry_in(asked->partitions.front(), mesh.keys.id()));
-  };
+  const EndlessLister liar(mesh, 2);
   const auto list = [&] {
     const auto page = mesh.list(0);
     REQUIRE(page);
@@ -122,9 +136,34 @@ TEST_CASE("hostile: a listing without end ends", "[gateway]") {
   };
   CHECK(took_ms(mesh, list) < 3'500);
   CHECK(took_ms(mesh, list) < 200);
-  const auto before = pages;
+  const auto before = liar.pages;
   mesh.mesh.world().run_for(std::chrono::seconds(1));
-  CHECK(pages <= before + 8);  // nobody goes on reading it
+  CHECK(liar.pages <= before + 8);  // nobody goes on reading it
+}
+
+TEST_CASE("hostile: a listing without end ends, also when a slow node was not waited for",
+          "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  const EndlessLister liar(mesh, 2);
+  mesh.links[0].delays_of_digests[mesh.mesh[1].id()] = Milliseconds(400);
+  const auto list = [&] {
+    const auto page = mesh.list(0);
+    REQUIRE(page);
+    CHECK(page->entries.size() == 1);
+  };
+  CHECK(took_ms(mesh, list) < 5'000);
+}
+
+TEST_CASE("hostile: a listing without end ends, also when nobody else answers", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  const EndlessLister liar(mesh, 2);
+  mesh.mesh.down(1);
+  const auto list = [&] { CHECK(mesh.list(0).error().code == Errc::no_quorum); };
+  CHECK(took_ms(mesh, list) < 40'000);
 }
 
 TEST_CASE("hostile: what only a silent node is asked for first is had of another", "[gateway]") {
