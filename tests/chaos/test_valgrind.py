@@ -16,8 +16,10 @@ from harness import MIB, SANITIZED, FreshMeshTest, content, eventually, main
 from wire import Wire
 
 START_S = 300
+KNOWN = pathlib.Path(__file__).resolve().parents[1] / "valgrind.supp"
 VALGRIND = ("valgrind", "--vgdb=no", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite",
-            "--errors-for-leak-kinds=definite", "--child-silent-after-fork=yes", "--quiet")
+            "--errors-for-leak-kinds=definite", "--child-silent-after-fork=yes", "--quiet",
+            f"--suppressions={KNOWN}")
 
 
 @unittest.skipIf(SANITIZED, "sanitized programs do not run under valgrind")
