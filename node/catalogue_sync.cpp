@@ -183,6 +183,7 @@ Task<Wanted> list_changes(SyncRoundPtr round, std::vector<Partition> partitions,
   while (auto next = listings.take()) {
     if (!next->second) {
       round->failed.insert(next->first);
+      if (next->second.error().code == Errc::invalid) state->stragglers.note(next->first);
       continue;
     }
     auto& fruitless = round->fruitless[next->first];

@@ -166,6 +166,29 @@ TEST_CASE("hostile: a listing without end ends, also when nobody else answers", 
   CHECK(took_ms(mesh, list) < 40'000);
 }
 
+TEST_CASE("hostile: a node that lists nonsense is done without for a while", "[gateway]") {
+  GatewayMesh mesh(4);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  std::size_t listings = 0;
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (replier != mesh.mesh[3].id() || !answer) return;
+    if (std::holds_alternative<peer::GetDigests>(request)) {
+      answer->payload = Payload::copy_of(pattern(partition_count * 16));
+    } else if (std::holds_alternative<peer::GetEntries>(request)) {
+      ++listings;
+      answer->payload = Payload::copy_of(pattern(7));  // no entries
+    }
+  };
+  for (int again = 0; again < 4; ++again) {
+    const auto page = mesh.list(0);
+    REQUIRE(page);
+    CHECK(page->entries.size() == 1);
+    CHECK(listings == 1);
+  }
+}
+
 TEST_CASE("hostile: what only a silent node is asked for first is had of another", "[gateway]") {
   GatewayMesh mesh(4);
   const auto outside = mesh.not_placed("there").front();
