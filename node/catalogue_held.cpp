@@ -1,6 +1,7 @@
 #include "node/catalogue_held.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace zerodb {
 

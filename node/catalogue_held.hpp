@@ -4,7 +4,6 @@
 // be listed although there is nothing. Private to the catalogue. Plain values and functions.
 
 #include <map>
-#include <set>
 #include <span>
 #include <vector>
 

@@ -113,13 +113,19 @@ Result<std::vector<Entry>> entries_here(Store& store, const OwnerId& owner,
 /// What a node has that may be news.
 using Listed = Result<std::vector<Entry>>;
 
-Task<Listed> list_here(SyncRoundPtr round, std::vector<Partition> partitions) {
+/// Notes what the own store holds in the partitions.
+Task<Listed> hold_here(SyncRoundPtr round, std::vector<Partition> partitions) {
   const auto state = round->state;
   auto work = [&] { return entries_here(state->context.store, state->keys->id(), partitions); };
   auto entries = co_await offload(state->context.runtime, work);
-  if (!entries) co_return fail(std::move(entries.error()));
-  note_held(round->held, *entries);
-  co_return co_await state->names->news_among(std::move(*entries));
+  if (entries) note_held(round->held, *entries);
+  co_return entries;
+}
+
+Task<Listed> list_here(SyncRoundPtr round, std::vector<Partition> partitions) {
+  auto entries = co_await hold_here(round, std::move(partitions));
+  if (!entries) co_return entries;
+  co_return co_await round->state->names->news_among(std::move(*entries));
 }
 
 Task<Listed> list_there(SyncRoundPtr round, NodeId node, std::vector<Partition> partitions) {
@@ -216,7 +222,11 @@ Task<std::vector<Partition>> changed_here(SyncRoundPtr round, std::vector<Partit
 /// If something that is known in the partitions is held by nobody, the names are begun again.
 Task<void> check_held(SyncRoundPtr round, std::vector<Partition> partitions) {
   auto& names = *round->state->names;
-  static_cast<void>(co_await list_here(round, partitions));  // if it fails, others are asked, too
+  const auto self = round->state->context.mesh.self();
+  auto unlisted = partitions;  // where something changed here it was listed
+  if (round->digests.contains(self))
+    std::erase_if(unlisted, [&](Partition each) { return has_changed(*round, self, each); });
+  static_cast<void>(co_await hold_here(round, std::move(unlisted)));  // others have it, too
   co_await names.settle();
   const auto known = co_await names.known_in(partitions);
   if (!known) co_return;
