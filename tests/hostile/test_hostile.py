@@ -55,7 +55,7 @@ class Hostile(unittest.TestCase):
 
     def tell(self, lies):
         label, begin = "+".join(lies), time.monotonic()
-        beside_honest = self.rates_beside_honest(label) if FULL else {}
+        beside_honest = self.rates_beside_honest() if FULL else {}
         watch = LogWatch(self.mesh.honest)
         before = {node: resident_mib(node) for node in self.mesh.honest}
         self.mesh.liar.lie(*lies)
@@ -63,7 +63,7 @@ class Hostile(unittest.TestCase):
         customer = Customer(self.mesh.honest, label)
         self.customers.append(customer)
         turns = customer.work(WORK_S)
-        found = rates(self.mesh.honest[0], label, WINDOW_S, WINDOWS) if FULL else {}
+        found = rates(self.mesh.honest[0], WINDOW_S, WINDOWS) if FULL else {}
         wrong = customer.check_all()
         grown = max(resident_mib(node) - mib for node, mib in before.items())
         if SANITIZED:  # a sanitizer keeps what was freed
@@ -80,11 +80,11 @@ class Hostile(unittest.TestCase):
               f"{customer.stale} late reads, +{grown:.0f} MiB, {lines} lines"
               f"{'' if up else ', link down'}  {self.shown(ratios)}", flush=True)
 
-    def rates_beside_honest(self, label):
+    def rates_beside_honest(self):
         """Measured right before each lie, as other work on the machine comes and goes."""
         self.mesh.liar.lie()
         self.mesh.wait_heard()
-        return rates(self.mesh.honest[0], f"honest/{label}", WINDOW_S, WINDOWS)
+        return rates(self.mesh.honest[0], WINDOW_S, WINDOWS)
 
     def shown(self, figures):
         return "  ".join(f"{kind} {figures[kind]:.2f}" for kind in KINDS if kind in figures)
