@@ -4,7 +4,6 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
-pkg_check_modules(zmq REQUIRED IMPORTED_TARGET libzmq)
 pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
 
 find_package(tl-expected REQUIRED)
@@ -14,6 +13,8 @@ find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 
 find_path(ZERODB_CPPZMQ_INCLUDE zmq.hpp REQUIRED)
+find_path(ZERODB_ZMQ_INCLUDE zmq.h REQUIRED)
+find_library(ZERODB_ZMQ_LIBRARY zmq REQUIRED)
 find_path(ZERODB_ASIO_INCLUDE asio.hpp REQUIRED)
 find_path(ZERODB_MSGPACK_INCLUDE msgpack.hpp REQUIRED)
 
@@ -32,7 +33,8 @@ target_compile_definitions(zerodb_asio INTERFACE
   $<$<CXX_COMPILER_ID:Clang>:ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE>)
 target_link_libraries(zerodb_asio INTERFACE Threads::Threads)
 
-# libzmq and cppzmq, the header over it.
+# libzmq and cppzmq, the header over it. Not by pkg-config, which names the include folders of Kerberos, too, and those in
+# another order when CMake runs again: then all that includes them is built anew.
 add_library(zerodb_zmq INTERFACE)
-target_include_directories(zerodb_zmq SYSTEM INTERFACE "${ZERODB_CPPZMQ_INCLUDE}")
-target_link_libraries(zerodb_zmq INTERFACE PkgConfig::zmq)
+target_include_directories(zerodb_zmq SYSTEM INTERFACE "${ZERODB_ZMQ_INCLUDE}" "${ZERODB_CPPZMQ_INCLUDE}")
+target_link_libraries(zerodb_zmq INTERFACE "${ZERODB_ZMQ_LIBRARY}")
