@@ -2,20 +2,9 @@
 
 #include <algorithm>
 
+#include "store/keys.hpp"
+
 namespace zerodb {
-
-namespace {
-
-/// In a time that does not tell where they differ.
-bool same_secret(ByteView one, ByteView other) {
-  if (one.size() != other.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < one.size(); ++i)
-    difference |= static_cast<unsigned>(one[i] ^ other[i]);
-  return difference == 0;
-}
-
-}  // namespace
 
 ClientSessions::ClientSessions(Runtime& runtime, SessionLimits limits)
     : runtime_(runtime), limits_(limits) {}
@@ -68,7 +57,7 @@ Result<std::uint64_t> ClientSessions::take_over(ClientId client, const ClientIde
   if (auto room = check_room(client); !room) return fail(std::move(room.error()));
   const auto is_it = [&](const auto& entry) {
     return !entry.second->resume.empty() && entry.second->client == identity &&
-           same_secret(entry.second->resume, resume);
+           is_same_secret(entry.second->resume, resume);
   };
   for (auto& [holder, sessions] : clients_) {
     const auto found = std::ranges::find_if(sessions.uploads, is_it);

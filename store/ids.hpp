@@ -115,6 +115,14 @@ inline Partition partition_of(const HashedKey& key) {
   return static_cast<Partition>(get_u16(key.view().first(2)) >> (16 - partition_bits));
 }
 
+/// The least hashed key of a partition.
+inline HashedKey first_key_of(Partition partition) {
+  HashedKey key;
+  put_u16(key.mutable_view().first(2),
+          static_cast<std::uint16_t>(partition << (16 - partition_bits)));
+  return key;
+}
+
 /// For unordered containers: ids are uniformly distributed, so their first bytes are a hash.
 struct IdHash {
   template <class Tag, std::size_t Size>

@@ -112,6 +112,10 @@ void wipe(MutableBytes bytes) {
   sodium_memzero(bytes.data(), bytes.size());
 }
 
+bool is_same_secret(ByteView one, ByteView other) {
+  return one.size() == other.size() && sodium_memcmp(one.data(), other.data(), one.size()) == 0;
+}
+
 SigningKey::SigningKey(const Seed& seed) {
   crypto_sign_seed_keypair(public_key_.mutable_view().data(), secret_.mutable_view().data(),
                            seed.view().data());

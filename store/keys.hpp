@@ -39,6 +39,9 @@ using CurveSecret = Secret<32>;
 /// Overwrites `bytes` with zeros in a way the compiler keeps.
 void wipe(MutableBytes bytes);
 
+/// Whether two secrets are the same, in a time that does not tell where they differ.
+bool is_same_secret(ByteView one, ByteView other);
+
 /// An Ed25519 pair (RFC 8032) grown from a seed.
 class SigningKey {
  public:

@@ -154,13 +154,6 @@ std::vector<const NameRecord*> later_than(std::span<const NameRecord> records,
   return later;
 }
 
-HashedKey first_key_of(Partition partition) {
-  std::array<std::uint8_t, HashedKey::size> key{};
-  put_u16(MutableBytes(key).first(2),
-          static_cast<std::uint16_t>(partition << (16 - partition_bits)));
-  return *HashedKey::from(key);
-}
-
 std::string first_name_of(const ListQuery& query) {
   if (query.after < query.prefix) return query.prefix;
   return query.after + '\0';  // the least name that is greater

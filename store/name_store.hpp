@@ -126,9 +126,6 @@ class PageBuilder {
 std::vector<const NameRecord*> later_than(std::span<const NameRecord> records,
                                           std::span<const std::optional<KnownVersion>> known);
 
-/// The least hashed key of a partition.
-HashedKey first_key_of(Partition partition);
-
 /// Where a page of `query` begins: the first name that is not before it.
 std::string first_name_of(const ListQuery& query);
 
