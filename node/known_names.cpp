@@ -252,17 +252,27 @@ NameNotes KnownNames::changed_notes(bool with_digests) {
 
 // -------------------------------------------------------------------------------------- looking up
 
+template <class Look>
+Task<KnownNames::Found<Look>> KnownNames::look_up(Look look) {
+  const auto self = shared_from_this();
+  const auto life = life_;
+  const auto store = store_;
+  auto work = [&] { return look(*store); };
+  auto found = co_await offload(runtime_, work);
+  if (found && life == life_) co_return std::move(*found);
+  if (!found) co_await lose(life, std::move(found.error()));
+  co_return std::nullopt;
+}
+
 Task<std::vector<Entry>> KnownNames::news_among(std::vector<Entry> entries) {
   const auto self = shared_from_this();
   co_await open(self);
-  const auto life = life_;
-  const auto store = store_;
-  auto work = [&]() -> Result<std::vector<Entry>> {
+  const auto later_than_known = [&](NameStore& store) -> Result<std::vector<Entry>> {
     std::vector<HashedKey> objects;
     objects.reserve(entries.size());
     for (const auto& entry : entries)
       objects.push_back(entry.object.hashed_key);
-    const auto known = store->known(objects);
+    const auto known = store.known(objects);
     if (!known) return fail(known.error());
     std::vector<Entry> news;
     for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -271,55 +281,39 @@ Task<std::vector<Entry>> KnownNames::news_among(std::vector<Entry> entries) {
     }
     return news;
   };
-  auto news = co_await offload(runtime_, work);
+  auto news = co_await look_up(later_than_known);
   if (news) co_return std::move(*news);
-  co_await lose(life, std::move(news.error()));
-  co_return entries;
+  co_return entries;  // nothing is known any more
 }
 
 Task<std::optional<std::vector<KnownObject>>> KnownNames::known_in(
     std::vector<Partition> partitions) {
   const auto self = shared_from_this();
   co_await open(self);
-  const auto life = life_;
-  const auto store = store_;
-  auto work = [&]() -> Result<std::vector<KnownObject>> {
+  const auto all_in = [&](NameStore& store) -> Result<std::vector<KnownObject>> {
     std::vector<KnownObject> all;
     for (const auto partition : partitions) {
-      const auto some = store->known_in(partition);
+      const auto some = store.known_in(partition);
       if (!some) return fail(some.error());
       all.insert(all.end(), some->begin(), some->end());
     }
     return all;
   };
-  auto known = co_await offload(runtime_, work);
-  if (known && life == life_) co_return std::move(*known);
-  if (!known) co_await lose(life, std::move(known.error()));
-  co_return std::nullopt;
+  co_return co_await look_up(all_in);
 }
 
 Task<std::optional<ListPage>> KnownNames::page(ListQuery query) {
   const auto self = shared_from_this();
   co_await settle();
-  const auto life = life_;
-  const auto store = store_;
-  auto work = [&] { return store->page(query); };
-  auto page = co_await offload(runtime_, work);
-  if (page) co_return std::move(*page);
-  co_await lose(life, std::move(page.error()));
-  co_return std::nullopt;
+  const auto page_in = [&](NameStore& store) { return store.page(query); };
+  co_return co_await look_up(page_in);
 }
 
 Task<std::optional<EventPage>> KnownNames::events(EventQuery query) {
   const auto self = shared_from_this();
   co_await settle();
-  const auto life = life_;
-  const auto store = store_;
-  auto work = [&] { return store->events(query); };
-  auto page = co_await offload(runtime_, work);
-  if (page && life == life_) co_return std::move(*page);
-  if (!page) co_await lose(life, std::move(page.error()));
-  co_return std::nullopt;
+  const auto events_in = [&](NameStore& store) { return store.events(query); };
+  co_return co_await look_up(events_in);
 }
 
 // ----------------------------------------------------------------------------------------- digests

@@ -88,6 +88,12 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
     NameNotes notes;
   };
 
+  /// What a lookup finds. Nothing if the store was lost meanwhile.
+  template <class Look>
+  using Found = std::optional<typename std::invoke_result_t<Look, NameStore&>::value_type>;
+  template <class Look>
+  Task<Found<Look>> look_up(Look look);
+
   static Task<void> open(Self self);
   static Task<void> write_all(Self self, bool with_digests);
   static Task<void> write_later(Self self);
