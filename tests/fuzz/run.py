@@ -64,14 +64,17 @@ def fuzz(target, seconds, seed):
              f"-max_len={INPUT_BYTES_MAX}", "-timeout=60", "-rss_limit_mb=2048",
              "-print_final_stats=1", f"-artifact_prefix={found}/{target}-", folder]
     with open(log, "wb") as out:
-        code = subprocess.run(words, stdout=out, stderr=out,
-                              env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"}).returncode
+        process = subprocess.Popen(words, stdout=out, stderr=out,
+                                   env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"})
+        _, status, used = os.wait4(process.pid, 0)
+        code = process.returncode = os.waitstatus_to_exitcode(status)
     text = log.read_text(errors="replace")
     if code != 0:
         return False, f"{target}: FAILED, see {log}\n" + "\n".join(text.splitlines()[-40:])
     runs = re.findall(r"number_of_executed_units: *(\d+)", text)
     reached = re.findall(r"cov: (\d+)", text)
-    return True, (f"{target}: {int(runs[-1]):,} inputs in {seconds} s, "
+    processor_s = used.ru_utime + used.ru_stime
+    return True, (f"{target}: {int(runs[-1]):,} inputs in {processor_s:.0f} s of a processor, "
                   f"{reached[-1] if reached else '?'} edges, {len(list(folder.iterdir()))} kept")
 
 
