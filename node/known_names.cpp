@@ -254,7 +254,6 @@ NameNotes KnownNames::changed_notes(bool with_digests) {
 
 template <class Look>
 Task<KnownNames::Found<Look>> KnownNames::look_up(Look look) {
-  const auto self = shared_from_this();
   const auto life = life_;
   const auto store = store_;
   auto work = [&] { return look(*store); };

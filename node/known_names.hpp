@@ -88,7 +88,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
     NameNotes notes;
   };
 
-  /// What a lookup finds. Nothing if the store was lost meanwhile.
+  /// What a lookup finds. Nothing if the store was lost meanwhile. The caller keeps this alive.
   template <class Look>
   using Found = std::optional<typename std::invoke_result_t<Look, NameStore&>::value_type>;
   template <class Look>

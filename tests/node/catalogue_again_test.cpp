@@ -1,3 +1,4 @@
+// What a catalogue keeps over restarts, and when it begins again.
 #include <catch2/catch.hpp>
 
 #include <array>
@@ -7,8 +8,6 @@
 #include "store/tally.hpp"
 #include "tests/node/catalogue_scene.hpp"
 #include "tests/sim/sealed_object.hpp"
-
-// What a catalogue keeps over restarts, and when it begins again.
 
 using namespace zerodb;
 using test::gateway_on;
@@ -45,8 +44,8 @@ struct OnOneNode {
   sim::SealedObject added;
 };
 
-NameRecord record_of(GatewayMesh& mesh, const std::string& name) {
-  return {.hashed_key = mesh.keys.hash_name(name),
+NameRecord record_of(const OwnerKeys& keys, const std::string& name) {
+  return {.hashed_key = keys.hash_name(name),
           .hash = random_id<ManifestHash>(),
           .deleted = false,
           .entry = {.name = name, .size = 1, .version = Version::at(5), .mtime_ms = {}}};
@@ -193,7 +192,7 @@ TEST_CASE("catalogue: what missed the mesh for most of a day is begun again", "[
   of_hours.mesh.node.greeting_interval = std::chrono::minutes(1);
   GatewayMesh mesh(3, of_hours);
   REQUIRE(mesh.put(0, "real", pattern(5)).has_value());
-  const auto swept = record_of(mesh, "deleted, and its tombstone swept");
+  const auto swept = record_of(mesh.keys, "deleted, and its tombstone swept");
   {
     auto gateway = gateway_on(mesh, disk);
     CHECK(names(list(mesh, gateway)) == Names{"real"});
@@ -234,18 +233,12 @@ TEST_CASE("catalogue: what is written while it is begun again is in it, or not t
   const auto names = std::make_shared<KnownNames>(runtime, keys.id(), holders, OpenNames(),
                                                   std::chrono::minutes(1), EventBounds{});
   for (int i = 0; i < 50; ++i) {
-    const auto record_named = [&](const std::string& name) {
-      return NameRecord{.hashed_key = keys.hash_name(name),
-                        .hash = random_id<ManifestHash>(),
-                        .deleted = false,
-                        .entry = {.name = name, .size = 1, .version = Version::at(5)}};
-    };
     world.run_for(std::chrono::minutes(2));
-    names->learn(record_named("before " + std::to_string(i)));
+    names->learn(record_of(keys, "before " + std::to_string(i)));
     spawn(runtime, names->settle());
     spawn(runtime, names->renew());
     world.after_us(5, [&] {
-      names->learn(record_named("during"));
+      names->learn(record_of(keys, "during"));
       spawn(runtime, names->settle());
     });
     world.run_for(std::chrono::seconds(1));

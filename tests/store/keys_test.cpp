@@ -37,6 +37,14 @@ TEST_CASE("keys: wiping leaves zeros", "[store]") {
   CHECK(bytes == Bytes(100));
 }
 
+TEST_CASE("keys: secrets are the same if all their bytes are", "[store]") {
+  const Bytes secret{1, 2, 3};
+  CHECK(is_same_secret(secret, Bytes{1, 2, 3}));
+  CHECK_FALSE(is_same_secret(secret, Bytes{1, 2, 4}));
+  CHECK_FALSE(is_same_secret(secret, Bytes{1, 2}));
+  CHECK_FALSE(is_same_secret(Bytes{1, 2}, secret));
+}
+
 TEST_CASE("keys: Ed25519 as RFC 8032 has it", "[store]") {
   // Section 7.1, test 3.
   const auto seed =
