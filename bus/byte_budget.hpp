@@ -16,6 +16,8 @@ class ByteBudget {
   explicit ByteBudget(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
   std::size_t used() const { return used_.load(std::memory_order_relaxed); }
+  /// How many payloads are charged.
+  std::size_t payloads() const { return payloads_.load(std::memory_order_relaxed); }
 
   /// The same bytes, charged to `budget` for as long as any copy lives; nothing when they would
   /// exceed it.
@@ -32,10 +34,15 @@ class ByteBudget {
 
   struct Charge {
     Charge(std::shared_ptr<ByteBudget> to, std::size_t amount, Payload kept)
-        : budget(std::move(to)), bytes(amount), payload(std::move(kept)) {}
+        : budget(std::move(to)), bytes(amount), payload(std::move(kept)) {
+      budget->payloads_.fetch_add(1, std::memory_order_relaxed);
+    }
     Charge(const Charge&) = delete;
     Charge& operator=(const Charge&) = delete;
-    ~Charge() { budget->used_.fetch_sub(bytes, std::memory_order_relaxed); }
+    ~Charge() {
+      budget->used_.fetch_sub(bytes, std::memory_order_relaxed);
+      budget->payloads_.fetch_sub(1, std::memory_order_relaxed);
+    }
     std::shared_ptr<ByteBudget> budget;
     std::size_t bytes;
     Payload payload;
@@ -50,6 +57,7 @@ class ByteBudget {
 
   const std::size_t bytes_max_;
   std::atomic<std::size_t> used_{0};
+  std::atomic<std::size_t> payloads_{0};
 };
 
 }  // namespace zerodb

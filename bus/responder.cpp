@@ -62,6 +62,9 @@ void Responder::on_message(Inbound inbound) {
     return complaints_.about(caller->key, "malformed request", "not two frames");
   }
   Ask ask{.caller = *caller, .load = load_of(caller->key), .route = inbound.frames[0], .id = 0};
+  if (is_deaf(*ask.load)) {
+    return complaints_.about(caller->key, "does not read its answers", "dropped a request");
+  }
   auto decoded = codec::decode_peer_request(inbound.frames[1].view());
   if (!decoded) {
     complaints_.about(caller->key, "malformed request", decoded.error().error.what);
@@ -71,6 +74,12 @@ void Responder::on_message(Inbound inbound) {
   }
   ask.id = decoded->id;
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
+}
+
+/// No honest peer leaves so many answers unread: it has at most `requests_per_peer_max` under way.
+bool Responder::is_deaf(const Load& load) const {
+  constexpr std::size_t payloads_per_reply = 2;  // its header is one
+  return load.replies->payloads() >= 2 * options_.requests_per_peer_max * payloads_per_reply;
 }
 
 void Responder::on_request(Waiting asked) {

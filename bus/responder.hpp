@@ -75,6 +75,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
                                          Payload payload);
 
   void on_message(Inbound inbound);
+  bool is_deaf(const Load& load) const;
   void on_request(Waiting asked);
   static Turns* turns_for(Load& load, const peer::Request& request);
   void reply(const Ask& ask, Result<PeerAnswer> answer);

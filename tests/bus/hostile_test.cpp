@@ -236,3 +236,31 @@ TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays
   CHECK(alive.use_count() - 1 <= 8);
   CHECK(run(io, other.links().call(node.id(), peer::GetChunk{}, {}, Milliseconds(5000))));
 }
+
+TEST_CASE("hostile: a peer that never reads is not answered any more", "[bus]") {
+  asio::io_context io;
+  auto options = test::calm_options();
+  options.requests_per_peer_max = 16;
+  const auto keys = CurvePair::generate();
+  TestNode node(io, NodeKeys::generate(), options);
+  TestNode other(io);
+  const std::vector<Member> members{node.member(), other.member(), member_of(keys)};
+  node.links().set_members(members);
+  other.links().set_members(members);
+  run_until(io, [&] { return other.is_up(node); });
+
+  const auto answer =
+      std::make_shared<Bytes>(256 << 10);  // what the system buffers is few of these
+  node.answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    co_return PeerAnswer{.message = peer::Ok{}, .payload = Payload(answer, ByteView(*answer))};
+  };
+  RawPeer deaf(keys, node);
+  for (std::uint64_t id = 1; id <= 300; ++id) {
+    deaf.send(id, peer::GetChunk{});
+    // The router takes from each in turn, so that this waits for what was sent before.
+    REQUIRE(run(io, other.links().call(node.id(), peer::GetChunk{}, {}, Milliseconds(5000))));
+  }
+  const auto heard = std::ranges::count(node.callers, keys.public_key, &Caller::key);
+  CHECK(heard >= 32);
+  CHECK(heard <= 150);
+}
