@@ -93,10 +93,13 @@ void Responder::on_request(Waiting asked) {
   if (!header || !payload || ask.load->answering >= options_.requests_per_peer_max) {
     return reply(ask, fail(Errc::busy, "too many requests are being answered already"));
   }
+  auto* turns = turns_for(*ask.load, asked.request);
+  if (turns != nullptr && ask.load->replies->used() + payload_bytes_max > options_.peer_bytes_max) {
+    return reply(ask, fail(Errc::busy, "the answer might find no room: read answers faster"));
+  }
   asked.header = std::move(*header);
   asked.payload = std::move(*payload);
   ++ask.load->answering;
-  auto* turns = turns_for(*ask.load, asked.request);
   if (turns != nullptr && turns->taken >= turns->most) {
     turns->waiting.push_back(std::move(asked));
     return;
