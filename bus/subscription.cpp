@@ -19,6 +19,8 @@ constexpr int messages_max = 1000;
 /// Of each second of this thread, for what one member broadcasts: some 1500 signatures. What is
 /// beyond waits, and is dropped by its publisher in the end.
 constexpr std::uint64_t busy_us_per_s_max = 100'000;
+/// Woken for each message, the thread would spend more on waking than on messages.
+constexpr std::chrono::milliseconds pause_min{50};
 
 /// Fails only when the context is shutting down, and then it does not matter.
 void set_topic(zmq::socket_t& socket, int option, const std::string& topic) {
@@ -66,7 +68,7 @@ asio::awaitable<void> Subscription::read(std::shared_ptr<Subscription> self, Lis
     const auto pause = busy.pause(now);
     if (pause <= TokenBucket::Clock::duration::zero()) continue;
     asio::error_code ignored;
-    timer.expires_after(pause);
+    timer.expires_after(pause + pause_min);
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
 }
