@@ -21,6 +21,27 @@ std::unique_ptr<TestNode> node_with(asio::io_context& io, const CurvePair& keys,
   return node;
 }
 
+/// A node whose other members are an honest one and `keys`, which speaks for itself.
+struct BesideAnother {
+  BesideAnother(asio::io_context& io, const CurvePair& keys,
+                const ZmqLinksOptions& options = test::calm_options())
+      : node(io, NodeKeys::generate(), options), other(io) {
+    const std::vector<Member> members{node.member(), other.member(), member_of(keys)};
+    node.links().set_members(members);
+    other.links().set_members(members);
+    run_until(io, [&] { return other.is_up(node); });
+  }
+
+  /// The honest one is served. As the router takes from each in turn, what was sent before has been
+  /// taken then.
+  void await_turn(asio::io_context& io) {
+    REQUIRE(run(io, other.links().call(node.id(), peer::GetChunk{}, {}, Milliseconds(5000))));
+  }
+
+  TestNode node;
+  TestNode other;
+};
+
 }  // namespace
 
 TEST_CASE("hostile: an unknown key does not get through the handshake", "[bus]") {
@@ -171,18 +192,14 @@ TEST_CASE("hostile: a request of an unknown kind is answered as invalid", "[bus]
 TEST_CASE("hostile: who sends an oversized frame is cut off, and others are not", "[bus]") {
   asio::io_context io;
   const auto keys = CurvePair::generate();
-  TestNode node(io);
-  TestNode other(io);
-  const std::vector<Member> members{node.member(), other.member(), member_of(keys)};
-  node.links().set_members(members);
-  other.links().set_members(members);
-  run_until(io, [&] { return other.is_up(node); });
+  BesideAnother mesh(io, keys);
+  auto& node = mesh.node;
   RawPeer peer(keys, node);
   CHECK(peer.handshake(io) == Handshake::accepted);
   peer.send({"x", std::string((1 << 20) + (1 << 16), 'x')});
   CHECK(peer.handshake(io) == Handshake::cut);
   CHECK(node.callers.empty());
-  CHECK(run(io, other.links().call(node.id(), peer::GetDigests{}, {}, Milliseconds(5000))));
+  mesh.await_turn(io);
 }
 
 TEST_CASE("hostile: what one peer asks waits its turn, and greetings do not", "[bus]") {
@@ -216,12 +233,8 @@ TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays
   auto options = test::calm_options();
   options.peer_bytes_max = 8 << 20;
   const auto keys = CurvePair::generate();
-  TestNode node(io, NodeKeys::generate(), options);
-  TestNode other(io);
-  const std::vector<Member> members{node.member(), other.member(), member_of(keys)};
-  node.links().set_members(members);
-  other.links().set_members(members);
-  run_until(io, [&] { return other.is_up(node); });
+  BesideAnother mesh(io, keys, options);
+  auto& node = mesh.node;
 
   auto alive = std::make_shared<int>();  // one more holder for each answer still in memory
   node.answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
@@ -232,8 +245,7 @@ TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays
   RawPeer deaf(keys, node);
   for (std::uint64_t id = 1; id <= 200; ++id) {
     deaf.send(id, peer::GetChunk{});
-    // The router takes from each in turn, so that this waits for what was sent before.
-    REQUIRE(run(io, other.links().call(node.id(), peer::GetChunk{}, {}, Milliseconds(5000))));
+    mesh.await_turn(io);
   }
   CHECK(alive.use_count() - 1 <= 8);
   const auto handled = std::ranges::count(node.callers, keys.public_key, &Caller::key);
@@ -246,22 +258,18 @@ TEST_CASE("hostile: a peer that never reads is not answered any more", "[bus]") 
   auto options = test::calm_options();
   options.requests_per_peer_max = 16;
   const auto keys = CurvePair::generate();
-  TestNode node(io, NodeKeys::generate(), options);
-  TestNode other(io);
-  const std::vector<Member> members{node.member(), other.member(), member_of(keys)};
-  node.links().set_members(members);
-  other.links().set_members(members);
-  run_until(io, [&] { return other.is_up(node); });
+  BesideAnother mesh(io, keys, options);
+  auto& node = mesh.node;
 
-  const auto answer =
-      std::make_shared<Bytes>(256 << 10);  // what the system buffers is few of these
+  // Large, so that what the system buffers is few of these.
+  const auto answer = std::make_shared<Bytes>(256 << 10);
   node.answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
     co_return PeerAnswer{.message = peer::Ok{}, .payload = Payload(answer, ByteView(*answer))};
   };
   RawPeer deaf(keys, node);
   for (std::uint64_t id = 1; id <= 300; ++id) {
     deaf.send(id, peer::GetChunk{});
-    REQUIRE(run(io, other.links().call(node.id(), peer::GetChunk{}, {}, Milliseconds(5000))));
+    mesh.await_turn(io);
   }
   const auto handled = std::ranges::count(node.callers, keys.public_key, &Caller::key);
   CHECK(handled >= 32);
