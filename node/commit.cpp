@@ -268,6 +268,7 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
   for (const auto& slot : round.slots()) {
     if (slot.answer && slot.answer->receipt) receipt.receipts.push_back(*slot.answer->receipt);
   }
+  core->own_writes.note(version->manifest().object, receipt.version);
   core->catalogue.learn(*version, plan.name, plan.mtime_ms);
   if (tally.waiting == 0) {
     announce(*core, *version);

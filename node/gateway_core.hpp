@@ -10,9 +10,12 @@
 #include "bus/complaints.hpp"
 #include "node/commit_queue.hpp"
 #include "node/gateway.hpp"
+#include "node/own_writes.hpp"
 #include "node/stragglers.hpp"
 
 namespace zerodb {
+
+inline constexpr std::size_t own_writes_max = 10'000;  ///< that a gateway remembers
 
 struct Asking;  // a broadcast `get` of ours, see locate.cpp
 
@@ -24,6 +27,7 @@ struct GatewayCore {
         options(with),
         commits(of.runtime, of.store),
         catalogue(of, keys, std::move(open_names), with.events),
+        own_writes(of.runtime, own_writes_max),
         followers(of.runtime, std::move(followers_file), keys->catalogue_key()),
         slow_at_gets(of.runtime),
         slow_at_commits(of.runtime),
@@ -47,6 +51,7 @@ struct GatewayCore {
   HybridClock clock;
   std::optional<std::uint64_t> clock_confirmed_ms;  ///< steady: when a replica last took a version
   Catalogue catalogue;
+  OwnWrites own_writes;
   Followers followers;
   GatewayCounters counters;
   Stragglers slow_at_gets;     ///< chunks came late

@@ -87,7 +87,8 @@ class Search {
   Task<void> ask_placed();
   Task<void> ask_everybody();
 
-  /// Enough nodes of each placement in force said what they have.
+  /// Enough nodes of each placement in force said what they have, and one of them has what this
+  /// gateway acknowledged.
   bool has_quorum() const;
   /// So few members are silent that one of those who answered has every acknowledged version.
   bool heard_enough() const;
@@ -101,6 +102,7 @@ class Search {
   Task<void> consider(NodeId node, Result<Sighting> answer);
   Task<Result<SignedPtr>> check(Bytes wire);
   bool everybody_answered(const Asking& asking) const;
+  bool saw_own_write() const;
 
   CorePtr core_;
   ObjectId object_;
@@ -205,7 +207,16 @@ bool Search::has_quorum() const {
     const auto* seen = find(node);
     return seen != nullptr && seen->settled;
   };
-  return targets_.count_for_read(says).is_enough();
+  return targets_.count_for_read(says).is_enough() && saw_own_write();
+}
+
+/// Two that answer honestly cannot both lack it. One that denies what it took, and one whose copy
+/// is still on its way, can: then the others are waited for.
+bool Search::saw_own_write() const {
+  const auto own = core_->own_writes.latest(object_);
+  return own == Version{} || std::ranges::any_of(seen_, [&](const Seen& seen) {
+           return seen.version && seen.version->manifest().version >= own;
+         });
 }
 
 bool Search::heard_enough() const {

@@ -108,6 +108,7 @@ class Customer:
         self.wires = [Wire(node) for node in nodes]
         self.choice = random.Random(seed)
         self.prefix, self.expected = f"{seed}/", {}
+        self.writers = {}  # through which node each key was written last
         self.stale = 0  # reads that were right only a moment later
         self.wrong = []
 
@@ -136,13 +137,15 @@ class Customer:
 
     def put(self, key):
         size = self.choice.choice([100, 4 * KIB, 40 * KIB, 200 * KIB, 2 * MIB])
-        data = self.choice.randbytes(size)
-        self.wire().put(key, data)
-        self.expected[key] = data
+        data, wire = self.choice.randbytes(size), self.wire()
+        wire.put(key, data)
+        self.expected[key], self.writers[key] = data, wire
 
     def remove(self, key):
+        wire = self.wire()
         try:
-            self.wire().ask("delete", key=key)
+            wire.ask("delete", key=key)
+            self.writers[key] = wire
         except Refused as error:
             if error.code != "not_found" or self.expected.get(key) is not ABSENT:
                 raise
@@ -171,6 +174,8 @@ class Customer:
 
         if not is_right():
             self.stale += 1
+            if self.writers.get(key) is wire:
+                self.wrong.append(f"{key}: not what this very node acknowledged")
             self.becomes(is_right, lambda: f"{key}: not what was acknowledged last")
 
     def listed(self, wire):

@@ -34,12 +34,11 @@ Task<Result<PeerAnswer>> SlowLinks::call(NodeId to, peer::Request request, Paylo
   const bool bulk = std::holds_alternative<peer::PutChunk>(request) ||
                     std::holds_alternative<peer::PutCommit>(request) ||
                     std::holds_alternative<peer::GetChunk>(request);
-  const bool digests = std::holds_alternative<peer::GetDigests>(request);
+  const auto name = std::visit([](const auto& message) { return message.name; }, request);
   const auto delay = delays.find(to);
   if (bulk && delay != delays.end()) co_await runtime_.sleep(delay->second);
-  const auto delay_of_digests = delays_of_digests.find(to);
-  if (digests && delay_of_digests != delays_of_digests.end())
-    co_await runtime_.sleep(delay_of_digests->second);
+  const auto delay_of = delays_of.find({name, to});
+  if (delay_of != delays_of.end()) co_await runtime_.sleep(delay_of->second);
   co_return co_await links_.call(to, std::move(request), std::move(payload), timeout);
 }
 

@@ -20,7 +20,8 @@ class SlowLinks : public Links {
   LinkState state(const NodeId& node) const override { return links_.state(node); }
 
   std::map<NodeId, Milliseconds> delays;  ///< before each chunk and commit to a node
-  std::map<NodeId, Milliseconds> delays_of_digests;
+  /// Before each request of a name to a node.
+  std::map<std::pair<std::string_view, NodeId>, Milliseconds> delays_of;
   bool publishes = true;
 
  private:

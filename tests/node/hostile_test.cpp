@@ -71,7 +71,7 @@ TEST_CASE("hostile: a listing does not wait for the digests of a node that is sl
   GatewayMesh mesh(4);
   REQUIRE(mesh.put(0, "there", pattern(5)));
   mesh.mesh.world().run_for(std::chrono::seconds(5));
-  mesh.links[0].delays_of_digests[mesh.mesh[3].id()] = Milliseconds(400);
+  mesh.links[0].delays_of[{"get_digests", mesh.mesh[3].id()}] = Milliseconds(400);
   const auto list = [&] {
     const auto page = mesh.list(0);
     REQUIRE(page);
@@ -90,7 +90,7 @@ TEST_CASE("hostile: a slow node is waited for when another one fails", "[gateway
         replier == mesh.mesh[2].id() && std::holds_alternative<peer::GetEntries>(request);
     if (refuses) answer = fail(Errc::busy, "not now");
   };
-  mesh.links[0].delays_of_digests[mesh.mesh[3].id()] = Milliseconds(400);
+  mesh.links[0].delays_of[{"get_digests", mesh.mesh[3].id()}] = Milliseconds(400);
   REQUIRE(mesh.put(1, "there, too", pattern(5)));
   const auto page = mesh.list(0);
   REQUIRE(page);
@@ -147,7 +147,7 @@ TEST_CASE("hostile: a listing without end ends, also when a slow node was not wa
   REQUIRE(mesh.put(0, "there", pattern(5)));
   mesh.mesh.world().run_for(std::chrono::seconds(5));
   const EndlessLister liar(mesh, 2);
-  mesh.links[0].delays_of_digests[mesh.mesh[1].id()] = Milliseconds(400);
+  mesh.links[0].delays_of[{"get_digests", mesh.mesh[1].id()}] = Milliseconds(400);
   const auto list = [&] {
     const auto page = mesh.list(0);
     REQUIRE(page);
@@ -216,4 +216,52 @@ TEST_CASE("hostile: conditional writes pass over a first node that answers nothi
   REQUIRE(mesh.remove(placed[1], "lock"));
   CHECK(took_ms(mesh, put) < 200);
   CHECK_FALSE(put_if_absent(mesh, placed[2], "lock"));
+}
+
+TEST_CASE("hostile: a write is seen through its own gateway, whatever one member denies",
+          "[gateway]") {
+  GatewayMesh mesh(4);
+  const auto placed = mesh.placed("mine");
+  const auto outside = mesh.not_placed("mine").front();
+  const auto liar = mesh.mesh[placed[0]].id();
+  const auto honest = mesh.mesh[placed[1]].id();
+  const auto late = mesh.mesh[placed[2]].id();
+  REQUIRE(mesh.put(outside, "mine", pattern(5, 1)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  const auto first = mesh.kept(placed[0], "mine")->wire();
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (replier != liar || !std::holds_alternative<peer::GetManifest>(request)) return;
+    answer->message = peer::GetManifest::Reply{.manifest = first, .settled = true};
+    answer->payload = {};
+  };
+  mesh.links[outside].delays_of[{"put_inline", late}] = std::chrono::seconds(3);
+  mesh.links[outside].delays_of[{"get_manifest", honest}] = Milliseconds(100);
+  for (std::uint32_t again = 2; again < 6; ++again) {
+    REQUIRE(mesh.put(outside, "mine", pattern(5, again)));
+    CHECK(mesh.get(outside, "mine") == pattern(5, again));
+  }
+  REQUIRE(mesh.remove(outside, "mine"));
+  CHECK(mesh.error_of_get(outside, "mine") == Errc::not_found);
+}
+
+TEST_CASE("hostile: what a gateway acknowledged and nobody has is not waited for without end",
+          "[gateway]") {
+  GatewayMesh mesh(4);
+  const auto placed = mesh.placed("mine");
+  const auto outside = mesh.not_placed("mine").front();
+  REQUIRE(mesh.put(outside, "mine", pattern(5, 1)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  std::map<NodeId, Bytes> firsts;
+  for (const auto node : placed)
+    firsts[mesh.mesh[node].id()] = mesh.kept(node, "mine")->wire();
+  REQUIRE(mesh.put(outside, "mine", pattern(5, 2)));
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (!std::holds_alternative<peer::GetManifest>(request)) return;
+    answer->message = peer::GetManifest::Reply{.manifest = firsts.at(replier), .settled = true};
+    answer->payload = {};
+  };
+  const auto get = [&] { CHECK(mesh.get(outside, "mine")); };
+  CHECK(took_ms(mesh, get) < 3'000);
 }
