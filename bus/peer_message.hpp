@@ -31,6 +31,7 @@ struct Hello {
   std::uint64_t settled_version = 0;  ///< under it the sender last held all that is placed on it
   std::uint64_t clean_version = 0;    ///< under it the sender last held nothing else
   bool administers = false;           ///< the sender holds the mesh key
+  std::optional<std::uint64_t> missed_writes;  ///< see MemberProgress; not sent if 0
   struct Reply {
     static constexpr std::string_view name = "hello.ok";
     Bytes record;
@@ -41,6 +42,7 @@ struct Hello {
     std::uint64_t settled_version = 0;
     std::uint64_t clean_version = 0;
     bool administers = false;
+    std::optional<std::uint64_t> missed_writes;
     std::uint64_t time_ms = 0;  ///< the replier's clock, UTC
     ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
                   field("roster_hash", self.roster_hash);
@@ -48,14 +50,16 @@ struct Hello {
                   field("working_version", self.working_version);
                   field("settled_version", self.settled_version);
                   field("clean_version", self.clean_version);
-                  field("administers", self.administers); field("time_ms", self.time_ms);)
+                  field("administers", self.administers);
+                  field("missed_writes", self.missed_writes); field("time_ms", self.time_ms);)
   };
   ZERODB_FIELDS(field("record", self.record); field("roster_version", self.roster_version);
                 field("roster_hash", self.roster_hash);
                 field("records_digest", self.records_digest);
                 field("working_version", self.working_version);
                 field("settled_version", self.settled_version);
-                field("clean_version", self.clean_version); field("administers", self.administers);)
+                field("clean_version", self.clean_version); field("administers", self.administers);
+                field("missed_writes", self.missed_writes);)
 };
 
 /// The signed roster, those in force beside it, and every node record the replier knows.

@@ -243,12 +243,20 @@ Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& roun
                              "; set the clock (NTP) and try again"};
 }
 
+/// Who is down is compared with when it is back, and who is full would only try again.
+void note_missed(GatewayCore& core, const CommitRound& round) {
+  for (const auto& [node, error] : failures_of(core, round)) {
+    core.counters.replicas_missed += 1;
+    if (error && error->code != Errc::full) core.context.mesh.note_missed_write(node);
+  }
+}
+
 /// Publishes when no replica is still about to take the version in: one that hears of it before
 /// would fetch what is on its way to it.
 Task<void> announce_behind(CorePtr core, CommitRound round, SignedPtr version) {
   while (count(*core, round).waiting > 0)
     co_await round.changed();
-  core->counters.replicas_missed += failures_of(*core, round).size();
+  note_missed(*core, round);
   announce(*core, *version);
 }
 
@@ -271,6 +279,7 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
   core->own_writes.note(version->manifest().object, receipt.version);
   core->catalogue.learn(*version, plan.name, plan.mtime_ms);
   if (tally.waiting == 0) {
+    note_missed(*core, round);
     announce(*core, *version);
   } else {
     spawn(core->context.runtime, announce_behind(core, std::move(round), std::move(version)));

@@ -24,7 +24,12 @@ MemberProgress progress_of(const Greeting& greeting) {
           .roster_version = greeting.roster_version,
           .working_version = greeting.working_version,
           .settled_version = greeting.settled_version,
-          .clean_version = greeting.clean_version};
+          .clean_version = greeting.clean_version,
+          .missed_writes = greeting.missed_writes.value_or(0)};
+}
+
+std::optional<std::uint64_t> said_if_any(std::uint64_t count) {
+  return count != 0 ? std::optional(count) : std::nullopt;
 }
 
 }  // namespace
@@ -39,7 +44,8 @@ peer::Hello Membership::Impl::hello() const {
           .working_version = progress.working_version,
           .settled_version = progress.settled_version,
           .clean_version = progress.clean_version,
-          .administers = admin_->holds_mesh_key()};
+          .administers = admin_->holds_mesh_key(),
+          .missed_writes = said_if_any(progress.missed_writes)};
 }
 
 /// Beside the pings, so that news need not wait for the next one.
@@ -72,6 +78,7 @@ Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::He
                            .settled_version = own.settled_version,
                            .clean_version = own.clean_version,
                            .administers = own.administers,
+                           .missed_writes = own.missed_writes,
                            .time_ms = now_ms()};
   return PeerAnswer{.message = std::move(reply), .payload = {}};
 }

@@ -145,7 +145,8 @@ MemberProgress Mesh::own_progress() const {
                           .roster_version = roster_->version,
                           .working_version = working_version_,
                           .settled_version = settled_version_,
-                          .clean_version = clean_version_};
+                          .clean_version = clean_version_,
+                          .missed_writes = missed_writes_};
   for (const auto& [version, count] : work_->counts) {
     if (count > 0) progress.working_version = std::min(progress.working_version, version);
   }
@@ -155,6 +156,8 @@ MemberProgress Mesh::own_progress() const {
 void Mesh::hear(const NodeId& node, const MemberProgress& progress) {
   if (node == self_ || roster_->find(node) == nullptr) return;
   auto& known = progress_[node];
+  const auto missed_before = std::exchange(known.missed_writes, progress.missed_writes);
+  if (progress.missed_writes != missed_before && progress.missed_writes != 0) missed();
   if (known == progress) return;
   if (known.settled_version != 0 && progress.settled_version == 0) losses_[node] += 1;
   known = progress;
@@ -165,6 +168,16 @@ void Mesh::hear(const NodeId& node, const MemberProgress& progress) {
 
 void Mesh::progressed() {
   for (const auto& observer : progress_observers_)
+    observer();
+}
+
+void Mesh::note_missed_write(const NodeId& node) {
+  if (node == self_) return missed();
+  ++missed_writes_;
+}
+
+void Mesh::missed() {
+  for (const auto& observer : missed_observers_)
     observer();
 }
 

@@ -28,6 +28,7 @@ struct MemberProgress {
   std::uint64_t working_version = 0;  ///< the oldest roster a request of its own still goes by
   std::uint64_t settled_version = 0;  ///< under it the member last held all that is placed on it
   std::uint64_t clean_version = 0;    ///< under it the member last held nothing else; 0: unknown
+  std::uint64_t missed_writes = 0;    ///< that it acknowledged since its start; see hear()
   bool operator==(const MemberProgress&) const = default;
 };
 
@@ -99,6 +100,14 @@ class Mesh {
     progress_observers_.push_back(std::move(observer));
   }
 
+  /// This node acknowledged a write that `node` should have and did not take. All hear of that with
+  /// every greeting, unlike of the write itself, as a broadcast may be lost.
+  void note_missed_write(const NodeId& node);
+  /// Told when this node is said to have missed writes, or may be the one that did.
+  void on_missed_writes(std::function<void()> observer) {
+    missed_observers_.push_back(std::move(observer));
+  }
+
   /// Every member goes by the roster that stands, and ended what it had begun under others: what
   /// was acknowledged under them is where it can be found by now.
   bool is_adopted_by_all() const;
@@ -150,6 +159,7 @@ class Mesh {
   std::uint64_t settled_version_of(const NodeId& node) const;
   void drop_settled_rosters();
   void progressed();
+  void missed();
   template <class Good>
   bool is_every_member(Good good) const;
 
@@ -164,7 +174,9 @@ class Mesh {
   std::uint64_t clean_version_ = 0;
   std::shared_ptr<WorkList> work_ = std::make_shared<WorkList>();
   std::vector<std::function<void()>> observers_;
+  std::uint64_t missed_writes_ = 0;
   std::vector<std::function<void()>> progress_observers_;
+  std::vector<std::function<void()>> missed_observers_;
 };
 
 /// Members that have been whole since something began to ask them. One that became whole meanwhile

@@ -136,6 +136,7 @@ void Node::start() {
     subscribe();
     reconcile_.on_roster_change();
   });
+  context_.mesh.on_missed_writes([this] { reconcile_.on_missed_writes(); });
   subscribe();
   reconcile_.start();
   hand_over_.start();

@@ -27,6 +27,10 @@ constexpr std::array round_retry_after{Milliseconds(5'000), Milliseconds(20'000)
 /// Pause before a round that looks for news that were too many.
 constexpr Milliseconds missed_news_after{2'000};
 
+/// Missed writes may be under way still; and nobody makes this node look without end.
+constexpr Milliseconds missed_writes_after{3'000};
+constexpr Milliseconds missed_writes_pause{30'000};
+
 /// Whoever stored a version may still be sending it here: fetching at once would move it twice.
 constexpr Milliseconds inline_grace{500};
 constexpr Milliseconds blob_grace{3'000};
@@ -69,6 +73,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   void start();
   void ask_for_round(const NodeId& node);
   void on_roster_change();
+  void on_missed_writes();
   void on_news(const NodeId& from, Bytes manifest);
   static Task<Result<PeerAnswer>> on_confirm(std::shared_ptr<Impl> self, NodeId from,
                                              Payload entries);
@@ -105,6 +110,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   static Task<void> run_rounds(std::shared_ptr<Impl> self, NodeId first);
   static Task<void> repeat_round(std::shared_ptr<Impl> self, NodeId node, std::uint64_t ask,
                                  Milliseconds after);
+  static Task<void> look_for_missed(std::shared_ptr<Impl> self);
   static Task<void> take_news(std::shared_ptr<Impl> self, NodeId from, SignedManifest claimed);
 
   NodeContext context_;
@@ -119,6 +125,8 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   bool all_adopted_ = false;    ///< the roster that stands
   std::shared_ptr<TakeOver> take_over_ = std::make_shared<TakeOver>();
   Complaints complaints_;
+  bool missed_writes_ = false;  ///< since it was looked for them last
+  bool looking_for_missed_ = false;
   bool stopped_ = false;
 };
 
@@ -137,7 +145,7 @@ void Reconcile::Impl::stop() {
 bool Reconcile::Impl::is_idle() const {
   const bool resting = std::ranges::any_of(peers_, [](auto& peer) { return peer.second.resting; });
   return waiting_.empty() && rounds_running_ == 0 && news_open_.empty() && !resting &&
-         queue_->is_idle();
+         !missed_writes_ && queue_->is_idle();
 }
 
 // --------------------------------------------------------------------------------------- rosters
@@ -298,6 +306,27 @@ Task<void> Reconcile::Impl::run_periodically(std::shared_ptr<Impl> self) {
   }
 }
 
+/// Who acknowledged them need not hold them: all are asked.
+void Reconcile::Impl::on_missed_writes() {
+  if (stopped_) return;
+  missed_writes_ = true;
+  if (!std::exchange(looking_for_missed_, true)) {
+    spawn(context_.runtime, look_for_missed(shared_from_this()));
+  }
+}
+
+Task<void> Reconcile::Impl::look_for_missed(std::shared_ptr<Impl> self) {
+  while (self->missed_writes_) {
+    co_await self->context_.runtime.sleep(missed_writes_after);
+    if (self->stopped_) co_return;
+    self->missed_writes_ = false;
+    self->ask_all();
+    co_await self->context_.runtime.sleep(missed_writes_pause);
+    if (self->stopped_) co_return;
+  }
+  self->looking_for_missed_ = false;
+}
+
 // ------------------------------------------------------------------------------------------ news
 
 void Reconcile::Impl::on_news(const NodeId& from, Bytes manifest) {
@@ -391,6 +420,9 @@ void Reconcile::on_link_up(NodeId node) {
 }
 void Reconcile::on_roster_change() {
   impl_->on_roster_change();
+}
+void Reconcile::on_missed_writes() {
+  impl_->on_missed_writes();
 }
 void Reconcile::on_news(NodeId from, Bytes manifest) {
   impl_->on_news(from, std::move(manifest));

@@ -35,6 +35,7 @@ class Reconcile {
   void start();                  ///< the periodic rounds
   void on_link_up(NodeId node);  ///< one round with that node
   void on_roster_change();       ///< one round with every node that is up
+  void on_missed_writes();       ///< the same, after a moment, and not too often
   /// A broadcast `store` or `delete`, not yet verified. Ignored if not placed here or not news.
   void on_news(NodeId from, Bytes manifest);
   /// Says what is held of a page of entries, and fetches from `from` what should be.

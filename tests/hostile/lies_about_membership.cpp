@@ -78,11 +78,12 @@ void claim_to_be_done(peer::Hello& hello) {
 
 /// Another progress with each greeting.
 void claim_at_random(peer::Hello& hello) {
-  std::array<std::uint8_t, 3> dice{};
+  std::array<std::uint8_t, 4> dice{};
   fill_random(dice);
   hello.working_version = dice[0] % 4;
   hello.settled_version = dice[1] % 4;
   hello.clean_version = dice[2] % 4;
+  hello.missed_writes = dice[3];
   hello.records_digest = random_bytes(32);
 }
 

@@ -52,6 +52,21 @@ TEST_CASE("gateway: a node that was down learns what it missed", "[gateway]") {
   CHECK(mesh.kept(2, "missed").has_value());
 }
 
+TEST_CASE("gateway: a node that is up and misses a write has it soon, also if no broadcast comes",
+          "[gateway]") {
+  GatewayMesh mesh(4);
+  const auto outside = mesh.not_placed("missed").front();
+  const auto misses = mesh.placed("missed").back();
+  mesh.links[outside].publishes = false;
+  mesh.mesh[misses].store.fail_writes(Error{Errc::busy, "too much at once"});
+  const auto receipt = mesh.put(outside, "missed", pattern(100));
+  REQUIRE(receipt);
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  mesh.mesh[misses].store.fail_writes({});
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(mesh.kept(misses, "missed"));
+}
+
 TEST_CASE("gateway: with two of three nodes down, writes fail at once and say why", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "before", pattern(10)).has_value());

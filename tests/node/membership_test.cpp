@@ -78,6 +78,25 @@ TEST_CASE("membership: forged, foreign and stale words change nothing", "[node]"
   CHECK(membership.hello().records_digest == before);
 }
 
+TEST_CASE("membership: missed writes are told of with greetings, each number once", "[node]") {
+  JoinScene scene;
+  auto& second = scene.join_new("second");
+  scene.ping_all();
+  int told = 0;
+  second.mesh.on_missed_writes([&] { ++told; });
+  scene.ping_all();
+  CHECK(told == 0);
+  for (int number = 1; number <= 2; ++number) {
+    scene.founder().mesh.note_missed_write(second.id());
+    scene.ping_all();
+    scene.ping_all();
+    CHECK(told == number);
+  }
+  second.mesh.note_missed_write(scene.founder().id());
+  scene.ping_all();
+  CHECK(told == 2);  // it is for the others to look
+}
+
 TEST_CASE("membership: who promises a later roster and gives nonsense is asked seldom", "[node]") {
   JoinScene scene;
   auto& second = scene.join_new("second");

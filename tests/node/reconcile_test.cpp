@@ -373,6 +373,19 @@ TEST_CASE("reconcile: news without end brings no rounds without end", "[sim]") {
     REQUIRE(scene.has(2, object));
 }
 
+TEST_CASE("reconcile: missed writes without end bring no rounds without end", "[sim]") {
+  ReconcileScene scene(3);
+  const auto before = scene.mesh.network().sent("get_digests");
+  for (int second = 0; second < 60; ++second) {
+    scene.mesh[0].mesh.note_missed_write(scene.mesh[1].id());
+    scene.mesh.world().run_for(std::chrono::seconds(1));
+  }
+  const auto rounds = scene.mesh.network().sent("get_digests") - before;
+  CHECK(rounds >= 4);      // of two nodes, each with both others
+  CHECK(rounds <= 3 * 4);  // in a minute
+  REQUIRE(scene.mesh.run_until_quiet());
+}
+
 TEST_CASE("reconcile: the later of two versions told of in a row wins", "[sim]") {
   ReconcileScene scene(3);
   const auto first = scene.seal("twice");

@@ -125,6 +125,21 @@ class CatchUp(FreshMeshTest):
               f"{received / MIB:.2f} MiB in all since its start: {received / missed / size:.2f} times")
         self.assertLess(received, 3 * missed * size)
 
+    def test_a_node_that_missed_all(self):
+        objects, size = count(100_000), 1024
+        nodes = self.mesh.grow(3)
+        away = nodes[2]
+        away.stop()
+        eventually(lambda: away.name not in nodes[0].up(), "its absence is known")
+        _, put_s = timed(lambda: put_many(nodes[0], (f"missed {i}" for i in range(objects)),
+                                          b"y" * size))
+        away.start()
+        _, caught_up_s = timed(lambda: eventually(lambda: away.status()["objects"] == objects,
+                                                  "it has caught up", deadline_s=PATIENCE_S))
+        print(f"\nmissed {objects:,} objects of {size} bytes, put at {objects / put_s:,.0f}/s on two "
+              f"nodes; caught up at {objects / caught_up_s:,.0f}/s: {put_s / caught_up_s:.2f} times "
+              "as fast")
+
 
 class Join(FreshMeshTest):
     def test_a_fourth_node_takes_a_quarter_of_the_bytes(self):

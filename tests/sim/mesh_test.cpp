@@ -70,7 +70,9 @@ struct Life {
     }));
   }
 
+  /// Writes within one millisecond, of which a gateway has not heard the other, have no order.
   void act() {
+    world().run_for(Milliseconds(1));
     const auto at = pick(mesh.mesh.size());
     const auto name = "name " + std::to_string(pick(6));
     switch (pick(10)) {

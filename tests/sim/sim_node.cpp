@@ -32,6 +32,7 @@ SimNode::SimNode(SimNetwork& network, NodeKeys node_keys, SignedRoster roster,
     apply_roster();
     reconcile->on_roster_change();
   });
+  mesh.on_missed_writes([this] { reconcile->on_missed_writes(); });
   restart();
   apply_roster();
   spawn(runtime, greet(*this));
@@ -76,7 +77,8 @@ Task<void> SimNode::greet(SimNode& self) {
                         .records_digest = {},
                         .working_version = progress.working_version,
                         .settled_version = progress.settled_version,
-                        .clean_version = progress.clean_version};
+                        .clean_version = progress.clean_version,
+                        .missed_writes = progress.missed_writes};
       const auto to = member.node;
       spawn(self.runtime, send_hello(self, to, std::move(hello)));
     }
@@ -93,7 +95,8 @@ Task<Result<PeerAnswer>> SimNode::on_hello(NodeId from, peer::Hello request) {
                    .roster_version = request.roster_version,
                    .working_version = request.working_version,
                    .settled_version = request.settled_version,
-                   .clean_version = request.clean_version});
+                   .clean_version = request.clean_version,
+                   .missed_writes = request.missed_writes.value_or(0)});
   co_return PeerAnswer{peer::Hello::Reply{}, Payload()};
 }
 
