@@ -110,7 +110,7 @@ struct GatewayOptions {
   Milliseconds hedge_after{250};   ///< then a chunk is asked of a second holder, too
   std::size_t window_chunks = 16;  ///< sealed chunks a replica may lag behind
   std::size_t read_ahead_chunks = 8;
-  Milliseconds lag_grace{3'000};     ///< a lagging replica may hold a put up this long
+  Milliseconds lag_grace{3'000};     ///< a lagging replica may hold puts up this long
   std::size_t chunks_kept_max = 64;  ///< opened ahead of being asked for, by all reads
   std::function<void(const ChunkBinding&)> on_damage{};  ///< bytes on the own disk are not right
   EventBounds events{};

@@ -9,6 +9,7 @@
 
 #include "bus/complaints.hpp"
 #include "node/commit_queue.hpp"
+#include "node/commit_window.hpp"
 #include "node/gateway.hpp"
 #include "node/own_writes.hpp"
 #include "node/stragglers.hpp"
@@ -31,7 +32,8 @@ struct GatewayCore {
         followers(of.runtime, std::move(followers_file), keys->catalogue_key()),
         slow_at_gets(of.runtime),
         slow_at_commits(of.runtime),
-        slow_at_puts(of.runtime) {}
+        slow_at_puts(of.runtime),
+        commit_window(of.runtime, slow_at_puts, {.patience = with.lag_grace}) {}
 
   ObjectId object_of(std::string_view name) const {
     return {.owner = keys->id(), .hashed_key = keys->hash_name(name)};
@@ -56,7 +58,8 @@ struct GatewayCore {
   GatewayCounters counters;
   Stragglers slow_at_gets;     ///< chunks came late
   Stragglers slow_at_commits;  ///< kept a conditional write waiting for its turn
-  Stragglers slow_at_puts;     ///< held large puts up
+  Stragglers slow_at_puts;     ///< held puts up
+  CommitWindow commit_window;  ///< of small puts and deletes
   std::map<std::uint64_t, std::shared_ptr<Asking>> asking;  ///< by nonce
   std::set<ObjectId> repairing;
   Complaints complaints;

@@ -7,6 +7,7 @@ namespace zerodb {
 namespace {
 
 Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed, CommitTerms terms) {
+  const auto under_way = core->commit_window.begin(core->context.mesh.self());
   if (auto can = check_may_commit(core->context, terms.expected); !can) co_return fail(can.error());
   auto as_signed = [version]() -> Result<SignedPtr> { return version; };
   auto outcome = co_await core->commits.commit(as_signed, std::move(sealed), terms.expected);
@@ -19,6 +20,7 @@ Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed, 
 
 Task<CommitResult> commit_there(CorePtr core, NodeId node, SignedPtr version, Payload sealed,
                                 CommitTerms terms) {
+  const auto under_way = core->commit_window.begin(node);
   peer::PutInline request{
       .manifest = version->wire(), .expected = as_field(terms.expected), .receipt = {}};
   if (terms.receipt) request.receipt = true;
@@ -45,6 +47,8 @@ Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) 
   const bool receipts = spec.receipts;
   auto draft = make_draft(*core, std::move(spec));
   if (!draft) co_return fail("put", std::move(draft.error()));
+  const auto placed = core->targets_for(draft->manifest.object);
+  co_await core->commit_window.wait(placed.nodes());
   auto expected = co_await expected_by(core, "put", draft->part.name, condition);
   if (!expected) co_return fail(std::move(expected.error()));
   const CommitTerms terms{.expected = *expected, .receipt = receipts};
@@ -70,6 +74,8 @@ Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version
   draft.part.name = name;
   auto& manifest = draft.manifest;
   manifest.object = core->object_of(name);
+  const auto placed = core->targets_for(manifest.object);
+  co_await core->commit_window.wait(placed.nodes());
   manifest.kind = ObjectKind::tombstone;
   manifest.layout.replicas = core->context.mesh.placement().replicas();
   core->context.runtime.random(manifest.blob_id.mutable_view());

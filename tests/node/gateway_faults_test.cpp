@@ -67,6 +67,25 @@ TEST_CASE("gateway: a node that is up and misses a write has it soon, also if no
   CHECK(mesh.kept(misses, "missed"));
 }
 
+TEST_CASE("gateway: small writes wait for a replica that is far behind, but not for long",
+          "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.mesh.network().silent = mesh.mesh[2].id();
+  const auto write_ms = [&](int count) {
+    const auto began = mesh.now_ms();
+    for (int i = 0; i < count; ++i) {
+      REQUIRE(mesh.put(0, "small", pattern(10)));
+      REQUIRE(mesh.remove(0, "small"));
+    }
+    return mesh.now_ms() - began;
+  };
+  CHECK(write_ms(250) < 3'500);
+  const auto held_up = write_ms(10);  // 512 are under way
+  CHECK(held_up > 2'000);
+  CHECK(held_up < 3'200);
+  CHECK(write_ms(250) < 3'500);
+}
+
 TEST_CASE("gateway: with two of three nodes down, writes fail at once and say why", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "before", pattern(10)).has_value());

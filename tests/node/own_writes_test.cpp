@@ -14,7 +14,7 @@ ObjectId object(std::uint8_t number) {
   return id;
 }
 
-struct Scene {
+struct OwnWritesScene {
   sim::SeededWorld world;
   sim::SimRuntime runtime{world};
   OwnWrites writes{runtime, 2};
@@ -23,7 +23,7 @@ struct Scene {
 }  // namespace
 
 TEST_CASE("own writes: the latest version of an object counts, in whatever order", "[gateway]") {
-  Scene scene;
+  OwnWritesScene scene;
   CHECK(scene.writes.latest(object(1)) == Version{});
   scene.writes.note(object(1), Version::at(2'000));
   scene.writes.note(object(1), Version::at(1'000));
@@ -31,7 +31,7 @@ TEST_CASE("own writes: the latest version of an object counts, in whatever order
 }
 
 TEST_CASE("own writes: the oldest is forgotten, not the object written again", "[gateway]") {
-  Scene scene;
+  OwnWritesScene scene;
   scene.writes.note(object(1), Version::at(1'000));
   scene.writes.note(object(2), Version::at(1'000));
   scene.writes.note(object(1), Version::at(2'000));
@@ -42,7 +42,7 @@ TEST_CASE("own writes: the oldest is forgotten, not the object written again", "
 }
 
 TEST_CASE("own writes: after a while they count no more", "[gateway]") {
-  Scene scene;
+  OwnWritesScene scene;
   scene.writes.note(object(1), Version::at(1'000));
   scene.world.run_for(own_writes_keep - Milliseconds(1));
   CHECK(scene.writes.latest(object(1)) == Version::at(1'000));
