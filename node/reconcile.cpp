@@ -31,6 +31,9 @@ constexpr Milliseconds missed_news_after{2'000};
 constexpr Milliseconds missed_writes_after{3'000};
 constexpr Milliseconds missed_writes_pause{30'000};
 
+/// Between the rounds that links which come up bring: they may do so all the time.
+constexpr std::uint64_t link_round_pause_ms = 5'000;
+
 /// Whoever stored a version may still be sending it here: fetching at once would move it twice.
 constexpr Milliseconds inline_grace{500};
 constexpr Milliseconds blob_grace{3'000};
@@ -72,6 +75,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
 
   void start();
   void ask_for_round(const NodeId& node);
+  void on_link_up(const NodeId& node);
   void on_roster_change();
   void on_missed_writes();
   void on_news(const NodeId& from, Bytes manifest);
@@ -90,6 +94,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
     bool done = false;      ///< a round that counts for settling ended without failure
     unsigned attempts = 0;  ///< failed in a row
     std::uint64_t ask = 0;  ///< grows with each request for a round, so that old retries lapse
+    std::optional<std::uint64_t> linked_ms;  ///< steady: when its link brought a round last
   };
 
   void begin_roster();
@@ -216,6 +221,21 @@ void Reconcile::Impl::ask_for_round(const NodeId& node) {
   ++peer->second.ask;
   if (!std::exchange(peer->second.queued, true)) waiting_.push_back(node);
   pump();
+}
+
+void Reconcile::Impl::on_link_up(const NodeId& node) {
+  const auto peer = peers_.find(node);
+  if (stopped_ || peer == peers_.end()) return;
+  const auto now = context_.runtime.steady_ms();
+  const auto last = peer->second.linked_ms;
+  if (last && now < *last + link_round_pause_ms) {
+    if (!peer->second.resting) {
+      rest(node, peer->second, Milliseconds(*last + link_round_pause_ms - now));
+    }
+    return;
+  }
+  peer->second.linked_ms = now;
+  ask_for_round(node);
 }
 
 /// The next node whose round waits, now taken as begun: one at a time with each node.
@@ -416,7 +436,7 @@ void Reconcile::start() {
   impl_->start();
 }
 void Reconcile::on_link_up(NodeId node) {
-  impl_->ask_for_round(node);
+  impl_->on_link_up(node);
 }
 void Reconcile::on_roster_change() {
   impl_->on_roster_change();

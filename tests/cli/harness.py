@@ -148,6 +148,12 @@ class Node:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return f"--- {self.log.name}\n" + "\n".join(text.splitlines()[-lines:])
 
+    def sanitizer_report(self):
+        """What a sanitizer said; those for races and undefined behaviour let a daemon go on."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        found = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)", text)
+        return f"--- {self.log.name}\n{text[found.start():][:8000]}" if found else ""
+
     def running(self):
         return self.process is not None and self.process.poll() is None
 
@@ -229,7 +235,10 @@ class Mesh:
                         end.close()
         for node in self.nodes:
             node.kill()
+        reports = [report for node in self.nodes if (report := node.sanitizer_report())]
         shutil.rmtree(self.root, ignore_errors=True)
+        if reports:
+            raise AssertionError("\n".join(reports))
 
     def node(self, name=None):
         """A node whose folder does not exist yet."""

@@ -386,6 +386,20 @@ TEST_CASE("reconcile: missed writes without end bring no rounds without end", "[
   REQUIRE(scene.mesh.run_until_quiet());
 }
 
+TEST_CASE("reconcile: a link that comes up all the time brings no rounds without end", "[sim]") {
+  ReconcileScene scene(2);
+  scene.mesh.world().run_for(std::chrono::seconds(10));
+  const auto before = scene.mesh.network().sent("get_digests");
+  for (int tenth = 0; tenth < 300; ++tenth) {
+    scene.mesh[0].reconcile->on_link_up(scene.mesh[1].id());
+    scene.mesh.world().run_for(Milliseconds(100));
+  }
+  const auto rounds = scene.mesh.network().sent("get_digests") - before;
+  CHECK(rounds >= 5);
+  CHECK(rounds <= 14);
+  REQUIRE(scene.mesh.run_until_quiet());
+}
+
 TEST_CASE("reconcile: the later of two versions told of in a row wins", "[sim]") {
   ReconcileScene scene(3);
   const auto first = scene.seal("twice");
