@@ -28,7 +28,7 @@ struct MemberProgress {
   std::uint64_t working_version = 0;  ///< the oldest roster a request of its own still goes by
   std::uint64_t settled_version = 0;  ///< under it the member last held all that is placed on it
   std::uint64_t clean_version = 0;    ///< under it the member last held nothing else; 0: unknown
-  std::uint64_t missed_writes = 0;    ///< that it acknowledged since its start; see hear()
+  std::uint64_t missed_writes = 0;    ///< that it acknowledged; see note_missed_write()
   bool operator==(const MemberProgress&) const = default;
 };
 

@@ -12,6 +12,9 @@
 
 namespace zerodb {
 
+/// By then the other copies of a write are there, and long before a deletion is swept.
+inline constexpr Milliseconds own_writes_keep{600'000};
+
 class OwnWrites {
  public:
   /// `runtime` outlives this.
@@ -34,8 +37,5 @@ class OwnWrites {
   std::map<ObjectId, Write> writes_;
   std::deque<std::pair<ObjectId, Version>> by_age_;  ///< oldest first
 };
-
-/// By then the other copies of a write are there, and long before a deletion is swept.
-inline constexpr Milliseconds own_writes_keep{600'000};
 
 }  // namespace zerodb

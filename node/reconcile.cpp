@@ -32,7 +32,7 @@ constexpr Milliseconds missed_writes_after{3'000};
 constexpr Milliseconds missed_writes_pause{30'000};
 
 /// Between the rounds that links which come up bring: they may do so all the time.
-constexpr std::uint64_t link_round_pause_ms = 5'000;
+constexpr Milliseconds link_round_pause{5'000};
 
 /// Whoever stored a version may still be sending it here: fetching at once would move it twice.
 constexpr Milliseconds inline_grace{500};
@@ -94,7 +94,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
     bool done = false;      ///< a round that counts for settling ended without failure
     unsigned attempts = 0;  ///< failed in a row
     std::uint64_t ask = 0;  ///< grows with each request for a round, so that old retries lapse
-    std::optional<std::uint64_t> linked_ms;  ///< steady: when its link brought a round last
+    std::uint64_t link_round_ms = 0;  ///< steady: before, its link brings no round but one planned
   };
 
   void begin_roster();
@@ -223,19 +223,20 @@ void Reconcile::Impl::ask_for_round(const NodeId& node) {
   pump();
 }
 
+/// At once, or after the pause; not if one after the pause is planned already.
 void Reconcile::Impl::on_link_up(const NodeId& node) {
-  const auto peer = peers_.find(node);
-  if (stopped_ || peer == peers_.end()) return;
+  const auto found = peers_.find(node);
+  if (stopped_ || found == peers_.end()) return;
+  auto& peer = found->second;
   const auto now = context_.runtime.steady_ms();
-  const auto last = peer->second.linked_ms;
-  if (last && now < *last + link_round_pause_ms) {
-    if (!peer->second.resting) {
-      rest(node, peer->second, Milliseconds(*last + link_round_pause_ms - now));
-    }
-    return;
+  const Milliseconds wait(peer.link_round_ms > now ? peer.link_round_ms - now : 0);
+  if (wait > link_round_pause) return;
+  peer.link_round_ms = now + static_cast<std::uint64_t>((wait + link_round_pause).count());
+  if (wait.count() == 0) {
+    ask_for_round(node);
+  } else {
+    rest(node, peer, wait);
   }
-  peer->second.linked_ms = now;
-  ask_for_round(node);
 }
 
 /// The next node whose round waits, now taken as begun: one at a time with each node.

@@ -149,7 +149,7 @@ class Node:
         return f"--- {self.log.name}\n" + "\n".join(text.splitlines()[-lines:])
 
     def sanitizer_report(self):
-        """What a sanitizer said; those for races and undefined behaviour let a daemon go on."""
+        """What a sanitizer said; the one for races lets a daemon go on."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         found = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)", text)
         return f"--- {self.log.name}\n{text[found.start():][:8000]}" if found else ""

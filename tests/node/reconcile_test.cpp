@@ -396,7 +396,7 @@ TEST_CASE("reconcile: a link that comes up all the time brings no rounds without
   }
   const auto rounds = scene.mesh.network().sent("get_digests") - before;
   CHECK(rounds >= 5);
-  CHECK(rounds <= 14);
+  CHECK(rounds <= 7);
   REQUIRE(scene.mesh.run_until_quiet());
 }
 
