@@ -2,28 +2,8 @@
 
 #include <sodium.h>
 
-#include <cassert>
-
 namespace zerodb {
 namespace {
-
-template <class Unsigned>
-void put_big_endian(MutableBytes to, Unsigned value) {
-  assert(to.size() >= sizeof value);
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    to[i] = static_cast<std::uint8_t>(value >> (8 * (sizeof value - 1 - i)));
-  }
-}
-
-template <class Unsigned>
-Unsigned get_big_endian(ByteView from) {
-  assert(from.size() >= sizeof(Unsigned));
-  Unsigned value = 0;
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    value = static_cast<Unsigned>(static_cast<std::uint64_t>(value) << 8 | from[i]);
-  }
-  return value;
-}
 
 struct CodePoint {
   char32_t value = 0;
@@ -111,25 +91,6 @@ Result<Bytes> from_base64url(std::string_view text) {
   }
   bytes.resize(length);
   return bytes;
-}
-
-void put_u16(MutableBytes to, std::uint16_t value) {
-  put_big_endian(to, value);
-}
-void put_u32(MutableBytes to, std::uint32_t value) {
-  put_big_endian(to, value);
-}
-void put_u64(MutableBytes to, std::uint64_t value) {
-  put_big_endian(to, value);
-}
-std::uint16_t get_u16(ByteView from) {
-  return get_big_endian<std::uint16_t>(from);
-}
-std::uint32_t get_u32(ByteView from) {
-  return get_big_endian<std::uint32_t>(from);
-}
-std::uint64_t get_u64(ByteView from) {
-  return get_big_endian<std::uint64_t>(from);
 }
 
 bool is_utf8(std::string_view text) {
