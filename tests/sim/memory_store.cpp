@@ -2,22 +2,22 @@
 
 #include "store/cipher.hpp"
 #include "store/hash.hpp"
+#include "store/tally.hpp"
 
 namespace zerodb::sim {
 
 namespace {
 
-/// Adds (or takes away) an entry's hash, as a 128-bit big-endian number, to a running digest.
+/// What a version adds to the running digest of its partition, or takes away. The same as on disk,
+/// as gateways work out what digests become.
 void count_in(PartitionDigest& digest, const SignedManifest& manifest, bool add) {
-  const auto hash = blake2b_256(
-      "sim-entry",
-      {manifest->object.owner.view(), manifest->object.hashed_key.view(), manifest.hash().view()});
-  int carry = 0;
-  for (std::size_t i = digest.size(); i-- > 0;) {
-    const int sum = digest[i] + (add ? hash[i] : -hash[i]) + carry;
-    digest[i] = static_cast<std::uint8_t>(sum & 0xff);
-    carry = sum >> 8;
-  }
+  auto sum = Sum128::from(digest);
+  const auto own = digest_of(counted(manifest).entry);
+  if (add)
+    sum += own;
+  else
+    sum -= own;
+  digest = sum.bytes();
 }
 
 Root root_over(const std::map<std::uint64_t, Leaf>& leaves) {

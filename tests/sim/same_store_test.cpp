@@ -165,6 +165,7 @@ class Pair {
       if (const auto latest = disk_->latest(object).value()) sums.add(counted(*latest));
     }
     REQUIRE(disk_->digests() == sums.digests());
+    REQUIRE(memory_.digests() == sums.digests());
     for (const auto& [key, object] : made_)
       compare_version(object->manifest->binding());
   }
