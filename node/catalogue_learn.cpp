@@ -41,23 +41,24 @@ Task<void> learn_batch(StatePtr state, Learn learn, Get get, std::size_t from, s
   co_await (state->names.get()->*learn)(std::move(learnt));
 }
 
-/// From the own store, which verified them before. Answers those that it could not read.
+/// From the own store, which verified them before. Answers those that it could not read, or had to
+/// hand over since it listed them.
 Task<std::set<ObjectId>> learn_here(SyncRoundPtr round, std::vector<ObjectId> objects) {
   auto& context = round->state->context;
   std::set<ObjectId> unread;
+  bool failed = false;
   const auto get = [&](std::size_t i) -> std::optional<SignedManifest> {
     auto latest = context.store.latest(objects[i]);
-    if (!latest) {
-      unread.insert(objects[i]);
-      return {};
-    }
-    return std::move(*latest);
+    failed = failed || !latest;
+    if (latest && *latest) return std::move(*latest);
+    unread.insert(objects[i]);
+    return {};
   };
   for (std::size_t from = 0; from < objects.size(); from += learn_batch_max) {
     co_await learn_batch(round->state, &KnownNames::learn_all, get, from,
                          std::min(from + learn_batch_max, objects.size()));
   }
-  if (!unread.empty()) round->failed.insert(context.mesh.self());
+  if (failed) round->failed.insert(context.mesh.self());
   co_return unread;
 }
 
