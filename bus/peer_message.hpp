@@ -222,7 +222,8 @@ struct GetLeaves {
 };
 
 /// The running digest of every partition, 16 bytes each in order, as payload; then, if asked for,
-/// the sealed bytes kept of every partition, 8 bytes each.
+/// the sealed bytes kept of every partition, 8 bytes each. If the sums of what the asker knows came
+/// as payload (and no sizes are asked for), a mask of the groups that differ, and their digests.
 struct GetDigests {
   static constexpr std::string_view name = "get_digests";
   bool with_sizes = false;

@@ -33,13 +33,17 @@ std::set<NodeId> not_failed(const SyncRound& round) {
   return nodes;
 }
 
+std::set<NodeId> without_stragglers(const SyncRound& round, std::set<NodeId> nodes) {
+  std::erase_if(nodes, [&](const NodeId& node) { return round.state->stragglers.has(node); });
+  return nodes;
+}
+
 void leave_out(SyncRound& round, std::set<NodeId> silent, Milliseconds waited) {
-  if (waited < straggler_patience) {
-    round.hurried = true;
-  } else {
-    for (const auto& node : silent)
-      round.state->stragglers.note(node);
-  }
+  const bool hurried = waited < straggler_patience;
+  round.hurried = round.hurried || hurried;
+  auto& list = hurried ? round.state->latecomers : round.state->stragglers;
+  for (const auto& node : silent)
+    list.note(node);
   round.failed.merge(silent);
 }
 

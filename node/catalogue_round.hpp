@@ -17,17 +17,28 @@ using StatePtr = std::shared_ptr<CatalogueState>;
 /// Before it matters whether those that have answered suffice.
 inline constexpr Milliseconds straggler_patience{500};
 
+/// How long the others are waited for, once those that have answered suffice without them.
+enum class Patience {
+  usual,  ///< nodes may have more or less to do: some time, and then as much again
+  even,   ///< the question costs each the same: half as long as those took that suffice
+};
+
 /// One round: what the nodes have, and which of them answered to the end.
 struct SyncRound {
-  explicit SyncRound(StatePtr of)
-      : state(std::move(of)), life(state->names->life()), whole(state->context.mesh) {}
+  SyncRound(StatePtr of, Patience with_digests)
+      : state(std::move(of)),
+        patience(with_digests),
+        life(state->names->life()),
+        whole(state->context.mesh) {}
 
   StatePtr state;
+  Patience patience;   ///< with digests
   std::uint64_t life;  ///< of the names, in which all is learnt
   WholeThroughout whole;
   std::map<NodeId, Digests> digests;
   std::set<NodeId> failed;     ///< stopped answering, or were not waited for
   bool hurried = false;        ///< some were left out that might have answered soon
+  bool doubtful = false;       ///< those may have what nobody else has any more
   std::set<NodeId> as_here;    ///< have in some partitions what is here, and so were not asked
   std::size_t wanted = 0;      ///< objects of which versions were not known before
   LatestHeld held;             ///< by those that listed some partitions
@@ -47,6 +58,9 @@ bool covers_all(const SyncRound& round, const std::set<NodeId>& answered);
 
 /// Nodes of whom something was learnt, and that have not failed since.
 std::set<NodeId> not_failed(const SyncRound& round);
+
+/// Those of `nodes` that lately kept nobody waiting.
+std::set<NodeId> without_stragglers(const SyncRound& round, std::set<NodeId> nodes);
 
 /// `silent` were waited for in vain for so long.
 void leave_out(SyncRound& round, std::set<NodeId> silent, Milliseconds waited);
@@ -75,12 +89,6 @@ Heard heard_so_far(const SyncRound& round, const FanOut<Answer>& asked) {
   return heard;
 }
 
-/// How long the others are waited for, once those that have answered suffice without them.
-enum class Patience {
-  usual,  ///< nodes may have more or less to do: some time, and then as much again
-  even,   ///< the question costs each the same: half as long as those took that suffice
-};
-
 /// Until every node asked has answered, or patience with the others, which count as failed, is at
 /// an end.
 template <class Answer>
@@ -92,10 +100,14 @@ Task<void> await_answers(SyncRoundPtr round, FanOut<Answer>& asked, Patience pat
   asked.set_alarm(straggler_patience);
   while (!asked.all_answered()) {
     auto heard = heard_so_far(*round, asked);
-    const bool expected = std::ranges::all_of(
-        heard.silent, [&](const NodeId& node) { return round->state->stragglers.has(node); });
+    const bool expected = std::ranges::all_of(heard.silent, [&](const NodeId& node) {
+      return round->state->stragglers.has(node) ||
+             (patience == Patience::even && round->state->latecomers.has(node));
+    });
     const bool early = patience == Patience::even && !is_last_call;
-    const bool enough = covers_all(*round, heard.answered);
+    const bool enough =
+        covers_all(*round, early && !asked.alarmed() ? without_stragglers(*round, heard.answered)
+                                                     : heard.answered);
     if (!enough && round->hurried && asked.alarmed()) {
       // Those that were left out in haste may answer sooner than these: the next round asks them.
       leave_out(*round, std::move(heard.silent), took());

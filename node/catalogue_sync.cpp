@@ -21,26 +21,21 @@ constexpr std::size_t fruitless_max = 512;
 // ------------------------------------------------------------------------------ what has changed
 
 Task<Result<Digests>> digests_here(StatePtr state) {
-  auto work = [&] { return state->context.store.digests(); };
-  co_return co_await offload(state->context.runtime, work);
+  co_return state->context.store.digests();
 }
 
 Task<Result<Digests>> digests_there(StatePtr state, NodeId node) {
-  return ask_digests(state->context.links, node);
+  return ask_digests(state->context.links, node, state->names->digests_of(node));
 }
 
 /// If the others suffice: what a node that lies about its digests has would be listed each time.
 void leave_out_stragglers(SyncRound& round) {
-  const auto& stragglers = round.state->stragglers;
-  std::set<NodeId> others;
-  for (const auto& [node, digests] : round.digests) {
-    if (!stragglers.has(node)) others.insert(node);
-  }
+  const auto others = without_stragglers(round, not_failed(round));
   if (others.size() == round.digests.size() || !covers_all(round, others)) return;
   std::erase_if(round.digests, [&](const auto& each) { return !others.contains(each.first); });
 }
 
-Task<void> ask_members(SyncRoundPtr round, Patience patience) {
+Task<void> ask_members(SyncRoundPtr round) {
   auto& context = round->state->context;
   FanOut<Result<Digests>> answers(context.runtime);
   for (const auto& member : context.mesh.roster().members) {
@@ -50,7 +45,7 @@ Task<void> ask_members(SyncRoundPtr round, Patience patience) {
       answers.ask(member.node, digests_there(round->state, member.node));
     }
   }
-  co_await await_answers(round, answers, patience);
+  co_await await_answers(round, answers, round->patience);
   while (auto next = answers.take()) {
     if (next->second) round->digests.emplace(next->first, std::move(*next->second));
   }
@@ -207,16 +202,16 @@ Task<void> learn_changes(SyncRoundPtr round, std::vector<Partition> partitions, 
 }
 
 /// Those in which something came or went here since the round began.
-Task<std::vector<Partition>> changed_here(SyncRoundPtr round, std::vector<Partition> partitions) {
-  const auto self = round->state->context.mesh.self();
-  const auto now = co_await digests_here(round->state);
-  if (!now) round->failed.insert(self);
-  const auto& before = round->digests.at(self);
+std::vector<Partition> changed_here(const SyncRound& round,
+                                    const std::vector<Partition>& partitions) {
+  const auto& self = round.state->context.mesh.self();
+  const auto now = round.state->context.store.digests();
+  const auto& before = round.digests.at(self);
   std::vector<Partition> changed;
   for (const auto each : partitions) {
-    if (now && (*now)[each] != before[each]) changed.push_back(each);
+    if (now[each] != before[each]) changed.push_back(each);
   }
-  co_return changed;
+  return changed;
 }
 
 /// If something that is known in the partitions is held by nobody, the names are begun again.
@@ -243,6 +238,8 @@ Task<void> check_held(SyncRoundPtr round, std::vector<Partition> partitions) {
     is_gone = is_gone || covers(*round, not_failed(*round), partition);
   }
   if (!is_gone) co_return;
+  round->doubtful = round->hurried && round->patience == Patience::even;
+  if (round->doubtful) co_return;
   Error why{Errc::not_found, "the catalogue knows a version that no node has any more"};
   co_await names.begin_again(round->life, std::move(why));
 }
@@ -255,7 +252,7 @@ Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions
   co_await learn_changes(round, partitions, Listing::once);
   if (!round->as_here.empty()) {
     // What was here, too, may have been handed over before it was listed.
-    auto moved = co_await changed_here(round, partitions);
+    auto moved = changed_here(*round, partitions);
     if (!moved.empty()) co_await learn_changes(round, std::move(moved), Listing::everywhere);
   }
   co_await check_held(round, partitions);
@@ -287,11 +284,11 @@ Status check_complete(const SyncRound& round) {
                                    silent + "; start or reach those nodes, then try again");
 }
 
-Task<Status> run_round(SyncRoundPtr round, Patience patience) {
+Task<Status> run_round(SyncRoundPtr round) {
   const auto& state = round->state;
   co_await learn_news(state);
   co_await state->names->settle();  // what is expected of digests follows from what is written
-  co_await ask_members(round, patience);
+  co_await ask_members(round);
   const auto changed = changed_partitions(*round);
   for (std::size_t from = 0; from < changed.size(); from += partitions_max) {
     const auto some = std::span(changed).subspan(from);
@@ -319,13 +316,13 @@ Task<Status> run_round(SyncRoundPtr round, Patience patience) {
 
 Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state) {
   co_await state->names->renew();
-  auto round = std::make_shared<SyncRound>(state);
-  auto complete = co_await run_round(round, Patience::even);
+  auto round = std::make_shared<SyncRound>(state, Patience::even);
+  auto complete = co_await run_round(round);
   const bool begun_again = state->names->life() != round->life;
   // Or one that was not waited for is needed after all.
-  if (begun_again || (!complete && round->hurried)) {
-    round = std::make_shared<SyncRound>(state);
-    complete = co_await run_round(round, Patience::usual);
+  if (begun_again || round->doubtful || (!complete && round->hurried)) {
+    round = std::make_shared<SyncRound>(state, Patience::usual);
+    complete = co_await run_round(round);
   }
   co_return complete;
 }

@@ -26,12 +26,14 @@ struct CatalogueState {
               return targets.nodes();
             },
             std::move(open), unseen_max(of), bounds)),
-        stragglers(of.runtime) {}
+        stragglers(of.runtime),
+        latecomers(of.runtime, {.first = Milliseconds(1'000), .doublings_max = 0}) {}
 
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;
   std::shared_ptr<KnownNames> names;
   Stragglers stragglers;
+  Stragglers latecomers;    ///< at digests, by however little: a list does well without the slowest
   std::vector<Bytes> news;  ///< broadcast manifests, not yet verified
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "node/digest_groups.hpp"
+
 namespace zerodb {
 
 namespace {
@@ -11,10 +13,16 @@ constexpr std::size_t partitions_per_request_max = 512;
 
 }  // namespace
 
-Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node) {
-  auto answer = co_await call(links, node, peer::GetDigests{}, Payload(), listing_timeout);
+Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node,
+                                                       std::vector<PartitionDigest> known) {
+  auto sums = Payload::take(sum_groups(known));
+  auto answer = co_await call(links, node, peer::GetDigests{}, std::move(sums), listing_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
-  co_return decode_digests(answer->payload.view());
+  const auto payload = answer->payload.view();
+  // A node of before there were sums answers with all.
+  if (payload.size() == partition_count * sizeof(PartitionDigest))
+    co_return decode_digests(payload);
+  co_return apply_differing(std::move(known), payload);
 }
 
 Task<Result<SizedDigests>> ask_sized_digests(Links& links, NodeId node) {

@@ -10,7 +10,10 @@ namespace zerodb {
 
 inline constexpr Milliseconds listing_timeout{15'000};
 
-Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node);
+/// `known`: what it is thought to have, zeros if nothing is known. The less it differs, the less is
+/// sent.
+Task<Result<std::vector<PartitionDigest>>> ask_digests(Links& links, NodeId node,
+                                                       std::vector<PartitionDigest> known);
 Task<Result<SizedDigests>> ask_sized_digests(Links& links, NodeId node);
 
 /// `EntryListing listing(context, node, partitions);

@@ -75,7 +75,9 @@ struct PeerDispatch {
   Reply operator()(peer::GetManifest& request) { return replica.get_manifest(caller.key, request); }
   Reply operator()(peer::GetChunk& request) { return replica.get_chunk(caller.key, request); }
   Reply operator()(peer::GetLeaves& request) { return replica.get_leaves(caller.key, request); }
-  Reply operator()(peer::GetDigests& request) { return replica.get_digests(caller.key, request); }
+  Reply operator()(peer::GetDigests& request) {
+    return replica.get_digests(caller.key, request, std::move(payload));
+  }
   Reply operator()(peer::GetEntries& request) {
     return replica.get_entries(caller.key, std::move(request), std::move(payload));
   }

@@ -13,7 +13,7 @@ namespace zerodb {
 struct NodeContext {
   Runtime& runtime;
   Links& links;
-  Store& store;  ///< blocking: always through offload()
+  Store& store;  ///< blocking, but for its digests: through offload()
   Mesh& mesh;
   const SigningKey* sign_key = nullptr;  ///< signs receipts; without it this node gives none
   Milliseconds tombstone_keep{

@@ -16,7 +16,7 @@ constexpr std::size_t empty_max = 1'000;
 /// The sizes only while they tell how much is left to take over.
 Task<Result<SizedDigests>> ask(NodeContext context, NodeId node) {
   if (!context.mesh.is_settled()) co_return co_await ask_sized_digests(context.links, node);
-  auto digests = co_await ask_digests(context.links, node);
+  auto digests = co_await ask_digests(context.links, node, context.store.digests());
   if (!digests) co_return fail(std::move(digests.error()));
   co_return SizedDigests{.digests = std::move(*digests), .bytes = {}};
 }
@@ -26,8 +26,7 @@ Task<Result<std::vector<Partition>>> find_differences(NodeContext context, NodeI
                                                       std::shared_ptr<TakeOver> take_over) {
   const auto theirs = co_await ask(context, node);
   if (!theirs) co_return fail(theirs.error());
-  const auto ours =
-      co_await offload(context.runtime, [&context] { return context.store.digests(); });
+  const auto ours = context.store.digests();
   std::vector<Partition> differing;
   for (std::size_t i = 0; i < partition_count; ++i) {
     const auto partition = static_cast<Partition>(i);

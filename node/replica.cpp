@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "node/commit.hpp"
+#include "node/digest_groups.hpp"
 #include "node/entry_codec.hpp"
 #include "node/partition_parts.hpp"
 #include "node/prove.hpp"
@@ -310,14 +311,20 @@ Task<Result<PeerAnswer>> Replica::prove(NodeId from, peer::Prove request) {
   return impl_->prove(from, std::move(request));
 }
 
-Task<Result<PeerAnswer>> Replica::get_digests(NodeId, peer::GetDigests request) {
-  auto& context = impl_->context();
-  const bool with_sizes = request.with_sizes;
-  co_return co_await offload(context.runtime, [&context, with_sizes]() -> Result<PeerAnswer> {
-    auto digests = context.store.digests();
-    return ok(Payload::take(with_sizes ? encode_sized_digests(digests, context.store.sizes())
-                                       : encode_digests(digests)));
-  });
+/// From memory: a list that only asks what changed does not wait behind work with the disk.
+Task<Result<PeerAnswer>> Replica::get_digests(NodeId, peer::GetDigests request, Payload payload) {
+  auto& store = impl_->context().store;
+  const auto digests = store.digests();
+  if (payload.empty()) {
+    co_return ok(Payload::take(request.with_sizes ? encode_sized_digests(digests, store.sizes())
+                                                  : encode_digests(digests)));
+  }
+  if (request.with_sizes || payload.size() != group_sums_bytes) {
+    co_return fail(Errc::invalid, "get_digests: a payload of " + std::to_string(payload.size()) +
+                                      " bytes, expected none or " +
+                                      std::to_string(group_sums_bytes) + " and no sizes");
+  }
+  co_return ok(Payload::take(encode_differing(digests, payload.view())));
 }
 
 Task<Result<PeerAnswer>> Replica::get_entries(NodeId, peer::GetEntries request, Payload payload) {

@@ -34,7 +34,7 @@ class Replica {
   Task<Result<PeerAnswer>> get_manifest(NodeId from, peer::GetManifest request);
   Task<Result<PeerAnswer>> get_chunk(NodeId from, peer::GetChunk request);
   Task<Result<PeerAnswer>> get_leaves(NodeId from, peer::GetLeaves request);
-  Task<Result<PeerAnswer>> get_digests(NodeId from, peer::GetDigests request);
+  Task<Result<PeerAnswer>> get_digests(NodeId from, peer::GetDigests request, Payload payload);
   Task<Result<PeerAnswer>> prove(NodeId from, peer::Prove request);
   Task<Result<PeerAnswer>> get_entries(NodeId from, peer::GetEntries request, Payload payload);
 

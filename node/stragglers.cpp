@@ -6,8 +6,6 @@ namespace zerodb {
 
 namespace {
 
-constexpr std::uint64_t first_ms = 5'000;
-constexpr unsigned doublings_max = 4;
 constexpr std::uint64_t forgiven_after_ms = 300'000;
 constexpr std::size_t nodes_max = 4'096;
 
@@ -20,7 +18,8 @@ void Stragglers::note(const NodeId& node) {
                 [&](const auto& l) { return now > l.second.until_ms + forgiven_after_ms; });
   if (lapses_.size() >= nodes_max) lapses_.clear();
   auto& lapse = lapses_[node];
-  lapse.until_ms = now + (first_ms << std::min(lapse.in_a_row, doublings_max));
+  const auto first_ms = static_cast<std::uint64_t>(pause_.first.count());
+  lapse.until_ms = now + (first_ms << std::min(lapse.in_a_row, pause_.doublings_max));
   lapse.in_a_row += 1;
 }
 

@@ -12,8 +12,14 @@ namespace zerodb {
 
 class Stragglers {
  public:
+  struct Pause {
+    Milliseconds first{5'000};
+    unsigned doublings_max = 4;
+  };
+
   /// `runtime` outlives this.
-  explicit Stragglers(Runtime& runtime) : runtime_(runtime) {}
+  explicit Stragglers(Runtime& runtime) : Stragglers(runtime, Pause{}) {}
+  Stragglers(Runtime& runtime, Pause pause) : runtime_(runtime), pause_(pause) {}
 
   void note(const NodeId& node);
   bool has(const NodeId& node) const;
@@ -25,6 +31,7 @@ class Stragglers {
   };
 
   Runtime& runtime_;
+  Pause pause_;
   std::map<NodeId, Lapse> lapses_;
 };
 

@@ -189,7 +189,7 @@ class Store {
   virtual Result<std::vector<Leaf>> read_leaves(const SignedManifest& manifest, std::uint64_t first,
                                                 std::size_t count) = 0;
 
-  /// One digest per partition, in order.
+  /// One digest per partition, in order. From memory, within microseconds.
   virtual std::vector<PartitionDigest> digests() = 0;
   virtual Result<EntryPage> entries(const EntryQuery& query) = 0;
   /// In order of partition.

@@ -57,6 +57,7 @@ TEST_CASE("catalogue: what one node had and lost again hides nothing, and is not
           "[gateway]") {
   NameDisk disk;
   GatewayMesh mesh(3);
+  mesh.let_nobody_be_late();
   REQUIRE(mesh.put(0, "kept", pattern(5)));
   mesh.mesh.world().run_for(std::chrono::seconds(1));
   auto gateway = gateway_on(mesh, disk);
@@ -72,6 +73,7 @@ TEST_CASE("catalogue: what a node had that was removed hides nothing, and is not
           "[gateway]") {
   NameDisk disk;
   GatewayMesh mesh(3);  // nothing moves when one leaves
+  mesh.let_nobody_be_late();
   REQUIRE(mesh.put(0, "kept", pattern(5)));
   mesh.mesh.world().run_for(std::chrono::seconds(1));
   auto gateway = gateway_on(mesh, disk);
@@ -85,6 +87,21 @@ TEST_CASE("catalogue: what a node had that was removed hides nothing, and is not
   mesh.mesh.remove(1);
   mesh.mesh.world().run_for(std::chrono::seconds(10));
   CHECK(names(list(mesh, gateway)) == Names{"kept"});
+}
+
+TEST_CASE("catalogue: what only a node has that was late is not lost", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  mesh.let_nobody_be_late();
+  REQUIRE(mesh.put(0, "kept", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  auto gateway = gateway_on(mesh, disk);
+  const OnOneNode taken(mesh, 1);
+  CHECK(names(list(mesh, gateway)) == Names{"added"});
+  mesh.links[0].delays_of[{"get_digests", mesh.mesh[1].id()}] = Milliseconds(200);
+  mesh.mesh[2].store.drop(std::array{counted(*mesh.kept(2, "kept")).entry}).value();
+  CHECK(names(list(mesh, gateway)) == Names{"added"});
+  CHECK(disk.cleared == 0);
 }
 
 TEST_CASE("catalogue: what is written, deleted and swept is no loss", "[gateway]") {

@@ -74,7 +74,7 @@ inline OpenNames NameDisk::open() {
 
 /// Another gateway of the mesh's owner, as after a restart of the node.
 inline Gateway gateway_on(GatewayMesh& mesh, NameDisk& disk, std::size_t node = 0) {
-  return {mesh.mesh[node].context(), OwnerKeys(mesh.keys.seed()), {}, disk.open()};
+  return {mesh.context(node), OwnerKeys(mesh.keys.seed()), {}, disk.open()};
 }
 
 inline Result<ListPage> list(GatewayMesh& mesh, Gateway& gateway) {

@@ -160,6 +160,31 @@ TEST_CASE("catalogue: listings at the same time share their rounds", "[gateway]"
   CHECK(mesh.mesh.network().sent("get_digests") - before <= 4);
 }
 
+TEST_CASE("catalogue: a listing is told the digests that changed, not all", "[gateway]") {
+  GatewayMesh mesh(3);
+  std::vector<std::size_t> told;
+  mesh.mesh.network().on_answer = [&](const NodeId&, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (!answer || !std::holds_alternative<peer::GetDigests>(request)) return;
+    told.push_back(answer->payload.size());
+  };
+  const auto settle = [&] { mesh.mesh.world().run_for(std::chrono::seconds(2)); };
+  REQUIRE(names(mesh.list(0)).empty());
+  REQUIRE(mesh.put(0, "one", pattern(5)));
+  settle();
+  told.clear();
+  REQUIRE(names(mesh.list(0)) == Names{"one"});
+  settle();
+  CHECK(told == std::vector<std::size_t>{8, 8});  // as was expected of its own put
+  mesh.links[1].publishes = false;
+  REQUIRE(mesh.put(1, "two", pattern(6)));
+  settle();
+  told.clear();
+  REQUIRE(names(mesh.list(0)) == Names{"one", "two"});
+  settle();
+  CHECK(told == std::vector<std::size_t>{8 + 1024, 8 + 1024});
+}
+
 TEST_CASE("catalogue: what a node lists without proof does not stop a listing", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "real", pattern(5)).has_value());

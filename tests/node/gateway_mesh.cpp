@@ -54,18 +54,27 @@ GatewayMesh::GatewayMesh(std::size_t nodes, GatewayMeshOptions options)
     : mesh(nodes, options.mesh), keys(OwnerKeys::generate()) {
   for (std::size_t i = 0; i < nodes; ++i) {
     auto& node = mesh[i];
-    auto& slow = links.emplace_back(node);
-    const NodeContext context{.runtime = node.runtime,
-                              .links = slow,
-                              .store = node.store,
-                              .mesh = node.mesh,
-                              .sign_key = &node.keys.sign};
-    auto& gateway = gateways.emplace_back(context, OwnerKeys(keys.seed()), options.gateway);
+    links.emplace_back(node);
+    auto& gateway = gateways.emplace_back(context(i), OwnerKeys(keys.seed()), options.gateway);
     node.follow({keys.id()});
     node.on_have = [&](NodeId from, const peer::Have& have) { gateway.on_have(from, have); };
     node.is_followed = [&] { return gateway.is_followed(); };
     node.on_news = [&](ByteView manifest) { gateway.on_news(manifest); };
   }
+}
+
+NodeContext GatewayMesh::context(std::size_t index) {
+  auto& node = mesh[index];
+  return {.runtime = node.runtime,
+          .links = links[index],
+          .store = node.store,
+          .mesh = node.mesh,
+          .sign_key = &node.keys.sign};
+}
+
+void GatewayMesh::let_nobody_be_late() {
+  auto& options = mesh.network().options();
+  options.delay_min_us = options.delay_max_us;
 }
 
 /// What ends behind an acknowledgement ends before the nodes do. Lies end here: what they are made

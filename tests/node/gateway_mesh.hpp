@@ -39,6 +39,11 @@ class GatewayMesh {
   explicit GatewayMesh(std::size_t nodes, GatewayMeshOptions options = {});
   ~GatewayMesh();
 
+  /// Of a node, with its slow links.
+  NodeContext context(std::size_t index);
+  /// Messages take the same time everywhere: whom a list hears of does not depend on luck.
+  void let_nobody_be_late();
+
   Result<WriteReceipt> put(std::size_t from, const std::string& name, ByteView content);
   /// Chunk by chunk, as much at once as `finish` allows.
   Result<WriteReceipt> put_stream(std::size_t from, const std::string& name, ByteView content);

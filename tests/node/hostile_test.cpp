@@ -1,4 +1,5 @@
 // What one member that lies or keeps silent costs the others.
+#include <array>
 #include <catch2/catch.hpp>
 
 #include "node/entry_codec.hpp"
@@ -81,6 +82,23 @@ TEST_CASE("hostile: a listing does not wait for the digests of a node that is sl
     CHECK(took_ms(mesh, list) < 50);
 }
 
+TEST_CASE("hostile: a node that was late once delays none of the next listings", "[gateway]") {
+  GatewayMesh mesh(4);
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  constexpr std::array usual_ms{100, 100, 400};
+  for (std::size_t i = 0; i < usual_ms.size(); ++i)
+    mesh.links[0].delays_of[{"get_digests", mesh.mesh[i + 1].id()}] = Milliseconds(usual_ms[i]);
+  const auto list = [&] {
+    const auto page = mesh.list(0);
+    REQUIRE(page);
+    CHECK(page->entries.size() == 1);
+  };
+  CHECK(took_ms(mesh, list) >= 150);  // half as long again
+  for (int again = 0; again < 3; ++again)
+    CHECK(took_ms(mesh, list) < 130);
+}
+
 TEST_CASE("hostile: a slow node is waited for when another one fails", "[gateway]") {
   GatewayMesh mesh(4);
   REQUIRE(mesh.put(0, "there", pattern(5)));
@@ -126,6 +144,7 @@ struct EndlessLister {
 
 TEST_CASE("hostile: a listing without end ends", "[gateway]") {
   GatewayMesh mesh(3);
+  mesh.let_nobody_be_late();
   REQUIRE(mesh.put(0, "there", pattern(5)));
   mesh.mesh.world().run_for(std::chrono::seconds(5));
   const EndlessLister liar(mesh, 2);
@@ -168,6 +187,7 @@ TEST_CASE("hostile: a listing without end ends, also when nobody else answers", 
 
 TEST_CASE("hostile: a node that lists nonsense is done without for a while", "[gateway]") {
   GatewayMesh mesh(4);
+  mesh.let_nobody_be_late();
   REQUIRE(mesh.put(0, "there", pattern(5)));
   mesh.mesh.world().run_for(std::chrono::seconds(5));
   std::size_t listings = 0;
@@ -186,6 +206,8 @@ TEST_CASE("hostile: a node that lists nonsense is done without for a while", "[g
     REQUIRE(page);
     CHECK(page->entries.size() == 1);
     CHECK(listings == 1);
+    // Nor does it stand in for one that takes longer than itself.
+    mesh.links[0].delays_of[{"get_digests", mesh.mesh[1].id()}] = Milliseconds(100);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "node/digest_groups.hpp"
 #include "node/entry_codec.hpp"
 #include "tests/node/replica_scene.hpp"
 #include "tests/support/sizes.hpp"
@@ -64,7 +65,7 @@ TEST_CASE("replica: leaves come in runs, clipped to the end", "[node]") {
 TEST_CASE("replica: one digest per partition, which an object changes", "[node]") {
   ReplicaScene scene;
   const auto ask = [&] {
-    const auto answer = scene.mesh.run(scene.replica().get_digests(alice_node, {}));
+    const auto answer = scene.mesh.run(scene.replica().get_digests(alice_node, {}, {}));
     REQUIRE(answer);
     const auto digests = decode_digests(answer->payload.view());
     REQUIRE(digests);
@@ -77,6 +78,24 @@ TEST_CASE("replica: one digest per partition, which an object changes", "[node]"
   for (std::size_t i = 0; i < partition_count; ++i) {
     CHECK((before[i] != after[i]) == (i == partition_of(object.id().hashed_key)));
   }
+}
+
+TEST_CASE("replica: digests that the asker knows are left out", "[node]") {
+  ReplicaScene scene;
+  const auto ask = [&](const Bytes& sums, bool with_sizes = false) {
+    return scene.mesh.run(scene.replica().get_digests(alice_node, {.with_sizes = with_sizes},
+                                                      Payload::copy_of(sums)));
+  };
+  const auto before = scene.store().digests();
+  const auto sums = sum_groups(before);
+  REQUIRE(scene.put_inline(seal_object(scene.owner, {.version = scene.now()})));
+  const auto answer = ask(sums);
+  REQUIRE(answer);
+  CHECK(answer->payload.size() == 8 + 1024);
+  CHECK(apply_differing(before, answer->payload.view()) == scene.store().digests());
+  check_fails(ask(Bytes(group_sums_bytes - 1)), Errc::invalid);
+  check_fails(ask(Bytes(group_sums_bytes + 1)), Errc::invalid);
+  check_fails(ask(sums, true), Errc::invalid);
 }
 
 TEST_CASE("replica: entries are paged and go on where they stopped", "[node]") {

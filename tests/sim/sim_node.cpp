@@ -140,7 +140,7 @@ Task<Result<PeerAnswer>> SimNode::on_request(Caller caller, peer::Request reques
       [&](peer::GetManifest& r) { return replica->get_manifest(from, std::move(r)); },
       [&](peer::GetChunk& r) { return replica->get_chunk(from, std::move(r)); },
       [&](peer::GetLeaves& r) { return replica->get_leaves(from, std::move(r)); },
-      [&](peer::GetDigests& r) { return replica->get_digests(from, r); },
+      [&](peer::GetDigests& r) { return replica->get_digests(from, r, payload); },
       [&](peer::GetEntries& r) { return replica->get_entries(from, std::move(r), payload); },
       [&](peer::Prove& r) { return replica->prove(from, std::move(r)); },
       [&](peer::Confirm&) { return reconcile->on_confirm(from, payload); },
