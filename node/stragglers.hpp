@@ -12,9 +12,10 @@ namespace zerodb {
 
 class Stragglers {
  public:
+  /// How long somebody is not waited for.
   struct Pause {
     Milliseconds first{5'000};
-    unsigned doublings_max = 4;
+    unsigned doublings_max = 4;  ///< one for each time in a row
   };
 
   /// `runtime` outlives this.
