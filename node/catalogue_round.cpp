@@ -38,6 +38,19 @@ std::set<NodeId> without_stragglers(const SyncRound& round, std::set<NodeId> nod
   return nodes;
 }
 
+bool suffices(const SyncRound& round, const Heard& heard, bool early) {
+  const bool better_may_come = early && !without_stragglers(round, heard.silent).empty();
+  return covers_all(round,
+                    better_may_come ? without_stragglers(round, heard.answered) : heard.answered);
+}
+
+bool is_expected(const SyncRound& round, const std::set<NodeId>& silent, Patience patience) {
+  return std::ranges::all_of(silent, [&](const NodeId& node) {
+    const bool was_late = patience == Patience::even && round.state->latecomers.has(node);
+    return was_late || round.state->stragglers.has(node);
+  });
+}
+
 void leave_out(SyncRound& round, std::set<NodeId> silent, Milliseconds waited) {
   const bool hurried = waited < straggler_patience;
   round.hurried = round.hurried || hurried;

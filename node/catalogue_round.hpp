@@ -89,6 +89,13 @@ Heard heard_so_far(const SyncRound& round, const FanOut<Answer>& asked) {
   return heard;
 }
 
+/// Whether those that have answered suffice. Stragglers do not count among them `early`, while
+/// somebody better may still answer.
+bool suffices(const SyncRound& round, const Heard& heard, bool early);
+
+/// Whether no better was to be expected of those that have not answered.
+bool is_expected(const SyncRound& round, const std::set<NodeId>& silent, Patience patience);
+
 /// Until every node asked has answered, or patience with the others, which count as failed, is at
 /// an end.
 template <class Answer>
@@ -100,14 +107,9 @@ Task<void> await_answers(SyncRoundPtr round, FanOut<Answer>& asked, Patience pat
   asked.set_alarm(straggler_patience);
   while (!asked.all_answered()) {
     auto heard = heard_so_far(*round, asked);
-    const bool expected = std::ranges::all_of(heard.silent, [&](const NodeId& node) {
-      return round->state->stragglers.has(node) ||
-             (patience == Patience::even && round->state->latecomers.has(node));
-    });
+    const bool expected = is_expected(*round, heard.silent, patience);
     const bool early = patience == Patience::even && !is_last_call;
-    const bool enough =
-        covers_all(*round, early && !asked.alarmed() ? without_stragglers(*round, heard.answered)
-                                                     : heard.answered);
+    const bool enough = suffices(*round, heard, early && !asked.alarmed());
     if (!enough && round->hurried && asked.alarmed()) {
       // Those that were left out in haste may answer sooner than these: the next round asks them.
       leave_out(*round, std::move(heard.silent), took());

@@ -211,6 +211,30 @@ TEST_CASE("hostile: a node that lists nonsense is done without for a while", "[g
   }
 }
 
+TEST_CASE("hostile: of two that kept others waiting one is enough, at once", "[gateway]") {
+  GatewayMesh mesh(4);
+  mesh.let_nobody_be_late();
+  REQUIRE(mesh.put(0, "there", pattern(5)));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (replier == mesh.mesh[1].id() || !answer) return;
+    if (std::holds_alternative<peer::GetDigests>(request))
+      answer->payload = Payload::copy_of(pattern(partition_count * 16));
+    if (std::holds_alternative<peer::GetEntries>(request))
+      answer->payload = Payload::copy_of(pattern(7));  // no entries
+  };
+  REQUIRE(mesh.list(0).error().code == Errc::no_quorum);
+  mesh.mesh.network().on_answer = {};
+  mesh.links[0].delays_of[{"get_digests", mesh.mesh[3].id()}] = Milliseconds(2'000);
+  const auto list = [&] {
+    const auto page = mesh.list(0);
+    REQUIRE(page);
+    CHECK(page->entries.size() == 1);
+  };
+  CHECK(took_ms(mesh, list) < 50);
+}
+
 TEST_CASE("hostile: what only a silent node is asked for first is had of another", "[gateway]") {
   GatewayMesh mesh(4);
   const auto outside = mesh.not_placed("there").front();
