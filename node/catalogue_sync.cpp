@@ -20,14 +20,6 @@ constexpr std::size_t fruitless_max = 512;
 
 // ------------------------------------------------------------------------------ what has changed
 
-Task<Result<Digests>> digests_here(StatePtr state) {
-  co_return state->context.store.digests();
-}
-
-Task<Result<Digests>> digests_there(StatePtr state, NodeId node) {
-  return ask_digests(state->context.links, node, state->names->digests_of(node));
-}
-
 /// If the others suffice: what a node that lies about its digests has would be listed each time.
 void leave_out_stragglers(SyncRound& round) {
   const auto others = without_stragglers(round, not_failed(round));
@@ -40,9 +32,10 @@ Task<void> ask_members(SyncRoundPtr round) {
   FanOut<Result<Digests>> answers(context.runtime);
   for (const auto& member : context.mesh.roster().members) {
     if (member.node == context.mesh.self()) {
-      answers.ask(member.node, digests_here(round->state));
+      round->digests.emplace(member.node, context.store.digests());
     } else if (context.links.state(member.node).up) {
-      answers.ask(member.node, digests_there(round->state, member.node));
+      const auto& known = round->state->names->digests_of(member.node);
+      answers.ask(member.node, ask_digests(context.links, member.node, known));
     }
   }
   co_await await_answers(round, answers, round->patience);

@@ -44,6 +44,21 @@ struct OnOneNode {
   sim::SealedObject added;
 };
 
+/// Three nodes, so that nothing moves when one leaves, which all have "kept"; and a gateway that
+/// has listed it.
+struct KeptOnAll {
+  KeptOnAll() {
+    mesh.let_nobody_be_late();
+    REQUIRE(mesh.put(0, "kept", pattern(5)));
+    mesh.mesh.world().run_for(std::chrono::seconds(1));
+    CHECK(names(list(mesh, gateway)) == Names{"kept"});
+  }
+
+  NameDisk disk;
+  GatewayMesh mesh{3};
+  Gateway gateway = gateway_on(mesh, disk);
+};
+
 NameRecord record_of(const OwnerKeys& keys, const std::string& name) {
   return {.hashed_key = keys.hash_name(name),
           .hash = random_id<ManifestHash>(),
@@ -55,13 +70,8 @@ NameRecord record_of(const OwnerKeys& keys, const std::string& name) {
 
 TEST_CASE("catalogue: what one node had and lost again hides nothing, and is not listed",
           "[gateway]") {
-  NameDisk disk;
-  GatewayMesh mesh(3);
-  mesh.let_nobody_be_late();
-  REQUIRE(mesh.put(0, "kept", pattern(5)));
-  mesh.mesh.world().run_for(std::chrono::seconds(1));
-  auto gateway = gateway_on(mesh, disk);
-  CHECK(names(list(mesh, gateway)) == Names{"kept"});
+  KeptOnAll scene;
+  auto& [disk, mesh, gateway] = scene;
   OnOneNode taken(mesh, 1);
   CHECK(names(list(mesh, gateway)) == Names{"added"});
   taken.lose();
@@ -71,13 +81,8 @@ TEST_CASE("catalogue: what one node had and lost again hides nothing, and is not
 
 TEST_CASE("catalogue: what a node had that was removed hides nothing, and is not listed",
           "[gateway]") {
-  NameDisk disk;
-  GatewayMesh mesh(3);  // nothing moves when one leaves
-  mesh.let_nobody_be_late();
-  REQUIRE(mesh.put(0, "kept", pattern(5)));
-  mesh.mesh.world().run_for(std::chrono::seconds(1));
-  auto gateway = gateway_on(mesh, disk);
-  CHECK(names(list(mesh, gateway)) == Names{"kept"});
+  KeptOnAll scene;
+  auto& [disk, mesh, gateway] = scene;
   const OnOneNode taken(mesh, 1);
   CHECK(names(list(mesh, gateway)) == Names{"added"});
   mesh.mesh.down(1);
@@ -90,12 +95,8 @@ TEST_CASE("catalogue: what a node had that was removed hides nothing, and is not
 }
 
 TEST_CASE("catalogue: what only a node has that was late is not lost", "[gateway]") {
-  NameDisk disk;
-  GatewayMesh mesh(3);
-  mesh.let_nobody_be_late();
-  REQUIRE(mesh.put(0, "kept", pattern(5)));
-  mesh.mesh.world().run_for(std::chrono::seconds(1));
-  auto gateway = gateway_on(mesh, disk);
+  KeptOnAll scene;
+  auto& [disk, mesh, gateway] = scene;
   const OnOneNode taken(mesh, 1);
   CHECK(names(list(mesh, gateway)) == Names{"added"});
   mesh.links[0].delays_of[{"get_digests", mesh.mesh[1].id()}] = Milliseconds(200);
