@@ -73,6 +73,9 @@ void Responder::on_message(Inbound inbound) {
     return;
   }
   ask.id = decoded->id;
+  if (std::holds_alternative<peer::Hello>(decoded->message) && is_too_many(ask.load->greetings)) {
+    return complaints_.about(caller->key, "greets without pause", "dropped a greeting");
+  }
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
 }
 
@@ -80,6 +83,13 @@ void Responder::on_message(Inbound inbound) {
 bool Responder::is_deaf(const Load& load) const {
   constexpr std::size_t payloads_per_reply = 2;  // its header is one
   return load.replies->payloads() >= 2 * options_.requests_per_peer_max * payloads_per_reply;
+}
+
+/// A greeting waits for nothing, so that nothing else slows down who sends them without end.
+bool Responder::is_too_many(Greetings& greetings) const {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - greetings.since >= std::chrono::seconds(1)) greetings = {.since = now, .count = 0};
+  return ++greetings.count > options_.greetings_per_second_max;
 }
 
 void Responder::on_request(Waiting asked) {

@@ -2,6 +2,7 @@
 // Where other nodes ask: a CURVE ROUTER. Checks who asks with every message, hands requests to the
 // node's handler, many at once, and sends its answers. One thread: the io_context's.
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -18,6 +19,7 @@ struct ResponderOptions {
   std::size_t requests_per_peer_max = 0;    ///< being answered, or waiting for their turn
   std::size_t handlers_per_peer_max = 128;  ///< being answered at once
   std::size_t listings_per_peer_max = 1;    ///< of them those that look through much
+  std::size_t greetings_per_second_max = 100;  ///< of one peer; the others are not answered
 };
 
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -55,6 +57,11 @@ class Responder : public std::enable_shared_from_this<Responder> {
     std::size_t taken = 0;
     std::deque<Waiting> waiting;
   };
+  /// How many greetings came within the second that began last.
+  struct Greetings {
+    std::chrono::steady_clock::time_point since;
+    std::size_t count = 0;
+  };
   /// What one peer keeps us busy with. What waits holds it, too: both end with the last answer.
   struct Load {
     explicit Load(const ResponderOptions& options)
@@ -67,6 +74,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
     std::size_t answering = 0;  ///< or waiting
     Turns handlers;
     Turns listings;
+    Greetings greetings;
   };
 
   static asio::awaitable<void> serve(std::shared_ptr<Responder> self);
@@ -76,6 +84,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
 
   void on_message(Inbound inbound);
   bool is_deaf(const Load& load) const;
+  bool is_too_many(Greetings& greetings) const;
   void on_request(Waiting asked);
   static Turns* turns_for(Load& load, const peer::Request& request);
   void reply(const Ask& ask, Result<PeerAnswer> answer);

@@ -228,6 +228,32 @@ TEST_CASE("hostile: what one peer asks waits its turn, and greetings do not", "[
   CHECK(node->callers.size() == 100);
 }
 
+TEST_CASE("hostile: who greets without pause is answered now and then", "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  const auto node = node_with(io, keys);
+  RawPeer peer(keys, *node);
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint64_t id = 1; id <= 500; ++id)
+    peer.send(id, peer::Hello{});
+  peer.send(501, peer::GetChunk{});  // what else it asks is answered, after all before it
+  std::size_t greetings = 0;
+  while (peer.receive(io).id != 501)
+    ++greetings;
+  const auto seconds = (std::chrono::steady_clock::now() - begin) / std::chrono::seconds(1);
+  CHECK(greetings >= 100);
+  CHECK(greetings <= 100 * (static_cast<std::size_t>(seconds) + 1));
+
+  std::uint64_t id = 501;
+  bool answered = false;
+  while (!answered) {
+    peer.send(++id, peer::Hello{});
+    const auto greeting = id;
+    peer.send(++id, peer::GetChunk{});
+    answered = peer.receive(io).id == greeting;
+  }
+}
+
 TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays nobody", "[bus]") {
   asio::io_context io;
   auto options = test::calm_options();
