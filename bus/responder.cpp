@@ -73,7 +73,7 @@ void Responder::on_message(Inbound inbound) {
     return;
   }
   ask.id = decoded->id;
-  if (std::holds_alternative<peer::Hello>(decoded->message) && is_too_many(ask.load->greetings)) {
+  if (std::holds_alternative<peer::Hello>(decoded->message) && !may_greet(*ask.load)) {
     return complaints_.about(caller->key, "greets without pause", "dropped a greeting");
   }
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
@@ -85,11 +85,12 @@ bool Responder::is_deaf(const Load& load) const {
   return load.replies->payloads() >= 2 * options_.requests_per_peer_max * payloads_per_reply;
 }
 
-/// A greeting waits for nothing, so that nothing else slows down who sends them without end.
-bool Responder::is_too_many(Greetings& greetings) const {
-  const auto now = std::chrono::steady_clock::now();
-  if (now - greetings.since >= std::chrono::seconds(1)) greetings = {.since = now, .count = 0};
-  return ++greetings.count > options_.greetings_per_second_max;
+/// A greeting waits for no turn, so that nothing else slows down who sends them without end.
+bool Responder::may_greet(Load& load) {
+  const auto now = TokenBucket::Clock::now();
+  if (load.greetings.pause(now) > TokenBucket::Clock::duration::zero()) return false;
+  load.greetings.take(1, now);
+  return true;
 }
 
 void Responder::on_request(Waiting asked) {

@@ -2,7 +2,6 @@
 // Where other nodes ask: a CURVE ROUTER. Checks who asks with every message, hands requests to the
 // node's handler, many at once, and sends its answers. One thread: the io_context's.
 
-#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -11,6 +10,7 @@
 #include "bus/complaints.hpp"
 #include "bus/links.hpp"
 #include "bus/reply_queue.hpp"
+#include "bus/token_bucket.hpp"
 
 namespace zerodb {
 
@@ -19,7 +19,7 @@ struct ResponderOptions {
   std::size_t requests_per_peer_max = 0;    ///< being answered, or waiting for their turn
   std::size_t handlers_per_peer_max = 128;  ///< being answered at once
   std::size_t listings_per_peer_max = 1;    ///< of them those that look through much
-  std::size_t greetings_per_second_max = 100;  ///< of one peer; the others are not answered
+  std::uint64_t greetings_per_s_max = 100;  ///< of one peer; more are dropped
 };
 
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -57,24 +57,20 @@ class Responder : public std::enable_shared_from_this<Responder> {
     std::size_t taken = 0;
     std::deque<Waiting> waiting;
   };
-  /// How many greetings came within the second that began last.
-  struct Greetings {
-    std::chrono::steady_clock::time_point since;
-    std::size_t count = 0;
-  };
   /// What one peer keeps us busy with. What waits holds it, too: both end with the last answer.
   struct Load {
     explicit Load(const ResponderOptions& options)
         : requests(std::make_shared<ByteBudget>(options.peer_bytes_max)),
           replies(std::make_shared<ByteBudget>(options.peer_bytes_max)),
           handlers{.most = options.handlers_per_peer_max, .waiting = {}},
-          listings{.most = options.listings_per_peer_max, .waiting = {}} {}
+          listings{.most = options.listings_per_peer_max, .waiting = {}},
+          greetings(options.greetings_per_s_max) {}
     std::shared_ptr<ByteBudget> requests;
     std::shared_ptr<ByteBudget> replies;
     std::size_t answering = 0;  ///< or waiting
     Turns handlers;
     Turns listings;
-    Greetings greetings;
+    TokenBucket greetings;
   };
 
   static asio::awaitable<void> serve(std::shared_ptr<Responder> self);
@@ -84,7 +80,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
 
   void on_message(Inbound inbound);
   bool is_deaf(const Load& load) const;
-  bool is_too_many(Greetings& greetings) const;
+  static bool may_greet(Load& load);
   void on_request(Waiting asked);
   static Turns* turns_for(Load& load, const peer::Request& request);
   void reply(const Ask& ask, Result<PeerAnswer> answer);
