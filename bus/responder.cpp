@@ -15,10 +15,33 @@ namespace {
 /// Loads of peers that have nothing going on are forgotten beyond this many.
 constexpr std::size_t loads_max = 4096;
 
-/// Nobody honest has so many requests waiting for the turn of those that look through much. Who has
-/// gets a sixteenth of the time.
+/// Nobody honest has so many requests waiting for the turn of what may take long. Who has gets a
+/// sixteenth of the time.
 constexpr std::size_t flood_min = 16;
 constexpr int pauses_per_work = 15;
+
+/// How long a peer that had more under way than it may is served slowly.
+constexpr std::chrono::seconds overrun_for{1};
+
+using Clock = TokenBucket::Clock;
+
+/// Whether one more may pass now.
+bool take_one(TokenBucket& bucket) {
+  const auto now = Clock::now();
+  if (bucket.pause(now) > Clock::duration::zero()) return false;
+  bucket.take(1, now);
+  return true;
+}
+
+template <class... Kinds>
+bool is_one_of(const peer::Request& request) {
+  return (std::holds_alternative<Kinds>(request) || ...);
+}
+
+/// Nobody honest says much of this; the next greeting says what one that was dropped would have.
+bool is_about_membership(const peer::Request& request) {
+  return is_one_of<peer::Hello, peer::GetRoster, peer::NewRoster>(request);
+}
 
 }  // namespace
 
@@ -41,6 +64,8 @@ void Responder::close() {
   replies_->close();
   for (const auto& [key, load] : loads_) {  // what waits holds the load it waits in
     load->handlers.waiting.clear();
+    load->reads.waiting.clear();
+    load->proofs.waiting.clear();
     load->listings.waiting.clear();
   }
 }
@@ -73,7 +98,7 @@ void Responder::on_message(Inbound inbound) {
     return;
   }
   ask.id = decoded->id;
-  if (std::holds_alternative<peer::Hello>(decoded->message) && !may_greet(*ask.load)) {
+  if (is_about_membership(decoded->message) && !take_one(ask.load->greetings)) {
     return complaints_.about(caller->key, "greets without pause", "dropped a greeting");
   }
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
@@ -85,14 +110,6 @@ bool Responder::is_deaf(const Load& load) const {
   return load.replies->payloads() >= 2 * options_.requests_per_peer_max * payloads_per_reply;
 }
 
-/// A greeting waits for no turn, so that nothing else slows down who sends them without end.
-bool Responder::may_greet(Load& load) {
-  const auto now = TokenBucket::Clock::now();
-  if (load.greetings.pause(now) > TokenBucket::Clock::duration::zero()) return false;
-  load.greetings.take(1, now);
-  return true;
-}
-
 void Responder::on_request(Waiting asked) {
   const auto& ask = asked.ask;
   const bool may_join_only = ask.caller.role == Caller::Role::invite;
@@ -102,11 +119,12 @@ void Responder::on_request(Waiting asked) {
   auto header = ByteBudget::charge(ask.load->requests, std::move(asked.header));
   auto payload = ByteBudget::charge(ask.load->requests, std::move(asked.payload));
   if (!header || !payload || ask.load->answering >= options_.requests_per_peer_max) {
-    return reply(ask, fail(Errc::busy, "too many requests are being answered already"));
+    ask.load->overran_at = Clock::now();
+    return refuse(ask, "too many requests are being answered already");
   }
   auto* turns = turns_for(*ask.load, asked.request);
   if (turns != nullptr && ask.load->replies->used() + payload_bytes_max > options_.peer_bytes_max) {
-    return reply(ask, fail(Errc::busy, "the answer might find no room: read answers faster"));
+    return refuse(ask, "the answer might find no room: read answers faster");
   }
   asked.header = std::move(*header);
   asked.payload = std::move(*payload);
@@ -121,11 +139,11 @@ void Responder::on_request(Waiting asked) {
 
 /// A greeting waits for nothing: it is what tells the living from the dead.
 Responder::Turns* Responder::turns_for(Load& load, const peer::Request& request) {
-  if (std::holds_alternative<peer::Hello>(request)) return nullptr;
-  const bool looks_through_much = std::holds_alternative<peer::GetDigests>(request) ||
-                                  std::holds_alternative<peer::GetEntries>(request) ||
-                                  std::holds_alternative<peer::Confirm>(request);
-  return looks_through_much ? &load.listings : &load.handlers;
+  if (is_one_of<peer::Hello>(request)) return nullptr;
+  if (is_one_of<peer::GetDigests, peer::GetEntries, peer::Confirm>(request)) return &load.listings;
+  if (is_one_of<peer::Prove>(request)) return &load.proofs;
+  if (is_one_of<peer::GetManifest, peer::GetChunk, peer::GetLeaves>(request)) return &load.reads;
+  return &load.handlers;
 }
 
 /// One request after the other, as long as some wait for this turn.
@@ -135,24 +153,38 @@ asio::awaitable<void> Responder::answer(std::shared_ptr<Responder> self, Waiting
   const auto load = next->ask.load;  // where `turns` is
   asio::steady_timer timer(self->io_);
   while (next) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = Clock::now();
     const auto ask = std::move(next->ask);
     auto result = co_await handle(self->handler_, ask.caller, std::move(next->request),
                                   std::move(next->payload));
     --load->answering;
     self->reply(ask, std::move(result));
     next.reset();
-    if (turns == &load->listings && turns->waiting.size() >= flood_min) {
-      const auto took = std::chrono::steady_clock::now() - begin;
-      asio::error_code ignored;
-      timer.expires_after(took * pauses_per_work);
-      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    }
     if (turns == nullptr || turns->waiting.empty() || self->router_->closed()) break;
+    const auto pause = pause_after(*load, *turns, Clock::now() - begin);
+    if (pause > Clock::duration::zero()) {
+      asio::error_code ignored;
+      timer.expires_after(pause);
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      if (turns->waiting.empty() || self->router_->closed()) break;
+    }
     next.emplace(std::move(turns->waiting.front()));
     turns->waiting.pop_front();
   }
   if (turns != nullptr) --turns->taken;
+}
+
+/// Before the next of those that wait, so that a peer which asks without end does not take the time
+/// of all others.
+TokenBucket::Clock::duration Responder::pause_after(Load& load, const Turns& turns,
+                                                    TokenBucket::Clock::duration work) {
+  if (turns.costly) {
+    return turns.waiting.size() >= flood_min ? work * pauses_per_work : Clock::duration::zero();
+  }
+  const auto now = Clock::now();
+  if (now - load.overran_at >= overrun_for) return Clock::duration::zero();
+  load.overrun.take(1, now);
+  return load.overrun.pause(now);
 }
 
 /// The handler answers with errors, not exceptions; but memory may run out anywhere.
@@ -163,6 +195,11 @@ Task<Result<PeerAnswer>> Responder::handle(LinkHandler& handler, Caller caller,
   } catch (const std::exception& error) {
     co_return fail(Errc::io, std::string("the request broke off: ") + error.what());
   }
+}
+
+void Responder::refuse(const Ask& ask, const char* why) {
+  if (take_one(ask.load->refusals)) return reply(ask, fail(Errc::busy, why));
+  complaints_.about(ask.caller.key, "asks without pause", "dropped a request");
 }
 
 void Responder::reply(const Ask& ask, Result<PeerAnswer> answer) {

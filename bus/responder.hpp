@@ -18,8 +18,13 @@ struct ResponderOptions {
   std::size_t peer_bytes_max = 0;           ///< of requests being answered, and of replies unsent
   std::size_t requests_per_peer_max = 0;    ///< being answered, or waiting for their turn
   std::size_t handlers_per_peer_max = 128;  ///< being answered at once
-  std::size_t listings_per_peer_max = 1;    ///< of them those that look through much
-  std::uint64_t greetings_per_s_max = 100;  ///< of one peer; more are dropped
+  std::size_t reads_per_peer_max = 8;       ///< of them those that read from the disk
+  std::size_t proofs_per_peer_max = 2;
+  std::size_t listings_per_peer_max = 1;    ///< and those that look through much
+  std::uint64_t greetings_per_s_max = 100;  ///< of one peer, and what else is about membership
+  std::uint64_t refusals_per_s_max = 100;   ///< of what is too much; more is not answered
+  std::uint64_t overrun_per_s_max =
+      500;  ///< requests of a peer that has more under way than it may
 };
 
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -54,6 +59,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
   /// So many handlers at once; the other requests wait in order.
   struct Turns {
     std::size_t most = 0;
+    bool costly = false;  ///< each may take long
     std::size_t taken = 0;
     std::deque<Waiting> waiting;
   };
@@ -63,14 +69,23 @@ class Responder : public std::enable_shared_from_this<Responder> {
         : requests(std::make_shared<ByteBudget>(options.peer_bytes_max)),
           replies(std::make_shared<ByteBudget>(options.peer_bytes_max)),
           handlers{.most = options.handlers_per_peer_max, .waiting = {}},
-          listings{.most = options.listings_per_peer_max, .waiting = {}},
-          greetings(options.greetings_per_s_max) {}
+          reads{.most = options.reads_per_peer_max, .waiting = {}},
+          proofs{.most = options.proofs_per_peer_max, .costly = true, .waiting = {}},
+          listings{.most = options.listings_per_peer_max, .costly = true, .waiting = {}},
+          greetings(options.greetings_per_s_max),
+          refusals(options.refusals_per_s_max),
+          overrun(options.overrun_per_s_max) {}
     std::shared_ptr<ByteBudget> requests;
     std::shared_ptr<ByteBudget> replies;
     std::size_t answering = 0;  ///< or waiting
     Turns handlers;
+    Turns reads;
+    Turns proofs;
     Turns listings;
     TokenBucket greetings;
+    TokenBucket refusals;
+    TokenBucket overrun;  ///< while there was too much a moment ago
+    TokenBucket::Clock::time_point overran_at{};
   };
 
   static asio::awaitable<void> serve(std::shared_ptr<Responder> self);
@@ -80,7 +95,9 @@ class Responder : public std::enable_shared_from_this<Responder> {
 
   void on_message(Inbound inbound);
   bool is_deaf(const Load& load) const;
-  static bool may_greet(Load& load);
+  void refuse(const Ask& ask, const char* why);
+  static TokenBucket::Clock::duration pause_after(Load& load, const Turns& turns,
+                                                  TokenBucket::Clock::duration work);
   void on_request(Waiting asked);
   static Turns* turns_for(Load& load, const peer::Request& request);
   void reply(const Ask& ask, Result<PeerAnswer> answer);

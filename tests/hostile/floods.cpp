@@ -47,10 +47,10 @@ class ListingFlood final : public Flood {
   }
 };
 
-/// Large chunks that it heard of, without reading a single answer.
-class ChunkFlood final : public Flood {
+/// About a large object that it heard of.
+class InformedFlood : public Flood {
  public:
-  ~ChunkFlood() override { silence(); }
+  ~InformedFlood() override { silence(); }
   void hear(const peer::Request& request) override {
     const auto* commit = std::get_if<peer::PutCommit>(&request);
     if (commit == nullptr) return;
@@ -60,19 +60,68 @@ class ChunkFlood final : public Flood {
     known_ = (*manifest)->binding();
   }
 
+ protected:
+  ChunkBinding known() const {
+    const std::lock_guard guard(mutex_);
+    return known_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  ChunkBinding known_;
+};
+
+/// Large chunks, without reading a single answer.
+class ChunkFlood final : public InformedFlood {
+ public:
+  ~ChunkFlood() override { silence(); }
+
  private:
   std::pair<peer::Request, Bytes> next() override {
-    const std::lock_guard guard(mutex_);
-    return {peer::GetChunk{.owner = known_.object.owner,
-                           .hashed_key = known_.object.hashed_key,
-                           .blob_id = known_.blob_id,
-                           .index = 0},
-            {}};
+    const auto [object, blob_id] = known();
+    return {
+        peer::GetChunk{
+            .owner = object.owner, .hashed_key = object.hashed_key, .blob_id = blob_id, .index = 0},
+        {}};
   }
   bool reads_answers() const override { return false; }
+};
 
-  std::mutex mutex_;
-  ChunkBinding known_;
+/// All that is cheap to ask, in turn.
+class AskFlood final : public InformedFlood {
+ public:
+  ~AskFlood() override { silence(); }
+
+ private:
+  std::pair<peer::Request, Bytes> next() override {
+    const auto [object, blob_id] = known();
+    switch (next_id() % 7) {
+      case 0:
+        return {peer::GetRoster{}, {}};
+      case 1:
+        return {peer::NewRoster{random_bytes(200)}, {}};
+      case 2:
+        return {peer::PutAbort{random_id<TransferId>()}, {}};
+      case 3:
+        return {peer::GetManifest{.owner = object.owner, .hashed_key = object.hashed_key}, {}};
+      case 4:
+        return {peer::GetLeaves{.owner = object.owner,
+                                .hashed_key = object.hashed_key,
+                                .blob_id = blob_id,
+                                .first = 0,
+                                .count = 1},
+                {}};
+      case 5:
+        return {peer::Prove{.owner = object.owner,
+                            .hashed_key = object.hashed_key,
+                            .blob_id = blob_id,
+                            .nonce = random_id<peer::ProofNonce>(),
+                            .indices = {0}},
+                {}};
+      default:
+        return {peer::Have{.nonce = next_id(), .manifest = random_bytes(200)}, {}};
+    }
+  }
 };
 
 /// "Do you hold these?": what nobody does, so that they are fetched from the liar.
@@ -181,6 +230,8 @@ const std::array flood_lies{
              making<ListingFlood>()},
     NamedLie{"flood-chunks", "asks for large chunks without pause, and reads no answer",
              making<ChunkFlood>()},
+    NamedLie{"flood-asks", "asks for rosters, manifests, leaves and proofs in turn, without pause",
+             making<AskFlood>()},
     NamedLie{"flood-confirms", "asks to confirm 1000 made-up versions, without pause",
              making<ConfirmFlood>()},
     NamedLie{"hello-storm", "greets without pause, each time with a new record",
