@@ -116,24 +116,30 @@ void Responder::on_request(Waiting asked) {
   if (may_join_only && !std::holds_alternative<peer::Join>(asked.request)) {
     return reply(ask, fail(Errc::denied, "an invite is good for joining only"));
   }
+  auto* turns = turns_for(*ask.load, asked.request);
+  if (turns == nullptr) return begin(std::move(asked), turns);
   auto header = ByteBudget::charge(ask.load->requests, std::move(asked.header));
   auto payload = ByteBudget::charge(ask.load->requests, std::move(asked.payload));
   if (!header || !payload || ask.load->answering >= options_.requests_per_peer_max) {
     ask.load->overran_at = Clock::now();
     return refuse(ask, "too many requests are being answered already");
   }
-  auto* turns = turns_for(*ask.load, asked.request);
-  if (turns != nullptr && ask.load->replies->used() + payload_bytes_max > options_.peer_bytes_max) {
+  if (ask.load->replies->used() + payload_bytes_max > options_.peer_bytes_max) {
     return refuse(ask, "the answer might find no room: read answers faster");
   }
   asked.header = std::move(*header);
   asked.payload = std::move(*payload);
-  ++ask.load->answering;
-  if (turns != nullptr && turns->taken >= turns->most) {
+  if (turns->taken >= turns->most) {
+    ++ask.load->answering;
     turns->waiting.push_back(std::move(asked));
     return;
   }
-  if (turns != nullptr) ++turns->taken;
+  ++turns->taken;
+  begin(std::move(asked), turns);
+}
+
+void Responder::begin(Waiting asked, Turns* turns) {
+  ++asked.ask.load->answering;
   asio::co_spawn(io_, answer(shared_from_this(), std::move(asked), turns), asio::detached);
 }
 

@@ -99,6 +99,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
   static TokenBucket::Clock::duration pause_after(Load& load, const Turns& turns,
                                                   TokenBucket::Clock::duration work);
   void on_request(Waiting asked);
+  void begin(Waiting asked, Turns* turns);
   static Turns* turns_for(Load& load, const peer::Request& request);
   void reply(const Ask& ask, Result<PeerAnswer> answer);
   bool send(const Ask& ask, Bytes header, Payload payload);

@@ -203,6 +203,12 @@ TEST_CASE("hostile: who sends an oversized frame is cut off, and others are not"
 }
 
 TEST_CASE("hostile: what one peer asks waits its turn, and greetings do not", "[bus]") {
+  const auto [request, most] =
+      GENERATE(std::pair<peer::Request, std::size_t>(
+                   peer::GetEntries{.partitions = {1}, .owner = {}, .after = {}}, 1),
+               std::pair<peer::Request, std::size_t>(peer::Prove{.indices = {0}}, 2),
+               std::pair<peer::Request, std::size_t>(peer::GetManifest{}, 8),
+               std::pair<peer::Request, std::size_t>(peer::PutAbort{}, 100));
   asio::io_context io;
   const auto keys = CurvePair::generate();
   const auto node = node_with(io, keys);
@@ -217,10 +223,10 @@ TEST_CASE("hostile: what one peer asks waits its turn, and greetings do not", "[
   };
   RawPeer peer(keys, *node);
   for (std::uint64_t id = 1; id <= 100; ++id)
-    peer.send(id, peer::GetEntries{.partitions = {1}, .owner = {}, .after = {}});
+    peer.send(id, request);
   peer.send(101, peer::Hello{});
   CHECK(peer.receive(io).id == 101);
-  CHECK(node->callers.size() == 1);
+  CHECK(node->callers.size() == most);
   ended = true;
   std::set<std::uint64_t> answered;
   while (answered.size() < 100)
@@ -252,6 +258,40 @@ TEST_CASE("hostile: who greets without pause is answered now and then", "[bus]")
     peer.send(++id, peer::GetChunk{});
     answered = peer.receive(io).id == greeting;
   }
+}
+
+TEST_CASE("hostile: who asks more than it may is served slowly, and others are not", "[bus]") {
+  asio::io_context io;
+  auto options = test::calm_options();
+  options.requests_per_peer_max = 128;
+  const auto keys = CurvePair::generate();
+  BesideAnother mesh(io, keys, options);
+  mesh.node.answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    asio::steady_timer timer(io, Milliseconds(1));
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return PeerAnswer{.message = peer::Ok{}, .payload = {}};
+  };
+  RawPeer peer(keys, mesh.node);
+  const auto handled = [&] {
+    return std::ranges::count(mesh.node.callers, keys.public_key, &Caller::key);
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  std::size_t refused = 0;  // and told so; others were dropped
+  for (std::uint64_t id = 1; id <= 6'000; ++id) {
+    if (id % 200 != 0) {
+      peer.send(id, peer::GetManifest{});
+      continue;
+    }
+    mesh.await_turn(io);
+    peer.send(id, peer::Hello{});
+    for (auto reply = peer.receive(io); reply.id != id; reply = peer.receive(io))
+      refused += reply.message ? 0 : 1;
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  CHECK(handled() > 128);
+  CHECK(static_cast<double>(handled()) <= 128 + 501 + 500 * took.count());
+  CHECK(refused >= 100);
+  CHECK(static_cast<double>(refused) <= 101 + 100 * took.count());
 }
 
 TEST_CASE("hostile: a peer that never reads holds only so many bytes, and delays nobody", "[bus]") {

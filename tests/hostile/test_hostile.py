@@ -29,7 +29,7 @@ CHOSEN = [word for word in sys.argv[1:] if not word.startswith("-")]
 SHARP = [("chunks", "leaves", "manifest-older"), ("nothing",), ("discard", "confirm-all"),
          ("standing-forged", "roster"), ("entries-endless", "digests-random"), ("never",),
          ("garbled",), ("news-forged", "uploads"), ("news-replayed", "farewell"),
-         ("flood-confirms",), ("flood-news",), ("hello-storm",), ("malformed",)]
+         ("flood-confirms",), ("flood-asks",), ("flood-news",), ("hello-storm",), ("malformed",)]
 WORK_S = 6 if FULL else 2
 WINDOW_S, WINDOWS = 1.5, 3
 GROWTH_MIB_MAX = 256  # during a lie: 64 MiB each of its requests, answers and unsent requests; and a margin
