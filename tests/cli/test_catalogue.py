@@ -31,10 +31,21 @@ class Catalogue(FreshMeshTest):
             self.file(f"in/{i:03}", b"%d" % i)
         self.ok(node, "put", "-r", self.files / "in", prefix)
 
+    def learn_all(self, node, prefix):
+        """Until each node holds its copies, and a gateway knows what each has: a list waits for no
+        node that is late."""
+        eventually(lambda: len({n.status()["objects"] for n in self.mesh.nodes}) == 1, "copies")
+        quiet = 0
+        while quiet < 15:
+            before = len(self.differences(node))
+            self.keys(node, prefix)
+            quiet = quiet + 1 if len(self.differences(node)) == before else 0
+
     def test_names_are_there_after_a_restart_without_all_being_listed_again(self):
         one, two, _ = self.grow()
         self.put_many(one, "many/", 60)
         self.assertEqual(60, len(self.keys(two, "many/")))
+        self.learn_all(two, "many/")
         two.stop()
         before = len(self.differences(two))
         self.assertGreater(before, 0)
