@@ -117,7 +117,7 @@ void Responder::on_request(Waiting asked) {
     return reply(ask, fail(Errc::denied, "an invite is good for joining only"));
   }
   auto* turns = turns_for(*ask.load, asked.request);
-  if (turns == nullptr) return begin(std::move(asked), turns);
+  if (turns == nullptr) return start(std::move(asked), turns);
   auto header = ByteBudget::charge(ask.load->requests, std::move(asked.header));
   auto payload = ByteBudget::charge(ask.load->requests, std::move(asked.payload));
   if (!header || !payload || ask.load->answering >= options_.requests_per_peer_max) {
@@ -135,10 +135,10 @@ void Responder::on_request(Waiting asked) {
     return;
   }
   ++turns->taken;
-  begin(std::move(asked), turns);
+  start(std::move(asked), turns);
 }
 
-void Responder::begin(Waiting asked, Turns* turns) {
+void Responder::start(Waiting asked, Turns* turns) {
   ++asked.ask.load->answering;
   asio::co_spawn(io_, answer(shared_from_this(), std::move(asked), turns), asio::detached);
 }

@@ -23,8 +23,7 @@ struct ResponderOptions {
   std::size_t listings_per_peer_max = 1;    ///< and those that look through much
   std::uint64_t greetings_per_s_max = 100;  ///< of one peer, and what else is about membership
   std::uint64_t refusals_per_s_max = 100;   ///< of what is too much; more is not answered
-  std::uint64_t overrun_per_s_max =
-      500;  ///< requests of a peer that has more under way than it may
+  std::uint64_t overrun_per_s_max = 500;    ///< answered to who has more under way than it may
 };
 
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -99,7 +98,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
   static TokenBucket::Clock::duration pause_after(Load& load, const Turns& turns,
                                                   TokenBucket::Clock::duration work);
   void on_request(Waiting asked);
-  void begin(Waiting asked, Turns* turns);
+  void start(Waiting asked, Turns* turns);
   static Turns* turns_for(Load& load, const peer::Request& request);
   void reply(const Ask& ask, Result<PeerAnswer> answer);
   bool send(const Ask& ask, Bytes header, Payload payload);

@@ -35,11 +35,12 @@ class Catalogue(FreshMeshTest):
         """Until each node holds its copies, and a gateway knows what each has: a list waits for no
         node that is late."""
         eventually(lambda: len({n.status()["objects"] for n in self.mesh.nodes}) == 1, "copies")
-        quiet = 0
-        while quiet < 15:
+
+        def is_quiet():
             before = len(self.differences(node))
-            self.keys(node, prefix)
-            quiet = quiet + 1 if len(self.differences(node)) == before else 0
+            return all(self.keys(node, prefix) and len(self.differences(node)) == before
+                       for _ in range(15))
+        eventually(is_quiet, "lists that find no difference")
 
     def test_names_are_there_after_a_restart_without_all_being_listed_again(self):
         one, two, _ = self.grow()
