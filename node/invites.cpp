@@ -54,6 +54,11 @@ bool Invites::drop_expired(std::uint64_t now_ms) {
   return std::erase_if(invites_, [now_ms](const Invite& i) { return now_ms >= i.expires_ms; }) > 0;
 }
 
+bool Invites::drop_used_by(const std::set<NodeId>& nodes) {
+  const auto is_of_one = [&](const Invite& i) { return i.used_by && nodes.contains(*i.used_by); };
+  return std::erase_if(invites_, is_of_one) > 0;
+}
+
 std::set<NodeId> Invites::keys() const {
   std::set<NodeId> keys;
   for (const auto& invite : invites_)

@@ -40,8 +40,9 @@ class Invites {
   Status check(const NodeId& key, const NodeId& node, std::uint64_t now_ms) const;
   void mark_used(const NodeId& key, const NodeId& node);
 
-  /// True if any was dropped.
+  /// Each true if any was dropped.
   bool drop_expired(std::uint64_t now_ms);
+  bool drop_used_by(const std::set<NodeId>& nodes);
   std::set<NodeId> keys() const;
   std::vector<std::uint64_t> expiries() const;
 

@@ -73,7 +73,8 @@ class Membership {
   /// A ticket for one node to join by.
   Result<std::string> invite(const client::Invite& request, const OwnerKeys* owner);
 
-  /// `invite` is the key the caller came with. Works once; the same node may ask again.
+  /// `invite` is the key the caller came with. For one node, which may
+  /// ask again while it is a member.
   Task<Result<PeerAnswer>> on_join(NodeId invite, peer::Join request);
 
  private:

@@ -85,6 +85,7 @@ Result<SignedRoster> RosterAdmin::sign(const Roster& next) const {
 }
 
 Status RosterAdmin::stand(SignedRoster next) {
+  if (auto dropped = drop_invites_of_removed(next.roster()); !dropped) return dropped;
   if (auto saved = files_.save_roster(next); !saved) return saved;
   spdlog::info("membership: roster {} with {} members stands", next->version, next->members.size());
   const bool is_member = next->find(context_.mesh.self()) != nullptr;
@@ -326,6 +327,21 @@ Status RosterAdmin::keep_invite(const NodeId& key, std::uint64_t expires_ms) {
   if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;
   invites_ = std::move(invites);
   expire_later(expires_ms);
+  events_.invites_changed();
+  return {};
+}
+
+/// Who came in by a ticket may ask again by it, as the answer may have been lost. Who was removed
+/// may not: on disk its ticket is gone before it is, so that no crash leaves it a way back.
+Status RosterAdmin::drop_invites_of_removed(const Roster& next) {
+  std::set<NodeId> removed;
+  for (const auto& member : roster().members) {
+    if (next.find(member.node) == nullptr) removed.insert(member.node);
+  }
+  auto invites = invites_;
+  if (!invites.drop_used_by(removed)) return {};
+  if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;
+  invites_ = std::move(invites);
   events_.invites_changed();
   return {};
 }

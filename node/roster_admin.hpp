@@ -85,6 +85,7 @@ class RosterAdmin : public std::enable_shared_from_this<RosterAdmin> {
   client::NodeChanged answer(const RosterMember& member, bool changed, std::string note) const;
   std::string note_on(const client::NodeSet& request) const;
 
+  Status drop_invites_of_removed(const Roster& next);
   Status keep_invite(const NodeId& key, std::uint64_t expires_ms);
   void expire_later(std::uint64_t expires_ms);
   static Task<void> expire(std::weak_ptr<RosterAdmin> weak, Runtime& runtime, Milliseconds wait);

@@ -79,6 +79,32 @@ TEST_CASE("membership: a used ticket stays used after a restart", "[node]") {
   CHECK(scene.join(open, JoinScene::request_of(NodeKeys::generate(), "third")));
 }
 
+TEST_CASE("membership: who was removed does not come back by the ticket it came in by", "[node]") {
+  JoinScene scene;
+  const auto used = scene.invite();
+  const auto keys = NodeKeys::generate();
+  REQUIRE(scene.join(used, JoinScene::request_of(keys, "guest")));
+
+  SECTION("removed here") {
+    REQUIRE(scene.remove(scene.founder(), {.node = "guest", .force = true}));
+  }
+  SECTION("removed by another administrator") {
+    auto& other = scene.join_new("other");
+    REQUIRE(other.membership->mesh_import(*scene.founder().membership->mesh_export()));
+    scene.ping_all();
+    REQUIRE(scene.remove(other, {.node = "guest", .force = true}));
+    scene.ping_all();
+  }
+  REQUIRE(scene.founder().mesh.roster().find(keys.curve.public_key) == nullptr);
+  for (const bool restarted : {false, true}) {
+    if (restarted) scene.founder().start(true);
+    CHECK_FALSE(scene.founder().membership->invites().contains(used));
+    const auto again = scene.join(used, JoinScene::request_of(keys, "guest"));
+    REQUIRE_FALSE(again);
+    CHECK(again.error().code == Errc::denied);
+  }
+}
+
 TEST_CASE("membership: an expired or foreign ticket is refused, and its key forgotten", "[node]") {
   JoinScene scene;
   const auto invite = scene.invite(2);
