@@ -44,6 +44,7 @@ class Catalogue::Impl {
   std::uint64_t rounds_done = 0;
   std::uint64_t refreshed_ms;           ///< steady: when a round last began
   Status outcome;                       ///< of the latest round
+  std::uint64_t complete_life = 0;      ///< of the names: one that a round went well in
   std::uint64_t followed_until_ms = 0;  ///< steady
   bool keeping_up = false;
   bool learning = false;
@@ -62,21 +63,24 @@ Task<Status> Catalogue::Impl::refresh(std::shared_ptr<Impl> self) {
     }
     self->rounds_begun += 1;
     self->refreshed_ms = self->state->context.runtime.steady_ms();
+    const auto life = self->state->names->life();
     self->outcome = co_await sync_catalogue(self->state);
+    if (self->outcome && self->state->names->life() == life) self->complete_life = life;
     self->rounds_done = self->rounds_begun;
     self->round_ended.notify();
   }
   co_return self->outcome;
 }
 
-/// Names lost on the way are caught up with and listed again.
+/// Names lost on the way are caught up with and listed again. So are those lost since an earlier
+/// page, or not learnt yet by this node, which need not be the one that gave it.
 Task<Result<ListPage>> Catalogue::Impl::page(std::shared_ptr<Impl> self, ListQuery query) {
   auto& names = *self->state->names;
   bool first = query.after.empty();
   for (int i = 0; i < lives_max; ++i) {
     co_await names.open();
     const auto life = names.life();
-    if (first) {
+    if (first || life != self->complete_life) {
       auto caught_up = co_await refresh(self);
       if (!caught_up) co_return fail("list", std::move(caught_up.error()));
     }

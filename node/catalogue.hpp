@@ -27,7 +27,7 @@ class Catalogue {
   void on_news(ByteView manifest);
 
   /// A first page catches up with the mesh before: `no_quorum` when too few nodes answer to see
-  /// every acknowledged write.
+  /// every acknowledged write. So does a later one, where not all names have been learnt yet.
   Task<Result<ListPage>> page(ListQuery query);
 
   /// What is known is in it; what others stored may be learnt later. `io` if the log was lost

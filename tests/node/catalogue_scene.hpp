@@ -16,6 +16,11 @@ inline std::vector<std::string> names(const Result<ListPage>& page) {
   return names;
 }
 
+inline Errc refusal(const Result<ListPage>& page) {
+  REQUIRE_FALSE(page.has_value());
+  return page.error().code;
+}
+
 using Names = std::vector<std::string>;
 
 /// A disk for names that outlives gateways, and may fail.

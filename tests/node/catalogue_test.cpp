@@ -15,6 +15,7 @@ using test::NameDisk;
 using test::Names;
 using test::names;
 using test::pattern;
+using test::refusal;
 
 TEST_CASE("catalogue: every gateway lists what any of them stored", "[gateway]") {
   GatewayMesh mesh(3);
@@ -32,6 +33,31 @@ TEST_CASE("catalogue: every gateway lists what any of them stored", "[gateway]")
     CHECK(names(page) == Names{"b", "c"});
     CHECK(page->entries[0].size == 11);
   }
+}
+
+TEST_CASE("catalogue: a later page is as complete as a first one", "[gateway]") {
+  NameDisk disk;
+  GatewayMesh mesh(3);
+  auto gateway = gateway_on(mesh, disk);  // another one gave the first page
+  for (const auto* name : {"a", "b", "c"})
+    REQUIRE(mesh.put(1, name, pattern(10)).has_value());
+  const auto after_a = [&] { return mesh.mesh.run(gateway.list({.after = "a"})); };
+
+  SECTION("where no names are learnt yet") {
+    CHECK(names(after_a()) == Names{"b", "c"});
+  }
+  SECTION("where they were lost since the first page") {
+    CHECK(names(list(mesh, gateway)) == Names{"a", "b", "c"});
+  }
+  mesh.mesh.down(1);
+  mesh.mesh.down(2);
+  disk.failures = 1;  // the names are begun again, and nobody tells of them
+  CHECK(refusal(list(mesh, gateway)) == Errc::no_quorum);
+  CHECK(disk.cleared == 1);
+  CHECK(refusal(after_a()) == Errc::no_quorum);
+  mesh.mesh.up(1);
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(names(after_a()) == Names{"b", "c"});
 }
 
 TEST_CASE("catalogue: what all nodes have is not listed by others", "[gateway]") {
