@@ -75,11 +75,13 @@ struct ClientService::Dispatch {
   }
   Reply operator()(client::PutEnd& request) { return service.put_end(client, request); }
   Reply operator()(client::PutAbort& request) { return service.put_abort(client, request); }
-  Reply operator()(client::Get& request) { return service.get(client, std::move(request)); }
+  Reply operator()(client::Get& request) {
+    return service.get(client, identity, std::move(request));
+  }
   Reply operator()(client::GetData& request) { return service.get_data(client, request); }
   Reply operator()(client::GetEnd& request) { return service.get_end(client, request); }
   Reply operator()(client::GetShared& request) {
-    return service.get_shared(client, std::move(request));
+    return service.get_shared(client, identity, std::move(request));
   }
   Reply operator()(client::Share& request) { return service.share(std::move(request)); }
   Reply operator()(client::Stat& request) { return service.stat(std::move(request)); }
@@ -266,24 +268,29 @@ client::Stored ClientService::stored_reply(const WriteReceipt& receipt) const {
 
 // ----------------------------------------------------------------------------------------- get
 
-Task<Result<ClientAnswer>> ClientService::get(ClientId client, client::Get request) {
+Task<Result<ClientAnswer>> ClientService::get(ClientId client, ClientIdentity identity,
+                                              client::Get request) {
   const auto gateway = gateway_();
   auto opened = co_await gateway->get(request.key);
   if (!opened) co_return fail(std::move(opened.error()));
-  co_return co_await read(client, std::move(*opened), {request.first, request.last});
+  const WantedRange wanted{request.first, request.last};
+  co_return co_await read(client, identity, std::move(*opened), wanted);
 }
 
-Task<Result<ClientAnswer>> ClientService::get_shared(ClientId client, client::GetShared request) {
+Task<Result<ClientAnswer>> ClientService::get_shared(ClientId client, ClientIdentity identity,
+                                                     client::GetShared request) {
   auto link = parse_share_link(request.link);
   if (!link) co_return fail(std::move(link.error()));
   const auto gateway = gateway_();
   auto opened = co_await gateway->get_shared(std::move(*link));
   if (!opened) co_return fail(std::move(opened.error()));
-  co_return co_await read(client, std::move(*opened), {request.first, request.last});
+  const WantedRange wanted{request.first, request.last};
+  co_return co_await read(client, identity, std::move(*opened), wanted);
 }
 
 /// Answers with all that is wanted if it is little; else opens a download.
-Task<Result<ClientAnswer>> ClientService::read(ClientId client, std::unique_ptr<GetStream> stream,
+Task<Result<ClientAnswer>> ClientService::read(ClientId client, ClientIdentity identity,
+                                               std::unique_ptr<GetStream> stream,
                                                WantedRange wanted) {
   auto range = range_of(wanted, stream->manifest().size);
   if (!range) {
@@ -298,6 +305,7 @@ Task<Result<ClientAnswer>> ClientService::read(ClientId client, std::unique_ptr<
     co_return ClientAnswer{std::move(info), std::move(*bytes)};
   }
   const auto session = std::make_shared<DownloadSession>();
+  session->client = identity;
   session->stream = std::move(stream);
   session->first = range->first;
   session->end = range->end;

@@ -46,17 +46,18 @@ class ClientService {
   Reply put_data(ClientId client, client::PutData request, Payload payload);
   Reply put_end(ClientId client, client::PutEnd request);
   Reply put_abort(ClientId client, client::PutAbort request);
-  Reply get(ClientId client, client::Get request);
+  Reply get(ClientId client, ClientIdentity identity, client::Get request);
   Reply get_data(ClientId client, client::GetData request);
   Reply get_end(ClientId client, client::GetEnd request);
-  Reply get_shared(ClientId client, client::GetShared request);
+  Reply get_shared(ClientId client, ClientIdentity identity, client::GetShared request);
   Reply share(client::Share request);
   Reply stat(client::Stat request);
   Reply list(client::List request);
   Reply remove(client::Delete request);
   Reply verify(client::Verify request);
 
-  Reply read(ClientId client, std::unique_ptr<GetStream> stream, WantedRange wanted);
+  Reply read(ClientId client, ClientIdentity identity, std::unique_ptr<GetStream> stream,
+             WantedRange wanted);
   Reply open_upload(ClientId client, ClientIdentity identity, const client::Put& request,
                     PutSpec spec);
   client::Upload upload_reply(std::uint64_t upload) const;

@@ -6,6 +6,16 @@
 
 namespace zerodb {
 
+namespace {
+
+template <class Sessions>
+std::size_t count_of(const ClientIdentity& identity, const Sessions& sessions) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      sessions, [&](const auto& entry) { return entry.second->client == identity; }));
+}
+
+}  // namespace
+
 ClientSessions::ClientSessions(Runtime& runtime, SessionLimits limits)
     : runtime_(runtime), limits_(limits) {}
 
@@ -37,6 +47,10 @@ Result<std::uint64_t> ClientSessions::add(ClientId client, DownloadPtr download)
   if (downloads.size() >= limits_.downloads_per_client_max || downloads_ >= limits_.downloads_max) {
     return fail(Errc::busy, "too many downloads are open; end one, then try again");
   }
+  if (download->client.credential &&
+      downloads_of(download->client) >= limits_.downloads_per_credential_max) {
+    return fail(Errc::busy, "too many downloads with this credential are open; end one first");
+  }
   ++downloads_;
   download->last_used_ms = runtime_.steady_ms();
   downloads[++last_id_] = std::move(download);
@@ -45,10 +59,15 @@ Result<std::uint64_t> ClientSessions::add(ClientId client, DownloadPtr download)
 
 std::size_t ClientSessions::uploads_of(const ClientIdentity& identity) const {
   std::size_t count = 0;
-  for (const auto& [client, sessions] : clients_) {
-    count += static_cast<std::size_t>(std::ranges::count_if(
-        sessions.uploads, [&](const auto& entry) { return entry.second->client == identity; }));
-  }
+  for (const auto& [client, sessions] : clients_)
+    count += count_of(identity, sessions.uploads);
+  return count;
+}
+
+std::size_t ClientSessions::downloads_of(const ClientIdentity& identity) const {
+  std::size_t count = 0;
+  for (const auto& [client, sessions] : clients_)
+    count += count_of(identity, sessions.downloads);
   return count;
 }
 

@@ -30,6 +30,7 @@ struct UploadSession {
 };
 
 struct DownloadSession {
+  ClientIdentity client;  ///< who began it
   std::unique_ptr<GetStream> stream;
   std::uint64_t first = 0;
   std::uint64_t end = 0;  ///< of the range granted
@@ -58,10 +59,11 @@ class InUse {
 };
 
 struct SessionLimits {
-  std::size_t uploads_per_client_max = 16;
+  std::size_t uploads_per_client_max = 16;  ///< on a connection
   std::size_t downloads_per_client_max = 64;
   std::size_t uploads_per_credential_max = 64;  ///< of remote clients, lost connections' included
-  std::size_t uploads_max = 256;                ///< of all clients
+  std::size_t downloads_per_credential_max = 256;
+  std::size_t uploads_max = 256;  ///< of all clients
   std::size_t downloads_max = 4096;
   Milliseconds idle_max{120'000};  ///< then a silent upload or download is dropped
 };
@@ -105,6 +107,7 @@ class ClientSessions {
   Status check_room(ClientId client);
   /// Open, or about to be, on all connections of a client, also those that were lost.
   std::size_t uploads_of(const ClientIdentity& identity) const;
+  std::size_t downloads_of(const ClientIdentity& identity) const;
   void drop(UploadSession& session);
 
   Runtime& runtime_;

@@ -195,4 +195,8 @@ const GatewayCounters& Gateway::counters() const {
   return core_->counters;
 }
 
+std::size_t Gateway::chunks_kept() const {
+  return core_->chunks_kept;
+}
+
 }  // namespace zerodb

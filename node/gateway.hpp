@@ -111,7 +111,7 @@ struct GatewayOptions {
   std::size_t window_chunks = 16;  ///< sealed chunks a replica may lag behind
   std::size_t read_ahead_chunks = 8;
   Milliseconds lag_grace{3'000};     ///< a lagging replica may hold puts up this long
-  std::size_t chunks_kept_max = 64;  ///< opened ahead of being asked for, by all reads
+  std::size_t chunks_kept_max = 64;  ///< beside those that reads wait for, by all reads
   std::function<void(const ChunkBinding&)> on_damage{};  ///< bytes on the own disk are not right
   EventBounds events{};
 };
@@ -182,6 +182,7 @@ class Gateway {
   void stop();
 
   const GatewayCounters& counters() const;
+  std::size_t chunks_kept() const;  ///< opened, by all reads, now
 
  private:
   std::shared_ptr<GatewayCore> core_;  ///< calls that finish behind outlive the gateway

@@ -8,6 +8,7 @@ namespace zerodb {
 namespace {
 
 constexpr std::size_t chunks_reread_max = 2;  // kept after they were read, for unaligned readers
+constexpr std::size_t copied_part = 4;        // of a chunk: less is no reason to hold all of it
 
 /// A chunk being fetched, or fetched.
 struct Slot {
@@ -18,6 +19,11 @@ struct Slot {
   bool ahead = false;         ///< nobody has asked for it yet
   std::uint64_t read_at = 0;  ///< counts reads; the least is the longest unread
 };
+
+Payload part_of(const Payload& chunk, std::size_t offset, std::size_t length) {
+  auto part = chunk.slice(offset, length);
+  return part.size() < chunk.size() / copied_part ? Payload::copy_of(part.view()) : part;
+}
 
 class OpeningStream : public GetStream {
  public:
@@ -111,8 +117,11 @@ void OpeningStream::read_ahead(std::uint64_t after) {
   }
 }
 
-/// Drops chunks that were read, the longest unread first, but for a few.
+/// Drops chunks that were read, the longest unread first, but for a few; all of them while half of
+/// what all reads may keep is taken: the rest is for chunks that have not been read yet.
 void OpeningStream::forget_read() {
+  const bool crowded = core_->chunks_kept > core_->options.chunks_kept_max / 2;
+  const auto kept_max = crowded ? 0 : chunks_reread_max;
   while (true) {
     auto oldest = slots_.end();
     std::size_t read = 0;
@@ -122,7 +131,7 @@ void OpeningStream::forget_read() {
       read += 1;
       if (oldest == slots_.end() || slot.read_at < oldest->second->read_at) oldest = entry;
     }
-    if (read <= chunks_reread_max) return;
+    if (read <= kept_max) return;
     slots_.erase(oldest);
     core_->chunks_kept -= 1;
   }
@@ -139,12 +148,13 @@ Task<Result<Payload>> OpeningStream::read(std::uint64_t offset, std::uint32_t le
   const auto head_slot = slot_of(first);
   const auto tail_slot = last == first ? nullptr : slot_of(last);
   read_ahead(last);
-  forget_read();
   auto head = co_await wait(head_slot);
+  Result<Payload> tail = Payload{};
+  if (tail_slot) tail = co_await wait(tail_slot);
+  forget_read();
   if (!head) co_return head;
-  if (!tail_slot) co_return head->slice(offset % chunk, wanted);
-  auto tail = co_await wait(tail_slot);
   if (!tail) co_return tail;
+  if (!tail_slot) co_return part_of(*head, offset % chunk, wanted);
   const auto begin = head->slice(offset % chunk, chunk);
   const FreshBuffer joined(wanted);
   std::ranges::copy(begin.view(), joined.bytes().begin());

@@ -440,6 +440,58 @@ TEST_CASE("client service: one credential cannot have all uploads that a node ha
   node.begin("k", local);
 }
 
+TEST_CASE("client service: one credential cannot have all downloads that a node has room for",
+          "[gateway]") {
+  constexpr ClientId local = 100;
+  Served node(1, {.sessions = {.downloads_per_credential_max = 4}});
+  const auto key = CurvePair::generate().public_key;
+  for (ClientId client = 1; client < 20; ++client)
+    node.credentials[client] = key;
+  node.store("k", pattern(inline_bytes_max + 1));
+  const auto open = [&](ClientId client) {
+    return *node.expect<client::ObjectInfo>(client, client::Get{.key = "k"}).download;
+  };
+  const auto is_full = [&] { return node.error(10, client::Get{.key = "k"}) == Errc::busy; };
+  const auto first = open(1);
+  open(1);
+  open(2);
+  open(3);
+  CHECK(is_full());
+  node.expect<client::ObjectInfo>(4, client::Get{.key = "k", .last = 9});  // little takes no room
+  node.expect<client::Ok>(1, client::GetEnd{.download = first});
+  open(5);
+  CHECK(is_full());
+  node.service.gone(2);
+  open(6);
+  CHECK(is_full());
+  open(local);
+}
+
+TEST_CASE("client service: what reads of a few bytes have opened is not kept", "[gateway]") {
+  Served node(1);
+  node.store("k", pattern(40 * chunk_bytes_max));
+  std::vector<std::uint64_t> downloads;
+  for (int i = 0; i < 3; ++i) {
+    downloads.push_back(*node.expect<client::ObjectInfo>(alice, client::Get{.key = "k"}).download);
+  }
+  int answered = 0;
+  const auto read = [](Served& from, client::GetData few, int& count) -> Task<void> {
+    client::Request request = few;
+    auto answer = co_await from.service.handle(alice, {}, std::move(request), {});
+    count += answer ? 1 : 0;
+  };
+  for (const auto download : downloads) {
+    for (std::uint64_t chunk = 1; chunk < 40; chunk += 2) {
+      const client::GetData few{
+          .download = download, .offset = chunk * chunk_bytes_max - 1, .length = 2};
+      spawn(node.mesh.mesh[0].runtime, read(node, few, answered));
+    }
+  }
+  node.mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(answered == 60);
+  CHECK(node.mesh.gateways[0].chunks_kept() <= 64);
+}
+
 TEST_CASE("client service: an upload that nobody resumes goes, and its space with it",
           "[gateway]") {
   Served node(3, {.sessions = {.uploads_max = 1}});
