@@ -111,13 +111,18 @@ Task<Status> Followers::save() {
       continue;
     }
     const auto saved = changes_;
+    const auto added = added_;
     const auto content = encode();
     saving_ = true;
     Status written;
     auto write = [&] { return file_.save(content); };
     if (file_.save) written = co_await offload(runtime_, write);
     saving_ = false;
-    if (written) saved_changes_ = saved;
+    if (written) {
+      saved_changes_ = saved;
+      for (const auto& name : added)
+        added_.erase(name);
+    }
     changed_.notify();
     if (!written) co_return fail("followers", std::move(written.error()));
   }
@@ -129,7 +134,7 @@ Task<Status> Followers::save() {
 Task<std::optional<FollowerPosition>> Followers::find(std::string name) {
   co_await open();
   const auto found = followers_.find(name);
-  if (found == followers_.end()) co_return std::nullopt;
+  if (found == followers_.end() || added_.contains(name)) co_return std::nullopt;
   co_return found->second;
 }
 
@@ -142,6 +147,7 @@ Task<Result<FollowerPosition>> Followers::add(std::string name, FollowerPosition
   if (lost_) position = {.epoch = {}, .next = 0};
   const auto [at, is_new] = followers_.try_emplace(name, position);
   position = at->second;
+  if (is_new) added_.insert(name);
   if (auto saved = co_await save(); !saved) co_return fail(std::move(saved.error()));
   co_return position;
 }
@@ -153,8 +159,9 @@ Task<Result<FollowerPosition>> Followers::move(std::string name, FollowerPositio
   if (found == followers_.end()) co_return no_such_follower(name);
   const bool forward =
       position.epoch != found->second.epoch || position.next > found->second.next || back;
-  if (!forward) co_return found->second;
-  found->second = position;
+  if (forward) found->second = position;
+  position = found->second;
+  if (!forward && saved_changes_ == changes_) co_return position;
   if (auto saved = co_await save(); !saved) co_return fail(std::move(saved.error()));
   co_return position;
 }

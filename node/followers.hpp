@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "node/event.hpp"
@@ -38,7 +39,7 @@ class Followers {
   /// Reads them, if that has not been done. Other calls wait for it by themselves.
   Task<void> open();
 
-  /// Nothing if there is no such follower.
+  /// Nothing if there is no such follower, or it is not on disk yet: then add() it, again.
   Task<std::optional<FollowerPosition>> find(std::string name);
   /// Begins at `position`, durably. If the file was lost a follower of any name may have been in
   /// it: it begins in no epoch then, so that it is told of a reset. `full` above followers_max.
@@ -58,7 +59,8 @@ class Followers {
   Secret<32> key_;
   Event changed_;
   std::map<std::string, FollowerPosition> followers_;
-  bool lost_ = false;  ///< the file could not be read once
+  std::set<std::string> added_;  ///< those not on disk yet
+  bool lost_ = false;            ///< the file could not be read once
   bool opened_ = false;
   bool opening_ = false;
   bool saving_ = false;

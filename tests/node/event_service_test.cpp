@@ -352,6 +352,26 @@ TEST_CASE("events: an acknowledgement that is not durable is none", "[gateway]")
   CHECK(told(stage->events({.durable = "mirror"})) == Strings{"+a"});
 }
 
+TEST_CASE("events: what could not be made durable is not taken for it when it is tried again",
+          "[gateway]") {
+  Stage stage(1);
+  stage->put("a");
+  const auto reply = stage->events({.since = 0, .durable = "mirror"});
+  stage.disk.fails = true;
+  CHECK(stage->ack("mirror", reply.epoch, 1).error().code == Errc::io);
+  CHECK(stage->ack("mirror", reply.epoch, 1).error().code == Errc::io);
+  CHECK(stage->ask({.durable = "new"}).error().code == Errc::io);
+  CHECK(stage->ask({.durable = "new"}).error().code == Errc::io);
+  CHECK(stage->ask({.durable = "mirror"}).has_value());  // it is known
+  stage.disk.fails = false;
+  REQUIRE(stage->ack("mirror", reply.epoch, 1).has_value());
+  REQUIRE(stage->ask({.durable = "new"}).has_value());
+  stage->put("b");
+  stage.restart();
+  for (const auto* name : {"mirror", "new"})
+    CHECK(told(stage->events({.durable = name})) == Strings{"+b"});
+}
+
 TEST_CASE("events: durable followers are bounded, named and removed", "[gateway]") {
   Stage stage(1);
   for (std::size_t i = 0; i < followers_max; ++i)
