@@ -7,6 +7,7 @@
 
 #include "bus/codec.hpp"
 #include "bus/curve.hpp"
+#include "bus/resolve.hpp"
 
 namespace zerodb {
 namespace {
@@ -67,7 +68,7 @@ bool PeerLink::is_late() const {
 
 void PeerLink::start() {
   if (std::exchange(started_, true)) return;
-  redial();
+  hang_up();
   asio::co_spawn(context_.io, keep_alive(shared_from_this()), asio::detached);
   asio::co_spawn(context_.io, notice_restarts(shared_from_this()), asio::detached);
 }
@@ -146,15 +147,36 @@ Task<void> PeerLink::notice_restarts(std::shared_ptr<PeerLink> self) {
   }
 }
 
+/// A host with a name is looked up anew for each attempt: it may have moved.
+Task<void> PeerLink::connect(std::shared_ptr<PeerLink> self) {
+  auto& io = self->context_.io;
+  const auto turn = self->look_ups_++;
+  auto endpoint = co_await resolve(io, self->member_.address->endpoint, turn);
+  if (self->closed_) co_return;
+  auto broadcasts = co_await resolve(io, self->member_.address->broadcast_endpoint, turn);
+  if (self->closed_) co_return;
+  if (!endpoint || !broadcasts) {
+    const auto& why = endpoint ? broadcasts.error().what : endpoint.error().what;
+    self->context_.events.complain(self->member_.node, "no address", why);
+    co_return;
+  }
+  self->resolved_.endpoint = std::move(*endpoint);
+  self->resolved_.broadcast_endpoint = std::move(*broadcasts);
+  self->dialled_at_ = Clock::now();
+  if (auto lane = self->open_lane(control_messages_max, true)) self->control_ = std::move(*lane);
+}
+
 /// One attempt at a member that is down: its hello leaves the moment there is a connection.
 Task<void> PeerLink::dial(std::shared_ptr<PeerLink> self, Milliseconds patience) {
+  co_await connect(self);
+  if (self->closed_) co_return;
   const bool answered = co_await ping(self, patience);
   if (self->closed_ || answered) co_return;
   const auto waited = std::chrono::duration_cast<Milliseconds>(Clock::now() - self->dialled_at_);
   if (!self->nudged_) co_await pause(self, patience - waited);
   if (self->closed_) co_return;
   self->note_refusal();
-  self->redial();
+  self->hang_up();
 }
 
 /// True if the member answered; it is up then.
@@ -192,8 +214,10 @@ void PeerLink::go_up() {
   for (unsigned i = 0; i < context_.options.data_lanes; ++i) {
     if (auto lane = open_lane(data_messages_max, false)) data_.push_back(std::move(*lane));
   }
-  if (!member_.address->broadcast_endpoint.empty()) {
-    auto opened = Subscription::open(context_.io, context_.context, *context_.keys, member_);
+  if (!resolved_.broadcast_endpoint.empty()) {
+    auto found = member_;
+    found.address = resolved_;
+    auto opened = Subscription::open(context_.io, context_.context, *context_.keys, found);
     if (opened) {
       subscription_ = std::move(*opened);
       subscription_->set_topics(topics_);
@@ -227,23 +251,22 @@ void PeerLink::go_down() {
   if (subscription_) subscription_->close();
   subscription_.reset();
   requests_->fail_all(down_error());
-  redial();
+  hang_up();
   context_.events.on_down(member_.node);
 }
 
-void PeerLink::redial() {
+void PeerLink::hang_up() {
   dialled_at_ = Clock::now();
   nudged_ = false;
   if (control_) control_->close();
   control_.reset();
-  if (auto lane = open_lane(control_messages_max, true)) control_ = std::move(*lane);
 }
 
 // ----------------------------------------------------------------------------------- requests
 
 Result<std::shared_ptr<Lane>> PeerLink::open_lane(int messages_max, bool watched) {
   const LaneOptions options{.server = member_.node,
-                            .endpoint = member_.address->endpoint,
+                            .endpoint = resolved_.endpoint,
                             .number = ++last_lane_,
                             .messages_max = messages_max,
                             .watched = watched};

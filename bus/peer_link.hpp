@@ -65,6 +65,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   static Task<void> keep_alive(std::shared_ptr<PeerLink> self);
   static Task<void> watch(std::shared_ptr<PeerLink> self);
   static Task<void> notice_restarts(std::shared_ptr<PeerLink> self);
+  static Task<void> connect(std::shared_ptr<PeerLink> self);
   static Task<void> dial(std::shared_ptr<PeerLink> self, Milliseconds patience);
   static Task<bool> ping(std::shared_ptr<PeerLink> self, Milliseconds timeout);
   static Task<void> pause(std::shared_ptr<PeerLink> self, Milliseconds duration);
@@ -76,7 +77,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::shared_ptr<Lane> lane_for(const peer::Request& request) const;
   bool admit(std::array<Payload, 2>& frames) const;
   void on_reply(const Lane& lane, const Inbound& inbound);
-  void redial();
+  void hang_up();
   void go_up();
   void go_down();
   void note_refusal();
@@ -86,7 +87,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
   LinkContext context_;
   Member member_;
-  std::string name_;  ///< for messages
+  PeerAddress resolved_;      ///< where the member was found when it was dialled last
+  std::size_t look_ups_ = 0;  ///< of it
+  std::string name_;          ///< for messages
   std::shared_ptr<RequestTable> requests_;
   std::shared_ptr<ByteBudget> unsent_;
   std::shared_ptr<Lane> control_;
