@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "node/holder_errors.hpp"
+
 namespace zerodb {
 
 namespace {
@@ -78,22 +80,22 @@ Task<Status> BlobFetch::fetch_leaves() {
     const bool taken = co_await take_own_leaves();
     if (taken) co_return Status();
   }
-  Error last{Errc::not_found, "fetch: no node to fetch from"};
+  HolderErrors errors;
   for (std::size_t i = 0; i < holders_.size(); ++i) {
     auto leaves = co_await leaves_from(holders_[i].node);
     if (!leaves) {
       holders_[i].failures = failures_max;
-      last = std::move(leaves.error());
+      errors.add(std::move(leaves.error()));
       continue;
     }
     leaves_ = std::move(*leaves);
     const auto root = co_await offload(context_.runtime, [this] { return root_over(leaves_); });
     if (root == manifest().root) co_return Status();
     holders_[i].lied = true;
-    last = {Errc::corrupt,
-            context_.mesh.describe(holders_[i].node) + ": its leaves do not give the signed root"};
+    errors.add({Errc::corrupt, context_.mesh.describe(holders_[i].node) +
+                                   ": its leaves do not give the signed root"});
   }
-  co_return fail(std::move(last));
+  co_return fail(errors.error());
 }
 
 Task<Result<std::vector<Leaf>>> BlobFetch::leaves_from(NodeId node) {
@@ -163,14 +165,14 @@ Task<Status> BlobFetch::fetch_chunk(std::uint64_t index) {
     const bool taken = co_await take_own_chunk(index);
     if (taken) co_return Status();
   }
-  Error last{Errc::not_found, "fetch: no node to fetch from"};
+  HolderErrors errors;
   // Those that failed are asked, too, when all others have: their damage may be elsewhere.
   for (const bool only_good : {true, false}) {
     for (std::size_t i = 0; i < holders_.size(); ++i) {
       if (only_good && !holders_[i].is_good()) continue;
       auto chunk = co_await ask_for_chunk(index, i);
       if (!chunk) {
-        last = std::move(chunk.error());
+        errors.add(std::move(chunk.error()));
         continue;
       }
       const Payload& sealed = *chunk;
@@ -180,11 +182,11 @@ Task<Status> BlobFetch::fetch_chunk(std::uint64_t index) {
       if (!leaf) co_return fail(std::move(leaf.error()));
       if (*leaf == leaves_[index]) co_return Status();
       holders_[i].lied = true;
-      last = {Errc::corrupt, context_.mesh.describe(holders_[i].node) + ": chunk " +
-                                 std::to_string(index) + " is damaged there"};
+      errors.add({Errc::corrupt, context_.mesh.describe(holders_[i].node) + ": chunk " +
+                                     std::to_string(index) + " is damaged there"});
     }
   }
-  co_return fail(std::move(last));
+  co_return fail(errors.error());
 }
 
 /// A payload of the right size, or why that holder has none.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/blob_fetch.hpp"
+#include "node/holder_errors.hpp"
 
 namespace zerodb {
 
@@ -41,13 +42,13 @@ Task<Status> fetch_inline_from(NodeContext context, SignedManifest manifest, Nod
 
 Task<Status> fetch_inline(NodeContext context, SignedManifest manifest,
                           std::vector<NodeId> holders) {
-  Error last{Errc::not_found, "fetch: no node to fetch from"};
+  HolderErrors errors;
   for (const auto& holder : holders) {
     auto fetched = co_await fetch_inline_from(context, manifest, holder);
     if (fetched) co_return fetched;
-    last = std::move(fetched.error());
+    errors.add(std::move(fetched.error()));
   }
-  co_return fail(std::move(last));
+  co_return fail(errors.error());
 }
 
 /// `first`, then whoever else may hold the object.

@@ -8,8 +8,9 @@
 namespace zerodb {
 
 /// Fetches the version `manifest` describes and commits it; answers how many bytes came. `holders`
-/// are tried in order, per chunk. Done at once if it, or a later one, is already here, or if it is
-/// a forgotten deletion (below). A tombstone needs no holder.
+/// are tried in order, per chunk; `not_found` only if each of them said that it has it not. Done at
+/// once if it, or a later one, is already here, or if it is a forgotten deletion (below). A
+/// tombstone needs no holder.
 Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest manifest,
                                           std::vector<NodeId> holders);
 
@@ -19,8 +20,8 @@ Task<Status> refetch_version(NodeContext context, SignedManifest manifest,
                              std::vector<NodeId> holders);
 
 /// Asks `holder` for the latest version of `object` and fetches it if it is later than what is
-/// here. That `holder` has it no more is no failure; `denied` if what it answers is no manifest of
-/// the object that an owner signed.
+/// here. `not_found` if `holder` itself says that it has it no more, and nobody else may; `denied`
+/// if what it answers is no manifest of the object that an owner signed.
 Task<Result<std::uint64_t>> fetch_latest(NodeContext context, ObjectId object, NodeId holder);
 
 /// A tombstone older than this (UTC), of an object of which nothing is held here, needs no keeping:

@@ -226,6 +226,23 @@ TEST_CASE("fetch: nobody to fetch from, or nobody who has it", "[sim]") {
   CHECK(scene.has_nothing());
 }
 
+TEST_CASE("fetch: a holder that fails may have it, whatever the others say", "[sim]") {
+  Scene scene;
+  const auto object = scene.seal(GENERATE(1'000ULL, 3 * mib));
+  const bool in_leaves = GENERATE(true, false);
+  keep_in(scene.mesh[1].store, object);
+  const auto fail_with = [&](std::size_t node, Errc code) {
+    const auto answer_so = [code](Result<PeerAnswer>& answer) { answer = fail(code, "no"); };
+    scene.make_lie<peer::GetChunk>(node, answer_so);
+    if (in_leaves) scene.make_lie<peer::GetLeaves>(node, answer_so);
+  };
+  fail_with(1, Errc::timeout);
+  check_fails(scene.fetch(object, {1, 2}), Errc::timeout);
+  check_fails(scene.fetch(object, {2, 1}), Errc::timeout);
+  fail_with(2, Errc::denied);  // which would be believed of a manifest
+  check_fails(scene.fetch(object, {1, 2}), Errc::invalid);
+}
+
 TEST_CASE("fetch: an own disk that fails ends it with its error", "[sim]") {
   Scene scene;
   const auto object = scene.seal(GENERATE(1'000ULL, 3 * mib));

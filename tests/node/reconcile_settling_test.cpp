@@ -78,6 +78,31 @@ TEST_CASE("reconcile: members that join in a row all get what the first one has"
   }
 }
 
+TEST_CASE("reconcile: nobody settles without what its only holder is too busy to hand out",
+          "[sim]") {
+  ReconcileScene scene(1);
+  const auto object = scene.seal("object", 2 * mib);
+  keep_in(scene.mesh[0].store, object);
+  const bool in_leaves = GENERATE(true, false);
+  scene.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                       Result<PeerAnswer>& answer) {
+    const bool bytes = in_leaves ? std::holds_alternative<peer::GetLeaves>(request)
+                                 : std::holds_alternative<peer::GetChunk>(request);
+    if (replier == scene.mesh[0].id() && bytes) answer = fail(Errc::timeout, "busy");
+  };
+  scene.mesh.join();
+  scene.mesh.join();
+  scene.mesh.world().run_for(std::chrono::minutes(3));
+  CHECK_FALSE(scene.is_all_settled(1));
+  CHECK_FALSE(scene.is_all_settled(2));
+  scene.mesh.network().on_answer = nullptr;
+  CHECK(scene.mesh.world().run_until(
+      [&] { return scene.is_all_settled(1) && scene.is_all_settled(2); },
+      std::chrono::minutes(15)));
+  CHECK(scene.has(1, object));
+  CHECK(scene.has(2, object));
+}
+
 TEST_CASE("reconcile: a restart in the middle of a take-over begins it again", "[sim]") {
   ReconcileScene scene(2);
   std::vector<SealedObject> objects;
