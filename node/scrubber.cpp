@@ -93,14 +93,19 @@ ScrubStatus Scrubber::status() const {
 
 // --------------------------------------------------------------------------------------- waiting
 
-Task<void> Scrubber::notify_after(Self self, std::shared_ptr<Event> event, Milliseconds after) {
+/// For one wait only: who wakes early and waits again must not be woken by what was left behind, or
+/// each early wake would be followed by one more at every interval, for ever.
+Task<void> Scrubber::notify_after(Self self, std::shared_ptr<Event> event, Milliseconds after,
+                                  std::shared_ptr<const bool> is_waiting) {
   co_await self->context_.runtime.sleep(after);
-  event->notify();
+  if (*is_waiting) event->notify();
 }
 
 Task<void> Scrubber::pause(Self self, std::shared_ptr<Event> event, Milliseconds limit) {
-  spawn(self->context_.runtime, notify_after(self, event, limit));
+  const auto is_waiting = std::make_shared<bool>(true);
+  spawn(self->context_.runtime, notify_after(self, event, limit, is_waiting));
   co_await event->wait();
+  *is_waiting = false;
 }
 
 Task<void> Scrubber::wait(std::shared_ptr<Scrubber> self, Milliseconds limit) {

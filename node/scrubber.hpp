@@ -68,7 +68,8 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   static Task<void> walk_forever(Self self);
   static Task<void> repair_forever(Self self);
   static Task<void> look_at_suspects(Self self);
-  static Task<void> notify_after(Self self, std::shared_ptr<Event> event, Milliseconds after);
+  static Task<void> notify_after(Self self, std::shared_ptr<Event> event, Milliseconds after,
+                                 std::shared_ptr<const bool> is_waiting);
   /// Until `event` or until the time has passed.
   static Task<void> pause(Self self, std::shared_ptr<Event> event, Milliseconds limit);
 

@@ -115,6 +115,57 @@ TEST_CASE("scrub: what cannot be repaired waits for a node that has it", "[sim]"
   CHECK(scene.scrubber->status().trouble.empty());
 }
 
+TEST_CASE("scrub: repairs asked for in haste are followed by no more than usual", "[sim]") {
+  ScrubScene scene;
+  const auto object = seal_object(
+      scene.owner, {.size = 900, .version = Version::at(scene.mesh[0].runtime.now_ms())});
+  keep_in(scene.mesh[0].store, object);  // and nowhere else
+  scene.mesh[0].store.damage(object.id(), 0);
+  scene.scrub_now();
+  std::size_t asked = 0;
+  scene.mesh.network().on_outcome = [&](const NodeId& asker, const NodeId&,
+                                        const peer::Request& request, const Result<PeerAnswer>&) {
+    const bool chunk = std::holds_alternative<peer::GetChunk>(request);
+    if (asker == scene.mesh[0].id() && chunk) ++asked;
+  };
+  const auto followed = std::make_shared<std::size_t>(0);
+  const auto follow = [](std::shared_ptr<Scrubber> scrubber,
+                         std::shared_ptr<std::size_t> count) -> Task<void> {
+    for (;; ++*count)
+      co_await Scrubber::wait(scrubber, std::chrono::seconds(1));
+  };
+  spawn(scene.mesh[0].runtime, follow(scene.scrubber, followed));
+  for (int i = 0; i < 200; ++i) {
+    scene.scrubber->repair_soon();
+    scene.mesh.world().run_for(std::chrono::seconds(1));
+  }
+  CHECK(asked >= 200);
+  asked = 0;
+  *followed = 0;
+  scene.mesh.world().run_for(std::chrono::hours(1));
+  CHECK(asked > 0);
+  CHECK(asked <= 14);  // of two nodes, seven times
+  CHECK(*followed <= 3'700);
+}
+
+TEST_CASE("scrub: a pace is kept, however often a walk was begun anew", "[sim]") {
+  sim::SimMeshOptions of_days;
+  of_days.node.greeting_interval = std::chrono::minutes(5);
+  ScrubScene scene({.period = std::chrono::hours(24), .bytes_per_s_least = 64 << 10}, of_days);
+  for (int i = 0; i < 8; ++i)
+    scene.put("object " + std::to_string(i), mib);
+  for (int i = 0; i < 200; ++i) {
+    scene.scrub_now();
+    scene.mesh.world().run_for(std::chrono::seconds(3));
+  }
+  scene.mesh.world().run_for(std::chrono::hours(23));
+  const auto walks = [&] { return scene.scrubber->status().walking; };
+  REQUIRE(scene.mesh.world().run_until(walks, std::chrono::hours(2)));
+  const auto began = scene.mesh[0].runtime.steady_ms();
+  REQUIRE(scene.mesh.world().run_until([&] { return !walks(); }, std::chrono::hours(2)));
+  CHECK(scene.mesh[0].runtime.steady_ms() - began >= 7 * 16'000);
+}
+
 TEST_CASE("scrub: a lying holder is passed over", "[sim]") {
   ScrubScene scene;
   const auto object = scene.put("name", 2 * mib);

@@ -332,6 +332,7 @@ Result<ScrubStep> MemoryStore::scrub(const std::string& position, std::uint64_t)
   const auto& [place, versions] = *std::next(objects_.begin(), static_cast<long>(number));
   const auto& latest = versions.rbegin()->second;
   step.counts.versions = 1;
+  step.counts.bytes = sealed_bytes(latest);
   if (!note(place.second, latest)) {
     step.counts.damaged = 1;
     step.findings.push_back("damaged: " + place.second.hashed_key.short_hex());
