@@ -59,10 +59,10 @@ class Replica::Impl {
         commits_(context.runtime, context.store) {}
 
   NodeContext& context() { return context_; }
+  /// What nobody could have here is no sign of damage, whoever asks for it.
   template <class Request>
   void note_damage(const Request& asked, const Result<PeerAnswer>& answer) const {
-    if (answer || !options_.on_damage) return;
-    if (answer.error().code != Errc::not_found && answer.error().code != Errc::corrupt) return;
+    if (answer || !options_.on_damage || answer.error().code != Errc::corrupt) return;
     options_.on_damage({.object = {.owner = asked.owner, .hashed_key = asked.hashed_key},
                         .blob_id = asked.blob_id});
   }
@@ -302,9 +302,11 @@ Task<Result<PeerAnswer>> Replica::get_chunk(NodeId, peer::GetChunk request) {
 Task<Result<PeerAnswer>> Replica::get_leaves(NodeId, peer::GetLeaves request) {
   auto& context = impl_->context();
   if (request.count == 0) co_return fail(Errc::invalid, "get_leaves: asks for none");
-  co_return co_await offload(context.runtime, [&context, &request] {
+  auto answer = co_await offload(context.runtime, [&context, &request] {
     return replica_work::read_leaves(context.store, request);
   });
+  impl_->note_damage(request, answer);
+  co_return answer;
 }
 
 Task<Result<PeerAnswer>> Replica::prove(NodeId from, peer::Prove request) {

@@ -55,6 +55,16 @@ Result<SignedManifest> find_version(Store& store, const Request& request) {
   return std::move(**found);
 }
 
+/// Why bytes of a version that was here a moment ago could not be read: as long as its manifest is
+/// here they should be, too, and "I do not have it" would be no answer.
+template <class Request>
+Error explain_unread(Store& store, const Request& request, Error error) {
+  if (error.code != Errc::not_found) return error;
+  auto still = find_version(store, request);
+  if (!still) return std::move(still.error());
+  return {Errc::corrupt, std::string(Request::name) + ": " + error.what};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const SignedManifest>> check_inline(ByteView wire, const Payload& payload,
@@ -113,7 +123,7 @@ Result<PeerAnswer> read_chunk(Store& store, const peer::GetChunk& request) {
                                      std::to_string((*manifest)->chunk_count));
   }
   auto chunk = store.read_chunk(*manifest, request.index);
-  if (!chunk) return fail(std::move(chunk.error()));
+  if (!chunk) return fail(explain_unread(store, request, std::move(chunk.error())));
   return PeerAnswer{peer::Ok{}, std::move(*chunk)};
 }
 
@@ -122,7 +132,7 @@ Result<PeerAnswer> read_leaves(Store& store, const peer::GetLeaves& request) {
   if (!manifest) return fail(std::move(manifest.error()));
   const auto count = std::min<std::size_t>(request.count, leaves_max);
   auto leaves = store.read_leaves(*manifest, request.first, count);
-  if (!leaves) return fail(std::move(leaves.error()));
+  if (!leaves) return fail(explain_unread(store, request, std::move(leaves.error())));
   Bytes out;
   out.reserve(leaves->size() * Leaf::size);
   for (const auto& leaf : *leaves)

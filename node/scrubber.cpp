@@ -20,6 +20,7 @@ constexpr std::uint64_t first_walk_after_ms = 3'600'000;
 constexpr std::uint64_t save_interval_ms = 60'000;
 constexpr std::size_t repair_page = 64;
 constexpr std::size_t suspects_max = 1024;
+constexpr std::uint64_t seen_whole_ms = 3'600'000;
 constexpr std::size_t holders_max = 16;
 constexpr std::string_view state_head = "zerodb-scrub-1";
 
@@ -210,9 +211,23 @@ void Scrubber::repair_soon() {
   repair_wake_->notify();
 }
 
+/// Lately, so that nobody has this node read the same blob again and again.
+bool Scrubber::was_seen_whole(const BlobId& blob) {
+  const auto now = context_.runtime.steady_ms();
+  while (!whole_.empty() && whole_.front().second + seen_whole_ms <= now)
+    whole_.pop_front();
+  return std::ranges::any_of(whole_, [&](const auto& seen) { return seen.first == blob; });
+}
+
+void Scrubber::note_whole(const BlobId& blob) {
+  if (whole_.size() >= suspects_max) whole_.pop_front();
+  whole_.emplace_back(blob, context_.runtime.steady_ms());
+}
+
 void Scrubber::suspect(const ChunkBinding& binding) {
   const auto same = [&](const ChunkBinding& other) { return other.blob_id == binding.blob_id; };
   if (stopped_ || suspects_.size() >= suspects_max || std::ranges::any_of(suspects_, same)) return;
+  if (was_seen_whole(binding.blob_id) || context_.store.is_damaged(binding)) return;
   suspects_.push_back(binding);
   if (!std::exchange(looking_, true)) spawn(context_.runtime, look_at_suspects(shared_from_this()));
 }
@@ -229,8 +244,8 @@ Task<void> Scrubber::look_at_suspects(Self self) {
           return store.check(**found);
         });
     if (!self->suspects_.empty()) self->suspects_.pop_front();
-    if (whole && *whole) continue;
-    if (whole) {
+    if (whole && *whole) self->note_whole(binding.blob_id);
+    if (whole && !*whole) {
       spdlog::warn("scrub: a reader met damage of {}", binding.object.hashed_key.hex());
       self->repair_soon();
     }

@@ -55,7 +55,8 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   void begin_now();
   /// Tries what waits for repair, soon.
   void repair_soon();
-  /// Somebody met bytes of this blob that are damaged or missing: it is looked at soon.
+  /// Somebody met bytes of this blob that are damaged or missing: it is looked at soon, unless it
+  /// was found whole within the hour, or is known to be damaged.
   void suspect(const ChunkBinding& binding);
 
   ScrubStatus status() const;
@@ -73,6 +74,8 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   /// Until `event` or until the time has passed.
   static Task<void> pause(Self self, std::shared_ptr<Event> event, Milliseconds limit);
 
+  bool was_seen_whole(const BlobId& blob);
+  void note_whole(const BlobId& blob);
   bool is_due() const;
   void begin_walk();
   Task<bool> walk_on();
@@ -94,6 +97,7 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   bool repair_asked_ = true;
   std::string trouble_;
   std::deque<ChunkBinding> suspects_;
+  std::deque<std::pair<BlobId, std::uint64_t>> whole_;  ///< suspects found so, and when (steady)
   bool looking_ = false;
   std::uint64_t due_from_ms_ = 0;  ///< steady: the first walk ever rests until then
   std::uint64_t saved_ms_ = 0;     ///< steady

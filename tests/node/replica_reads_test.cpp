@@ -40,6 +40,35 @@ TEST_CASE("replica: asking for what is not there", "[node]") {
   check_fails(scene.mesh.run(scene.replica().get_chunk(alice_node, chunk)), Errc::not_found);
 }
 
+TEST_CASE("replica: damage is what is gone of what should be here, not what nobody can have",
+          "[node]") {
+  std::size_t told = 0;
+  ReplicaScene scene(ReplicaOptions{.on_damage = [&](const ChunkBinding&) { ++told; }});
+  const auto object = seal_object(scene.owner, {.size = mib, .version = scene.now()});
+  REQUIRE(scene.open(object));
+  scene.send_all(object);
+  REQUIRE(scene.commit(object.manifest));
+  peer::GetChunk chunk{.owner = object.id().owner,
+                       .hashed_key = object.id().hashed_key,
+                       .blob_id = object.manifest->blob_id,
+                       .index = object.manifest->chunk_count};
+  const auto get = [&] { return scene.mesh.run(scene.replica().get_chunk(alice_node, chunk)); };
+  check_fails(get(), Errc::not_found);
+  chunk.index = ~std::uint64_t{0};
+  check_fails(get(), Errc::not_found);
+  chunk.blob_id = id_of<BlobId>(9);
+  check_fails(get(), Errc::not_found);
+  CHECK(told == 0);
+
+  scene.store().lose(object.id());
+  chunk.blob_id = object.manifest->blob_id;
+  check_fails(get(), Errc::not_found);
+  CHECK(told == 0);
+  chunk.index = 0;
+  check_fails(get(), Errc::corrupt);
+  CHECK(told == 1);
+}
+
 TEST_CASE("replica: leaves come in runs, clipped to the end", "[node]") {
   ReplicaScene scene;
   const auto object = seal_object(scene.owner, {.size = 3 * mib, .version = scene.now()});

@@ -189,6 +189,24 @@ TEST_CASE("scrub: what a reader met is looked at", "[sim]") {
   CHECK(scene.scrubber->status().state.repaired == 1);
 }
 
+TEST_CASE("scrub: what was found whole is not looked at again and again", "[sim]") {
+  ScrubScene scene;
+  const auto object = scene.put("name", 2 * mib);
+  const auto suspect = [&] {
+    for (int i = 0; i < 20; ++i) {
+      scene.scrubber->suspect(object.manifest->binding());
+      scene.mesh.world().run_for(std::chrono::seconds(10));
+    }
+  };
+  suspect();
+  CHECK(scene.mesh[0].store.checks() == 1);
+  scene.mesh.world().run_for(std::chrono::hours(1));
+  scene.mesh[0].store.damage(object.id(), 1);
+  suspect();
+  CHECK(scene.is_whole(object));
+  CHECK(scene.scrubber->status().state.repaired == 1);
+}
+
 TEST_CASE("scrub: a paced walk begins by itself, takes its time, and again after the period",
           "[sim]") {
   sim::SimMeshOptions of_days;

@@ -344,6 +344,7 @@ Result<ScrubStep> MemoryStore::scrub(const std::string& position, std::uint64_t)
 
 Result<bool> MemoryStore::check(const SignedManifest& manifest) {
   const std::lock_guard lock(mutex_);
+  ++checks_;
   const auto found = objects_.find(place_of(manifest->object));
   if (found == objects_.end()) return true;
   return note(manifest->object, found->second.rbegin()->second);

@@ -41,6 +41,8 @@ class MemoryStore : public Store {
   void damage(const ObjectId& object, std::uint64_t index);
   /// The sealed bytes of the latest version are gone, its entry stays.
   void lose(const ObjectId& object);
+  /// How often check() was asked.
+  std::size_t checks() const { return checks_; }
   /// Forgets everything, as a node with a new disk.
   void wipe();
 
@@ -73,6 +75,7 @@ class MemoryStore : public Store {
   std::map<std::pair<Partition, ObjectId>, Versions> objects_;  ///< in index order
   std::vector<PartitionDigest> digests_{partition_count};
   std::size_t uploads_ = 0;
+  std::size_t checks_ = 0;
   std::optional<Error> write_error_;
   std::map<ObjectId, BlobId> marks_;  ///< damaged
 };
