@@ -57,8 +57,8 @@ class RealDaemon final : public Daemon {
         bus_(std::move(bus)),
         store_(std::move(store)),
         runtime_(io_, spec_.disk_threads),
-        mesh_(spec_.keys.curve.public_key, spec_.roster, spec_.settled_roster,
-              spec_.older_rosters) {}
+        mesh_(spec_.keys.curve.public_key, spec_.roster, spec_.settled_roster, spec_.older_rosters,
+              spec_.rosters_over_before) {}
 
   Status open();
   std::string endpoint() const override { return links_->endpoint(); }

@@ -34,6 +34,7 @@ struct DaemonSpec {
   SignedRoster roster;
   std::optional<SignedRoster> settled_roster;
   std::vector<SignedRoster> older_rosters;
+  std::uint64_t rosters_over_before = 0;
   std::optional<SigningKey> mesh_key;
   std::optional<OwnerKeys> owner;
   MembershipState membership;

@@ -55,6 +55,28 @@ struct FileList {
   }
 };
 
+struct OlderRosters {
+  std::vector<Bytes> items;
+  std::optional<std::uint64_t> over_before;  // absent in folders of before it was kept
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& field) {
+    field("items", self.items);
+    field("over_before", self.over_before);
+  }
+};
+
+/// None if there is no such file, or none that can be read.
+OlderRosters load_older(const fs::path& path) {
+  auto content = read_secret_file(path, older_bytes_max);
+  if (!content) return {};
+  auto older = fields::decode<OlderRosters>(
+      *content, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
+  if (older) return std::move(*older);
+  spdlog::warn("{} is left out: {}", path.string(), older.error().what);
+  return {};
+}
+
 // ------------------------------------------------------------------------------ what a folder is
 
 Result<bool> has_format(const fs::path& path) {
@@ -170,22 +192,17 @@ Result<SignedRoster> DataFolder::load_roster() const {
                                  "): copy the file from another node of the mesh");
 }
 
-Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters) const {
-  FileList list;
+Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters,
+                                      std::uint64_t over_before) const {
+  OlderRosters older{.items = {}, .over_before = over_before};
   for (const auto& roster : rosters)
-    list.items.push_back(roster.wire());
-  return write_secret_file(path_ / "older.rosters", fields::encode(list), {.replace = true});
+    older.items.push_back(roster.wire());
+  return write_secret_file(path_ / "older.rosters", fields::encode(older), {.replace = true});
 }
 
 std::vector<SignedRoster> DataFolder::load_older_rosters(const MeshId& mesh) const {
   std::vector<SignedRoster> rosters;
-  auto content = read_secret_file(path_ / "older.rosters", older_bytes_max);
-  if (!content) return rosters;
-  const auto list = fields::decode<FileList>(
-      *content, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
-  if (!list) spdlog::warn("{}/older.rosters is left out: {}", path_.string(), list.error().what);
-  if (!list) return rosters;
-  for (const auto& wire : list->items) {
+  for (const auto& wire : load_older(path_ / "older.rosters").items) {
     auto roster = SignedRoster::verify(wire, mesh);
     if (roster)
       rosters.push_back(std::move(*roster));
@@ -193,6 +210,10 @@ std::vector<SignedRoster> DataFolder::load_older_rosters(const MeshId& mesh) con
       spdlog::warn("{}/older.rosters: {}", path_.string(), roster.error().what);
   }
   return rosters;
+}
+
+std::uint64_t DataFolder::load_over_before() const {
+  return load_older(path_ / "older.rosters").over_before.value_or(0);
 }
 
 Status DataFolder::save_settled_roster(const SignedRoster& roster) const {

@@ -7,7 +7,7 @@
 //   mesh.key         where the mesh was founded or its key imported: who may belong to it
 //   owner.key        on a gateway: whose objects it seals and opens
 //   roster           the signed roster that stands
-//   older.rosters    those in force beside it
+//   older.rosters    those in force beside it, and before which version all are over
 //   records, invites what membership keeps
 //   clients          who may speak to this node over the network
 //   client.endpoint  where it served them last
@@ -53,9 +53,12 @@ class DataFolder {
   Status save_roster(const SignedRoster& roster) const;
   Result<SignedRoster> load_roster() const;
 
-  Status save_older_rosters(const std::vector<SignedRoster>& rosters) const;
+  /// Rosters of versions before `over_before` are over for good; 0: none is known to be.
+  Status save_older_rosters(const std::vector<SignedRoster>& rosters,
+                            std::uint64_t over_before) const;
   /// Those of them that can be believed.
   std::vector<SignedRoster> load_older_rosters(const MeshId& mesh) const;
+  std::uint64_t load_over_before() const;
 
   Status save_settled_roster(const SignedRoster& roster) const;
   /// Nothing when there is none, or none that can be believed: then the store fills up again, and

@@ -91,7 +91,8 @@ Status Membership::Impl::set_own_address(const std::string& endpoint,
 Status Membership::Impl::keep_roster(const SignedRoster& next) const {
   auto older = context_.mesh.older_rosters();
   older.push_back(context_.mesh.signed_roster());
-  if (auto saved = files_.save_older_rosters(older); !saved) return saved;
+  const auto over_before = context_.mesh.over_before();
+  if (auto saved = files_.save_older_rosters(older, over_before); !saved) return saved;
   return files_.save_roster(next);
 }
 
@@ -101,12 +102,14 @@ void Membership::Impl::keep_older() {
   std::vector<RosterHash> hashes;
   for (const auto& roster : older)
     hashes.push_back(roster.hash());
-  if (hashes == older_kept_) return;
-  if (auto saved = files_.save_older_rosters(older); !saved) {
+  const auto over_before = context_.mesh.over_before();
+  if (hashes == older_kept_ && over_before == over_before_kept_) return;
+  if (auto saved = files_.save_older_rosters(older, over_before); !saved) {
     spdlog::warn("membership: the rosters in force are not kept: {}", saved.error().what);
     return;
   }
   older_kept_ = std::move(hashes);
+  over_before_kept_ = over_before;
 }
 
 Result<std::string> Membership::Impl::invite(const client::Invite& request,

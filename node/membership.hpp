@@ -26,7 +26,8 @@ struct MembershipState {
 /// fsync: they are rare, and no two changes of membership ever interleave.
 struct MembershipFiles {
   std::function<Status(const SignedRoster&)> save_roster;
-  std::function<Status(const std::vector<SignedRoster>&)> save_older_rosters;
+  /// Those in force beside the one that stands, and Mesh::over_before().
+  std::function<Status(const std::vector<SignedRoster>&, std::uint64_t)> save_older_rosters;
   std::function<Status(const std::vector<Bytes>&)> save_records;
   std::function<Status(ByteView)> save_invites;
   std::function<Status(const Seed&)> save_mesh_key;

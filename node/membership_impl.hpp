@@ -84,6 +84,7 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   std::set<NodeId> wrong_clocks_;
   Complaints complaints_;
   std::vector<RosterHash> older_kept_;  ///< on disk
+  std::uint64_t over_before_kept_ = 0;  ///< likewise
   std::vector<std::function<void()>> observers_;
 };
 

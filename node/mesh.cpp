@@ -54,10 +54,11 @@ void Mesh::Work::end() {
 // --------------------------------------------------------------------------------------- rosters
 
 Mesh::Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled,
-           std::vector<SignedRoster> older)
+           std::vector<SignedRoster> older, std::uint64_t over_before)
     : self_(self),
       roster_(std::move(roster)),
       placement_(roster_.roster()),
+      over_before_(std::min(over_before, roster_->version)),
       working_version_(roster_->version) {
   if (settled) settled_version_ = settled_version_under(roster_, *settled);
   learn_older(std::move(older));
@@ -88,6 +89,8 @@ void Mesh::learn_older(std::vector<SignedRoster> rosters) {
           return o.roster.hash() == roster.hash();
         });
     if (is_known || roster->mesh != roster_->mesh || roster->version > roster_->version) continue;
+    // Old rosters stay signed for ever: one that is over would put nodes of then before all writes.
+    if (roster->version < over_before_) continue;
     Placement placement(roster.roster());
     keep_older(std::move(roster), std::move(placement));
   }
@@ -250,12 +253,13 @@ std::uint64_t Mesh::settled_version_of(const NodeId& node) const {
 /// A roster is over once every member is settled under a later one. Of a member of which nothing
 /// is known, or whose store was lost, no more is assumed than was known before.
 void Mesh::drop_settled_rosters() {
-  if (older_.empty()) return;
   auto floor = roster_->version;
+  const auto known_before = std::min(over_before_, roster_->version - 1);
   for (const auto& member : roster_->members) {
     const auto settled = settled_version_of(member.node);
-    floor = std::min(floor, settled != 0 ? settled : older_.front().roster->version);
+    floor = std::min(floor, settled != 0 ? settled : known_before);
   }
+  over_before_ = std::max(over_before_, floor);
   const auto version_after = [&](std::size_t i) {
     return i + 1 < older_.size() ? older_[i + 1].roster->version : roster_->version;
   };

@@ -42,9 +42,10 @@ class Mesh {
   /// `settled` is the roster under which this node last held all that is placed on it: a founding
   /// node's is its first roster, a joining node's the last one without it, under which it had
   /// nothing to hold. None: the store is new or was lost, and fills up again. `older` are those
-  /// that were in force beside `roster` when this node last ran.
+  /// that were in force beside `roster` when this node last ran, `over_before` what over_before()
+  /// was then.
   Mesh(NodeId self, SignedRoster roster, std::optional<SignedRoster> settled,
-       std::vector<SignedRoster> older = {});
+       std::vector<SignedRoster> older = {}, std::uint64_t over_before = 0);
 
   const NodeId& self() const { return self_; }
   const Roster& roster() const { return roster_.roster(); }
@@ -70,8 +71,13 @@ class Mesh {
   std::vector<SignedRoster> older_rosters() const;
   bool is_one_in_force() const { return older_.empty(); }
 
-  /// Takes in rosters that another member says are in force. They are verified, of this mesh.
+  /// Takes in rosters that another member says are in force. They are verified, of this mesh. Those
+  /// that are over are not taken up again, whoever says so.
   void learn_older(std::vector<SignedRoster> rosters);
+
+  /// Rosters of earlier versions are over for good: every member was seen settled under this one or
+  /// a later one. To be kept across restarts.
+  std::uint64_t over_before() const { return over_before_; }
 
   /// A request of this node that goes by the placements in force while it was begun. As long as it
   /// is held, no member counts this node as one that goes by a later roster alone.
@@ -166,7 +172,8 @@ class Mesh {
   NodeId self_;
   SignedRoster roster_;
   Placement placement_;
-  std::vector<Older> older_;  ///< in force beside it, oldest first
+  std::vector<Older> older_;       ///< in force beside it, oldest first
+  std::uint64_t over_before_ = 0;  ///< grows only, whatever members say of themselves later
   std::map<NodeId, MemberProgress> progress_;
   std::map<NodeId, std::uint64_t> losses_;
   std::uint64_t working_version_ = 0;  ///< the latest roster in force that requests go by

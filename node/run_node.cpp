@@ -164,7 +164,9 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
   spec.membership_files = {
       .save_roster = [&folder](const SignedRoster& r) { return folder.save_roster(r); },
       .save_older_rosters =
-          [&folder](const std::vector<SignedRoster>& r) { return folder.save_older_rosters(r); },
+          [&folder](const std::vector<SignedRoster>& r, std::uint64_t over_before) {
+            return folder.save_older_rosters(r, over_before);
+          },
       .save_records = [&folder](const std::vector<Bytes>& r) { return folder.save_records(r); },
       .save_invites = [&folder](ByteView i) { return folder.save_invites(i); },
       .save_mesh_key =
@@ -217,6 +219,7 @@ Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
                   .roster = std::move(*roster),
                   .settled_roster = folder.load_settled_roster(mesh),
                   .older_rosters = folder.load_older_rosters(mesh),
+                  .rosters_over_before = folder.load_over_before(),
                   .mesh_key = std::move(*mesh_key),
                   .owner = std::move(owner->keys),
                   .membership = {folder.load_records(), folder.load_invites()}};

@@ -215,7 +215,9 @@ TEST_CASE("data_folder: rosters in force are kept; the settled one is lost with 
   CHECK(folder->load_older_rosters(mesh).empty());
   const std::vector rosters{SignedRoster::sign(roster_of(2, 1), mesh_key()),
                             SignedRoster::sign(roster_of(3, 2), mesh_key())};
-  REQUIRE(folder->save_older_rosters(rosters));
+  CHECK(folder->load_over_before() == 0);
+  REQUIRE(folder->save_older_rosters(rosters, 7));
+  CHECK(folder->load_over_before() == 7);
   REQUIRE(folder->save_settled_roster(rosters[0]));
   const auto loaded = folder->load_older_rosters(mesh);
   REQUIRE(loaded.size() == 2);

@@ -22,6 +22,7 @@ struct MemberDisk {
   std::optional<SignedRoster> roster;
   MembershipState state;
   std::vector<SignedRoster> older;
+  std::uint64_t over_before = 0;
   std::optional<Seed> mesh_seed;
   bool is_full = false;
 
@@ -29,7 +30,12 @@ struct MemberDisk {
     return {
         .save_roster = [this](const SignedRoster& r) { return keep([&] { roster = r; }); },
         .save_older_rosters =
-            [this](const std::vector<SignedRoster>& r) { return keep([&] { older = r; }); },
+            [this](const std::vector<SignedRoster>& r, std::uint64_t version) {
+              return keep([&] {
+                older = r;
+                over_before = version;
+              });
+            },
         .save_records =
             [this](const std::vector<Bytes>& r) { return keep([&] { state.records = r; }); },
         .save_invites = [this](ByteView i) { return keep([&] { state.invites = to_bytes(i); }); },

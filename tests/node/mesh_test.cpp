@@ -215,6 +215,48 @@ TEST_CASE("mesh: rosters in force outlive a restart and are handed on", "[node]"
   CHECK(in_force(joined) == Versions{1, 2, 3});
 }
 
+TEST_CASE("mesh: a roster that is over comes into force no more, whoever says it is", "[node]") {
+  Mesh mesh(node_id(1), signed_roster(4, 5), signed_roster(4, 5));
+  mesh.learn_older({signed_roster(3, 4)});  // a member may know of one that this node does not
+  CHECK(in_force(mesh) == Versions{4, 5});
+  CHECK(mesh.over_before() == 0);
+  hear_all(mesh, 5);
+  CHECK(in_force(mesh) == Versions{5});
+  CHECK(mesh.over_before() == 5);
+
+  const auto replay = [](Mesh& to) {
+    to.hear(node_id(2), progress(to.signed_roster(), 0));
+    to.learn_older({signed_roster(2, 1), signed_roster(3, 2)});
+    to.hear(node_id(2), progress(to.signed_roster(), 1));
+    to.learn_older({signed_roster(2, 1), signed_roster(3, 4)});
+  };
+  replay(mesh);
+  CHECK(in_force(mesh) == Versions{5});
+  Mesh restarted(node_id(1), mesh.signed_roster(), mesh.signed_roster(), mesh.older_rosters(),
+                 mesh.over_before());
+  replay(restarted);
+  CHECK(in_force(restarted) == Versions{5});
+
+  REQUIRE(mesh.adopt(signed_roster(5, 6)));
+  replay(mesh);
+  CHECK(in_force(mesh) == Versions{5, 6});
+  CHECK(mesh.over_before() == 5);
+}
+
+TEST_CASE("mesh: of two rosters of one version neither is over because the other one was settled",
+          "[node]") {
+  auto one = signed_roster(2, 6);
+  auto other = signed_roster(3, 6);
+  if (stands_over(one, other)) std::swap(one, other);
+  Mesh mesh(node_id(1), one, one);
+  hear_all(mesh, 6);
+  CHECK(mesh.over_before() == 6);
+  REQUIRE(mesh.adopt(other));
+  CHECK(in_force(mesh) == Versions{6, 6});
+  mesh.learn_older({one});
+  CHECK(in_force(mesh) == Versions{6, 6});
+}
+
 TEST_CASE("mesh: of too many rosters in force the oldest and the latest are kept", "[node]") {
   Mesh mesh(node_id(1), signed_roster(3, 1), signed_roster(3, 1));
   for (std::uint64_t version = 2; version <= 20; ++version)

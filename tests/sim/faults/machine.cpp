@@ -9,8 +9,8 @@ class Machine::Process final : public LinkHandler {
       : machine_(machine),
         life_(machine.network_.world()),
         runtime_(life_, machine.clock_skew_ms_),
-        mesh_(machine.id(), *machine.folder_.roster, machine.folder_.settled,
-              machine.folder_.older),
+        mesh_(machine.id(), *machine.folder_.roster, machine.folder_.settled, machine.folder_.older,
+              machine.folder_.over_before),
         links_(machine.network_, machine.id(), *this, life_),
         context_{.runtime = runtime_,
                  .links = links_,
@@ -76,7 +76,10 @@ class Machine::Process final : public LinkHandler {
     return {
         .save_roster = [&folder](const SignedRoster& r) { return keep(folder.roster, r); },
         .save_older_rosters =
-            [&folder](const std::vector<SignedRoster>& r) { return keep(folder.older, r); },
+            [&folder](const std::vector<SignedRoster>& r, std::uint64_t over_before) {
+              folder.over_before = over_before;
+              return keep(folder.older, r);
+            },
         .save_records =
             [&folder](const std::vector<Bytes>& r) { return keep(folder.membership.records, r); },
         .save_invites =

@@ -17,6 +17,7 @@ struct Folder {
   std::optional<SignedRoster> roster;
   std::optional<SignedRoster> settled;
   std::vector<SignedRoster> older;
+  std::uint64_t over_before = 0;
   MembershipState membership;
   std::optional<Seed> mesh_key;
   std::string scrub;
