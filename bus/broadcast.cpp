@@ -7,8 +7,6 @@ namespace {
 
 constexpr std::string_view signature_domain = "zerodb broadcast v1";
 constexpr std::string_view all_partitions_topic = "p/";
-constexpr std::size_t topic_bytes_max = 128;
-constexpr std::size_t broadcast_bytes_max = 64 * 1024;
 
 Bytes signed_bytes(ByteView header) {
   auto bytes = to_bytes(as_bytes(signature_domain));

@@ -14,6 +14,10 @@
 
 namespace zerodb {
 
+/// The longest topic, and the longest header of a broadcast.
+inline constexpr std::size_t topic_bytes_max = 128;
+inline constexpr std::size_t broadcast_bytes_max = 64 * 1024;
+
 /// libzmq compares a subscription with the beginning of a topic: each one ends in a slash, so that
 /// none is the beginning of another.
 std::string partition_topic(Partition partition);  ///< "p/5af/"

@@ -16,6 +16,9 @@ namespace {
 /// Of broadcasts not read yet; the publisher drops the rest, and reconcile finds what was in them.
 constexpr int messages_max = 1000;
 
+/// The header is the largest frame of a broadcast.
+constexpr std::int64_t broadcast_frame_bytes_max = broadcast_bytes_max + 1024;
+
 /// Of each second of this thread, for what one member broadcasts: some 1500 signatures. What is
 /// beyond waits, and is dropped by its publisher in the end.
 constexpr std::uint64_t busy_us_per_s_max = 100'000;
@@ -36,7 +39,9 @@ Result<std::shared_ptr<Subscription>> Subscription::open(asio::io_context& io, B
   if (!opened) return fail(std::move(opened.error()));
   auto& socket = (*opened)->zmq();
   // No limit on sending: a SUB sends subscriptions, and would forget those beyond it.
-  auto ready = set_limits(socket, {.send_messages_max = 0, .receive_messages_max = messages_max});
+  auto ready = set_limits(socket, {.send_messages_max = 0,
+                                   .receive_messages_max = messages_max,
+                                   .frame_bytes_max = broadcast_frame_bytes_max});
   if (ready) ready = use_curve(socket, keys, member.node);
   if (ready) ready = connect_to(socket, member.address->broadcast_endpoint);
   if (!ready) return fail(std::move(ready.error()));

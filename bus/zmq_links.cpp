@@ -14,6 +14,10 @@ namespace {
 constexpr int router_messages_max = 256;
 constexpr int publisher_messages_max = 1000;
 
+/// A publisher is sent nothing but subscriptions, which libzmq keeps at some thirty times their
+/// length; and handshakes, which are longer.
+constexpr std::int64_t subscription_frame_bytes_max = topic_bytes_max + 1024;
+
 std::uint64_t since_1970(auto unit) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(std::chrono::duration_cast<decltype(unit)>(now).count());
@@ -144,10 +148,11 @@ Status Implementation::open_servers(BusContext& context) {
                                    .limits = limits_of(router_messages_max)});
   if (!router) return fail(std::move(router.error()));
   router_ = std::move(*router);
-  auto publisher = open_curve_server(io_, context, *zap_, *keys_,
-                                     {.type = zmq::socket_type::pub,
-                                      .domain = broadcast_domain,
-                                      .limits = limits_of(publisher_messages_max)});
+  auto publisher_limits = limits_of(publisher_messages_max);
+  publisher_limits.frame_bytes_max = subscription_frame_bytes_max;
+  auto publisher = open_curve_server(
+      io_, context, *zap_, *keys_,
+      {.type = zmq::socket_type::pub, .domain = broadcast_domain, .limits = publisher_limits});
   if (!publisher) return fail(std::move(publisher.error()));
   publisher_ = std::move(*publisher);
   members_known_ = false;

@@ -1,7 +1,8 @@
 #pragma once
 // Links over ZeroMQ: one CURVE ROUTER and one CURVE PUB bound here; to every other member a
 // control lane and data lanes (CURVE DEALERs, server key pinned) and a subscription. Every socket
-// is made, used and closed on the io_context's thread. All queues are bounded in bytes.
+// is made, used and closed on the io_context's thread. Queues are bounded in bytes, those of
+// broadcasts and of replies in libzmq's hands in messages.
 
 #include <memory>
 

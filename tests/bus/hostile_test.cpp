@@ -202,6 +202,33 @@ TEST_CASE("hostile: who sends an oversized frame is cut off, and others are not"
   mesh.await_turn(io);
 }
 
+TEST_CASE("hostile: who subscribes to more than a topic is cut off, and others are not", "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  BesideAnother mesh(io, keys);
+  auto& node = mesh.node;
+  zmq::context_t context;
+  zmq::socket_t ear(context, zmq::socket_type::sub);
+  auto watch = HandshakeWatch::start(context, ear);
+  REQUIRE(watch);
+  REQUIRE(set_limits(ear, {}));
+  REQUIRE(use_curve(ear, keys, node.id()));
+  REQUIRE(connect_to(ear, node.links().broadcast_endpoint()));
+  const auto next = [&] {
+    std::optional<Handshake> event;
+    run_until(io, [&] { return (event = watch->next()).has_value(); });
+    return *event;
+  };
+  CHECK(next() == Handshake::accepted);
+  ear.set(zmq::sockopt::subscribe, std::string(4096, 'x'));
+  CHECK(next() == Handshake::cut);
+
+  run_until(io, [&] {
+    node.links().publish({}, broadcast::Get{});
+    return !mesh.other.broadcasts.empty();
+  });
+}
+
 TEST_CASE("hostile: what one peer asks waits its turn, and greetings do not", "[bus]") {
   const auto [request, most] =
       GENERATE(std::pair<peer::Request, std::size_t>(
