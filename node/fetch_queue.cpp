@@ -14,6 +14,9 @@ namespace {
 /// Pauses between attempts; after the last one it is left for the next round.
 constexpr std::array retry_after{Milliseconds(1'000), Milliseconds(5'000), Milliseconds(20'000)};
 
+/// Between two warnings of what cannot be fetched: there may be a great many.
+constexpr std::uint64_t warning_pause_ms = 60'000;
+
 }  // namespace
 
 void FetchTally::close_one(bool failed) {
@@ -190,6 +193,7 @@ Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
       continue;
     }
     spdlog::debug("fetch {}: {}", object.hashed_key.short_hex(), status.error().what);
+    failed.trouble = status.error().what;
     failed.sources.push_back(std::move(source));
   }
   if (!want.manifest) co_return failed;
@@ -197,6 +201,7 @@ Task<FetchQueue::Want> FetchQueue::fetch(ObjectId object, Want want) {
   rate_.add(status.value_or(0), context_.runtime.steady_ms());
   if (status) co_return failed;
   spdlog::debug("fetch {}: {}", object.hashed_key.short_hex(), status.error().what);
+  failed.trouble = status.error().what;
   failed.manifest = std::move(want.manifest);
   failed.holders = std::move(want.holders);
   failed.told_by = want.told_by;
@@ -215,13 +220,26 @@ void FetchQueue::put_back(const ObjectId& object, Want failed) {
     spawn(context_.runtime, retry(shared_from_this(), object, pause));
     return;
   }
-  if (!all_done) give_up(failed);
+  if (!all_done) {
+    warn(object, failed);
+    give_up(failed);
+  }
   if (want.is_empty()) {
     wants_.erase(object);
   } else {
     want.attempts = 0;  // told of again meanwhile
     make_ready(object);
   }
+}
+
+/// What nobody has whole keeps this node from settling, so an operator must be able to find it.
+void FetchQueue::warn(const ObjectId& object, const Want& failed) {
+  const auto now = context_.runtime.steady_ms();
+  if (now < may_warn_ms_) return;
+  may_warn_ms_ = now + warning_pause_ms;
+  const auto& node = failed.sources.empty() ? failed.told_by : failed.sources.front().node;
+  spdlog::warn("fetch: {}, which {} tells of, cannot be had: {}; the next round tries again",
+               object.hashed_key.hex(), context_.mesh.describe(node), failed.trouble);
 }
 
 void FetchQueue::give_up(const Want& want) {

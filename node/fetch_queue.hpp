@@ -88,6 +88,7 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
     Place place;            ///< likewise
     unsigned attempts = 0;  ///< failed in a row
     State state = State::ready;
+    std::string trouble;  ///< why what failed did
     bool is_empty() const { return sources.empty() && !manifest; }
     void add(Want other);
   };
@@ -99,6 +100,7 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
   Tellers::iterator next_teller();
   void pump();
   static void give_up(const Want& want);
+  void warn(const ObjectId& object, const Want& failed);
   void put_back(const ObjectId& object, Want failed);
   static Task<void> work(std::shared_ptr<FetchQueue> self);
   Task<Want> fetch(ObjectId object, Want want);
@@ -113,6 +115,7 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
   std::size_t running_ = 0;
   Rate rate_;
   Complaints complaints_;
+  std::uint64_t may_warn_ms_ = 0;  ///< steady
   bool stopped_ = false;
 };
 

@@ -1,6 +1,10 @@
 #include "node/fetch_queue.hpp"
 
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
 #include <catch2/catch.hpp>
+#include <sstream>
 
 #include "node/entry_codec.hpp"
 #include "store/hash.hpp"
@@ -43,6 +47,32 @@ TEST_CASE("fetch queue: what one node tells of and hands out to nobody holds up 
   mesh.mesh[2].links.publish(object.id(), broadcast::Store{object.manifest.wire()});
   mesh.mesh.world().run_for(std::chrono::seconds(2));
   CHECK(mesh.kept(0, "real"));
+}
+
+TEST_CASE("fetch queue: what cannot be had is named, with its holder, and not too often",
+          "[gateway]") {
+  GatewayMesh mesh(3);
+  std::ostringstream log;
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(log);
+  spdlog::default_logger()->sinks().push_back(sink);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 5; ++i) {
+    const auto object =
+        sim::seal_object(mesh.keys, {.name = "damaged " + std::to_string(i),
+                                     .version = Version::at(mesh.mesh[0].runtime.now_ms())});
+    keep_in(mesh.mesh[2].store, object);
+    mesh.mesh[2].store.damage(object.id(), 0);
+    mesh.mesh[2].links.publish(object.id(), broadcast::Store{object.manifest.wire()});
+    keys.push_back(object.id().hashed_key.hex());
+  }
+  mesh.mesh.world().run_for(std::chrono::seconds(50));
+  std::erase(spdlog::default_logger()->sinks(), sink);
+  const auto said = log.str();
+  const auto named = std::ranges::count_if(
+      keys, [&](const auto& key) { return said.find("fetch: " + key) != said.npos; });
+  CHECK(named >= 1);
+  CHECK(named <= 2);  // of two nodes
+  CHECK(said.find("which node3") != said.npos);
 }
 
 TEST_CASE("fetch queue: only so much of what one node tells of waits", "[gateway]") {
