@@ -1,6 +1,7 @@
 #pragma once
 // A limit, in bytes, on what waits for one peer. Payloads carry their charge with them, so it is
-// counted until the last holder lets go, be that a queue of ours, a handler or libzmq. Thread-safe:
+// counted until the last holder lets go, be that a queue of ours, a handler or libzmq, which copies
+// the small ones, up to a kilobyte: those count no more from then on. Thread-safe:
 // libzmq lets go on threads of its own.
 
 #include <atomic>

@@ -14,8 +14,9 @@ class context_t;
 namespace zerodb {
 
 struct BusContextOptions {
-  int io_threads = 1;       ///< one connection lives on one of them
-  int max_sockets = 16384;  ///< three lanes, a watch and a subscription for each other member
+  int io_threads = 1;  ///< one connection lives on one of them
+  /// For each other member three lanes, a subscription, and a watch of two: libzmq's monitor, too.
+  int max_sockets = 16384;
 };
 
 class BusContext {
