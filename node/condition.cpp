@@ -1,7 +1,5 @@
 #include "node/condition.hpp"
 
-#include "node/locate.hpp"
-
 namespace zerodb {
 
 Task<Result<Expected>> expected_by(CorePtr core, std::string_view verb, std::string name,
@@ -19,17 +17,19 @@ Task<Result<Expected>> expected_by(CorePtr core, std::string_view verb, std::str
                                        std::to_string(condition.version->value) + " was expected");
   }
   if (exists && condition.version != standing->version) {
-    co_return another_stands(verb, name, standing->version, condition.version);
+    co_return another_stands(verb, name, **located, condition.version);
   }
   const auto expected = standing != nullptr ? standing->version : Version{};
   core->clock.observe(expected);
   co_return Expected(expected);
 }
 
-tl::unexpected<Error> another_stands(std::string_view verb, std::string_view name, Version standing,
-                                     std::optional<Version> expected) {
+tl::unexpected<Error> another_stands(std::string_view verb, std::string_view name,
+                                     const Located& standing, std::optional<Version> expected) {
+  if (standing.doubt) return fail(*standing.doubt);
+  const auto version = standing.version->manifest().version;
   const auto stands =
-      about(verb, name) + ": version " + std::to_string(standing.value) + " stands, ";
+      about(verb, name) + ": version " + std::to_string(version.value) + " stands, ";
   return fail(Errc::conflict, expected
                                   ? stands + "not the expected " + std::to_string(expected->value)
                                   : stands + "and no object was expected");

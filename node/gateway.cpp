@@ -71,7 +71,7 @@ Task<Result<WriteReceipt>> remove_object(CorePtr core, std::string name, RemoveS
   if (!located) co_return fail(std::move(located.error()));
   const auto standing = located->version->manifest().version;
   if (spec.only && *spec.only != standing) {
-    co_return another_stands("delete", name, standing, spec.only);
+    co_return another_stands("delete", name, *located, spec.only);
   }
   co_return co_await put_tombstone(core, std::move(name), standing,
                                    {.expected = spec.only, .receipt = spec.receipts});

@@ -246,7 +246,7 @@ std::optional<Located> Search::newest() const {
     if (best == nullptr || seen.version->is_later_than(*best->version)) best = &seen;
   }
   if (best == nullptr) return {};
-  Located located{.version = best->version, .sealed = {}, .holders = {}};
+  Located located{.version = best->version, .sealed = {}, .holders = {}, .doubt = {}};
   for (const auto& seen : seen_) {
     if (!seen.version || seen.version->hash() != best->version->hash()) continue;
     const bool first = core_->is_self(seen.node);
@@ -285,6 +285,13 @@ void repair_behind(const CorePtr& core, const Located& located, std::vector<Node
   spawn(core->context.runtime, repair(core, located, std::move(stale)));
 }
 
+Error too_few_answer(const GatewayCore& core, std::string what,
+                     const std::vector<Failure>& silent) {
+  return {Errc::no_quorum, std::move(what) +
+                               ", as too few nodes answer: " + describe(core, silent) +
+                               "; start or reach those nodes, then try again"};
+}
+
 }  // namespace
 
 Task<Result<std::optional<Located>>> locate(CorePtr core, ObjectId object, std::string purpose) {
@@ -294,12 +301,13 @@ Task<Result<std::optional<Located>>> locate(CorePtr core, ObjectId object, std::
   if (!quorum) co_await search.ask_everybody();
   auto newest = search.newest();
   if (newest) repair_behind(core, *newest, search.stale(*newest->version));
+  if (quorum || search.heard_enough()) co_return newest;
   const bool exists = newest && !newest->version->manifest().is_tombstone();
-  if (exists || quorum || search.heard_enough()) co_return newest;
-  co_return fail(Errc::no_quorum, purpose +
-                                      ": cannot tell whether it exists, as too few nodes answer: " +
-                                      describe(*core, search.silent()) +
-                                      "; start or reach those nodes, then try again");
+  purpose += exists ? ": cannot tell which version stands" : ": cannot tell whether it exists";
+  auto doubt = too_few_answer(*core, std::move(purpose), search.silent());
+  if (!exists) co_return fail(std::move(doubt));
+  newest->doubt = std::move(doubt);
+  co_return newest;
 }
 
 void on_have(GatewayCore& core, const NodeId& from, const peer::Have& answer) {

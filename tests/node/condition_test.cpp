@@ -125,6 +125,38 @@ TEST_CASE("condition: a delete of a version leaves another one alone", "[gateway
   CHECK(code_of(remove(second->version)) == Errc::not_found);
 }
 
+TEST_CASE("condition: the word of too few nodes is no conflict", "[gateway]") {
+  GatewayMesh mesh(3);
+  const auto first = mesh.put(0, "page", pattern(10));
+  REQUIRE(mesh.put(0, "lock", pattern(10)).has_value());
+  REQUIRE(mesh.mesh.run_until_quiet());
+  mesh.mesh.down(2);
+  const auto second = mesh.put(0, "page", pattern(20));
+  REQUIRE(second.has_value());
+  REQUIRE(mesh.remove(0, "lock").has_value());
+  mesh.mesh.down(0);
+  mesh.mesh.down(1);
+  mesh.mesh.world().run_for(std::chrono::seconds(10));  // nothing is on its way any more
+  mesh.mesh.up(2);
+  for (const std::size_t size : {std::size_t{10}, mib}) {
+    const auto put = put_at(mesh, 2, if_version("page", second->version), pattern(size));
+    CHECK(code_of(put) == Errc::no_quorum);
+    CHECK_THAT(put.error().what, Catch::Contains("which version stands") &&
+                                     Catch::Contains("node1") && Catch::Contains("node2"));
+    CHECK(code_of(put_at(mesh, 2, if_absent("lock"), pattern(size))) == Errc::no_quorum);
+  }
+  const auto remove = [&](Version version) {
+    return mesh.mesh.run(mesh.gateways[2].remove("page", {.only = version}));
+  };
+  CHECK(code_of(remove(second->version)) == Errc::no_quorum);
+  mesh.mesh.up(0);
+  mesh.mesh.up(1);
+  REQUIRE(mesh.mesh.run_until_linked());
+  CHECK(code_of(remove(first->version)) == Errc::conflict);
+  CHECK(remove(second->version).has_value());
+  CHECK(put_at(mesh, 2, if_absent("lock"), pattern(10)).has_value());
+}
+
 TEST_CASE("condition: a stream is refused when it begins, and again when it ends", "[gateway]") {
   GatewayMesh mesh(3);
   auto stream = mesh.mesh.run(mesh.gateways[0].put(if_absent("large")));
