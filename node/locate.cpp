@@ -90,7 +90,8 @@ class Search {
   /// Enough nodes of each placement in force said what they have, and one of them has what this
   /// gateway acknowledged.
   bool has_quorum() const;
-  /// So few members are silent that one of those who answered has every acknowledged version.
+  /// No member is silent; or so few are that one of those who answered has every acknowledged
+  /// version, and one has what this gateway acknowledged.
   bool heard_enough() const;
   std::optional<Located> newest() const;
   std::vector<NodeId> stale(const SignedManifest& newest) const;
@@ -211,7 +212,7 @@ bool Search::has_quorum() const {
 }
 
 /// Two that answer honestly cannot both lack it. One that denies what it took, and one whose copy
-/// is still on its way, can: then the others are waited for.
+/// is still on its way, can: then all others have to say what they have.
 bool Search::saw_own_write() const {
   const auto own = core_->own_writes.latest(object_);
   return own == Version{} || std::ranges::any_of(seen_, [&](const Seen& seen) {
@@ -221,8 +222,9 @@ bool Search::saw_own_write() const {
 
 bool Search::heard_enough() const {
   const auto missing = silent().size();
-  return missing == 0 || (targets_.placements() == 1 &&
-                          missing + targets_.gone() < write_quorum(targets_.replicas()));
+  if (missing == 0) return true;
+  return targets_.placements() == 1 && saw_own_write() &&
+         missing + targets_.gone() < write_quorum(targets_.replicas());
 }
 
 std::vector<Failure> Search::silent() const {

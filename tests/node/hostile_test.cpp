@@ -291,6 +291,38 @@ TEST_CASE("hostile: a write is seen through its own gateway, whatever one member
   CHECK(mesh.error_of_get(outside, "mine") == Errc::not_found);
 }
 
+TEST_CASE(
+    "hostile: what a gateway acknowledged is not absent while the only one to show it is down",
+    "[gateway]") {
+  GatewayMesh mesh(4);
+  const auto placed = mesh.placed("mine");
+  const auto outside = mesh.not_placed("mine").front();
+  const auto liar = mesh.mesh[placed[0]].id();
+  REQUIRE(mesh.put(outside, "mine", pattern(5)));
+  REQUIRE(mesh.remove(outside, "mine"));
+  mesh.mesh.world().run_for(std::chrono::seconds(5));
+  const auto tombstone = mesh.kept(placed[0], "mine")->wire();
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      Result<PeerAnswer>& answer) {
+    if (replier != liar || !std::holds_alternative<peer::GetManifest>(request)) return;
+    answer->message = peer::GetManifest::Reply{.manifest = tombstone, .settled = true};
+    answer->payload = {};
+  };
+  mesh.links[outside].delays_of[{"put_inline", mesh.mesh[placed[2]].id()}] =
+      std::chrono::seconds(60);
+  const auto stored = mesh.put(outside, "mine", pattern(5));
+  REQUIRE(stored);
+  mesh.mesh.down(placed[1]);
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(mesh.error_of_get(outside, "mine") == Errc::no_quorum);
+  const auto removed =
+      mesh.mesh.run(mesh.gateways[outside].remove("mine", {.only = stored->version}));
+  CHECK(removed.error().code == Errc::no_quorum);
+  mesh.mesh.up(placed[1]);
+  REQUIRE(mesh.mesh.run_until_linked());
+  CHECK(mesh.get(outside, "mine") == pattern(5));
+}
+
 TEST_CASE("hostile: what a gateway acknowledged and nobody has is not waited for without end",
           "[gateway]") {
   GatewayMesh mesh(4);
