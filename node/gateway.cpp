@@ -56,6 +56,7 @@ Task<Result<std::unique_ptr<GetStream>>> get_shared_object(CorePtr core, ShareLi
   auto located = co_await locate(core, link.object, purpose);
   if (!located) co_return fail(std::move(located.error()));
   if (!*located || (*located)->version->hash() != link.version) {
+    if (*located && (*located)->doubt) co_return fail(*(*located)->doubt);
     co_return fail(Errc::not_found,
                    purpose + ": it was deleted or replaced since the link was made");
   }

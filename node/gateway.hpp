@@ -148,7 +148,8 @@ class Gateway {
   Task<Result<std::unique_ptr<GetStream>>> get(std::string name);
   /// A link by which another owner can read the version that stands now, until `expires_ms` (UTC).
   Task<Result<std::string>> share(std::string name, std::uint64_t expires_ms);
-  /// By somebody's link. `denied` once it has expired, `not_found` when its version stands no more.
+  /// By somebody's link. `denied` once it has expired, `not_found` when its version stands no more,
+  /// `no_quorum` when another one is found and too few nodes answer to tell.
   Task<Result<std::unique_ptr<GetStream>>> get_shared(ShareLink link);
   /// `not_found` if there was nothing to delete, `conflict` if another version than `only` stands.
   Task<Result<WriteReceipt>> remove(std::string name, RemoveSpec spec = {});

@@ -151,6 +151,29 @@ TEST_CASE("share: a link ends when its version is replaced or deleted", "[gatewa
   CHECK(scene.error(second) == Errc::not_found);
 }
 
+TEST_CASE("share: a link has not ended because a node has an older version, and no others answer",
+          "[gateway]") {
+  Shared scene;
+  auto& mesh = scene.mesh.mesh;
+  std::string name = "a";
+  while (scene.mesh.not_placed(name).front() == 3)
+    name += "a";
+  REQUIRE(scene.mesh.put(0, name, pattern(100, 1)));
+  REQUIRE(mesh.run_until_quiet());
+  mesh.down(3);
+  REQUIRE(scene.mesh.put(0, name, pattern(100, 2)));
+  const auto link = scene.link_to(name);
+  mesh.world().run_for(std::chrono::seconds(10));  // nothing is on its way any more
+  for (std::size_t node = 0; node < 3; ++node)
+    mesh.down(node);
+  mesh.up(3);
+  CHECK(scene.error(link) == Errc::no_quorum);
+  for (std::size_t node = 0; node < 3; ++node)
+    mesh.up(node);
+  REQUIRE(mesh.run_until_linked());
+  CHECK(scene.reads(link, pattern(100, 2)));
+}
+
 TEST_CASE("share: what does not exist cannot be shared", "[gateway]") {
   Shared scene;
   const auto link = scene.mesh.mesh.run(scene.mesh.gateways[0].share("none", 1));
