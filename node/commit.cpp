@@ -12,6 +12,7 @@ constexpr std::uint64_t clock_confirmed_for_ms = 60'000;
 constexpr Milliseconds clock_wait{50};
 constexpr Milliseconds clock_wait_max{3'000};
 constexpr Milliseconds turn_patience{1'000};
+constexpr std::uint64_t turn_bytes_per_ms = 100'000;  // on top: a large blob is synced meanwhile
 
 /// What one node made of one version.
 struct Outcome {
@@ -152,9 +153,9 @@ bool has_answered(const CommitRound& round, const NodeId& node) {
 }
 
 /// Until `node`, which was asked, has answered, or the next one's turn has come without that.
-Task<void> await_turn(const CorePtr& core, CommitRound& round, NodeId node) {
+Task<void> await_turn(const CorePtr& core, CommitRound& round, NodeId node, std::uint64_t size) {
   if (core->slow_at_commits.has(node)) co_return;
-  round.set_alarm(turn_patience);
+  round.set_alarm(turn_patience + Milliseconds(size / turn_bytes_per_ms));
   while (!has_answered(round, node) && !round.alarmed() && core->is_up(node))
     co_await round.changed();
   if (!has_answered(round, node)) core->slow_at_commits.note(node);
@@ -171,8 +172,10 @@ Task<bool> ask_in_turn(const CorePtr& core, CommitRound& round, SignedPtr versio
       co_await wait_for_clock(core);
       if (!is_clock_confirmed(*core)) continue;  // not tried on the own store
     }
+    // What is on its way to it takes its time, which says nothing about its answers.
+    if (plan.ready_at && !core->slow_at_commits.has(node)) co_await plan.ready_at(node);
     ask_one(core, round, node, version, plan);
-    co_await await_turn(core, round, node);
+    co_await await_turn(core, round, node, version->manifest().size);
     const auto tally = count(*core, round);
     if (tally.stored > 0 || tally.standing) co_return tally.stored > 0;
   }

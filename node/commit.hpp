@@ -27,6 +27,8 @@ struct CommitPlan {
   Targets targets;
   CommitAt commit_at;
   CommitTerms terms{};  ///< commit_at() holds to them, too
+  /// Until a commit could go out to the node, or to it no more; at once if this is empty.
+  std::function<Task<void>(NodeId)> ready_at{};
 };
 
 /// With `terms.expected`, `first` is the only version tried: `conflict` if a node holds anything

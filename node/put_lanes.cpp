@@ -145,7 +145,8 @@ Task<Result<WriteReceipt>> PutLanes::commit(std::uint64_t total, WriteCondition 
                       [self](NodeId node, SignedPtr signed_version) {
                         return commit_lane(self, self->lane_of(node), std::move(signed_version));
                       },
-                  .terms = {.expected = expected_, .receipt = receipts_}};
+                  .terms = {.expected = expected_, .receipt = receipts_},
+                  .ready_at = [self](NodeId node) { return take_in(self, self->lane_of(node)); }};
   auto receipt = co_await commit_on_quorum(core_, std::move(version), std::move(plan));
   work_.end();
   if (receipt) core_->counters.puts += 1;
@@ -161,6 +162,12 @@ Task<SignedPtr> PutLanes::sign_version(std::uint64_t total) {
     return std::make_shared<const SignedManifest>(sign(draft_, *core_->keys, total, root.finish()));
   };
   co_return co_await offload(core_->context.runtime, work);
+}
+
+/// Until the lane has taken everything in.
+Task<void> PutLanes::take_in(Self self, Lane& lane) {
+  while (!lane.gone && lane.backlog > 0)
+    co_await self->changed_.wait();
 }
 
 /// One commit at a time per lane; the first waits until the lane has taken everything in.

@@ -45,6 +45,7 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
   static Task<void> open_lane(Self self, Lane& lane);
   static Task<void> seal_and_send(Self self, Payload plain, ChunkPosition position);
   static Task<void> write(Self self, Lane& lane, std::uint64_t index, Payload sealed);
+  static Task<void> take_in(Self self, Lane& lane);
   static Task<CommitResult> commit_lane(Self self, Lane& lane, SignedPtr version);
   static Task<void> watch(Self self);
 

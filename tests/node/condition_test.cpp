@@ -27,8 +27,11 @@ Task<Result<WriteReceipt>> put(Gateway& gateway, PutSpec spec, Bytes content) {
   }
   auto stream = co_await gateway.put(std::move(spec));
   if (!stream) co_return fail(std::move(stream.error()));
-  auto taken = co_await (*stream)->write(Payload::copy_of(content));
-  if (!taken) co_return fail(std::move(taken.error()));
+  for (std::size_t at = 0; at < content.size(); at += chunk_bytes_max) {
+    const auto bytes = std::min<std::size_t>(chunk_bytes_max, content.size() - at);
+    auto taken = co_await (*stream)->write(Payload::copy_of(ByteView(content).subspan(at, bytes)));
+    if (!taken) co_return fail(std::move(taken.error()));
+  }
   co_return co_await (*stream)->finish(content.size());
 }
 
@@ -274,6 +277,35 @@ TEST_CASE("condition: the first node being down, the next one decides", "[gatewa
   race.start(placed[2], if_absent("lock"), pattern(10, 2));
   race.finish();
   CHECK(race.winners() == 1);
+}
+
+TEST_CASE("condition: a first node is not passed over while bytes are on their way to it",
+          "[gateway]") {
+  GatewayMesh mesh(4);
+  const auto placed = mesh.placed("large");
+  const auto outside = mesh.not_placed("large").front();
+  const auto first = mesh.mesh[placed[0]].id();
+  std::vector<NodeId> committed;
+  mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
+                                      const Result<PeerAnswer>&) {
+    const bool commits = std::holds_alternative<peer::PutCommit>(request) ||
+                         std::holds_alternative<peer::PutInline>(request);
+    if (commits) committed.push_back(replier);
+  };
+  auto& delays = mesh.links[outside].delays_of;
+  // Its chunks are late, or its disk takes its time for as many.
+  const auto [slow, size, delay] = GENERATE(table<std::string_view, std::size_t, int>(
+      {{"put_chunk", 5 * mib, 2'000}, {"put_commit", 60 * mib, 1'400}}));
+  delays[{slow, first}] = Milliseconds(delay);
+  REQUIRE(put_at(mesh, outside, if_absent("large"), pattern(size)).has_value());
+  REQUIRE_FALSE(committed.empty());
+  CHECK(committed.front() == first);
+  REQUIRE(mesh.remove(outside, "large").has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(1));
+  committed.clear();
+  delays[{"put_inline", first}] = Milliseconds(500);
+  REQUIRE(put_at(mesh, outside, if_absent("large"), pattern(10)).has_value());
+  CHECK(committed.front() == first);
 }
 
 TEST_CASE("condition: a clock that nobody has confirmed is not tried on the own store",
