@@ -1,13 +1,14 @@
 #include "node/commit.hpp"
 
 #include "node/fan_out.hpp"
-#include "node/fetch.hpp"
 #include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
 
 constexpr int rounds_max = 8;
+constexpr std::size_t spreading_max = 1'000;
+constexpr Milliseconds spread_pause{5'000};  // by then those who heard of it have come for it
 constexpr std::uint64_t clock_confirmed_for_ms = 60'000;
 constexpr Milliseconds clock_wait{50};
 constexpr Milliseconds clock_wait_max{3'000};
@@ -310,14 +311,9 @@ Error explain_conflict(const CommitRound& round, const SignedManifest& version,
                                "still appear: look at the object again"};
 }
 
-/// Brings a version here that a read quorum has not heard of, then tells the others, who come for
-/// it.
-Task<void> spread(CorePtr core, SignedPtr version, std::vector<NodeId> holders) {
-  if (core->targets_for(version->manifest().object).is_placed(core->context.mesh.self())) {
-    // What cannot be fetched now is found by reconcile.
-    static_cast<void>(co_await fetch_version(core->context, *version, std::move(holders)));
-  }
-  announce(*core, *version);
+Task<void> end_spreading(CorePtr core, ManifestHash version) {
+  co_await core->context.runtime.sleep(spread_pause);
+  core->spreading.erase(version);
 }
 
 std::vector<NodeId> refused_for(const CommitRound& round, const SignedManifest& standing) {
@@ -350,7 +346,7 @@ Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, C
   }
   if (auto concluded = conclude(core, round, version, plan)) co_return std::move(*concluded);
   const auto standing = count(*core, round).standing;
-  spawn(core->context.runtime, spread(core, standing, refused_for(round, *standing)));
+  spread(core, *standing, refused_for(round, *standing));
   co_return fail(explain_conflict(round, *version, *standing, plan));
 }
 
@@ -391,6 +387,19 @@ void announce(GatewayCore& core, const SignedManifest& version) {
   } else {
     core.context.links.publish(object, broadcast::Store{.manifest = version.wire()});
   }
+}
+
+bool spread(const CorePtr& core, const SignedManifest& version,
+            const std::vector<NodeId>& holders) {
+  if (core->spreading.size() >= spreading_max) return false;
+  if (!core->spreading.insert(version.hash()).second) return false;
+  const auto holder =
+      std::ranges::find_if(holders, [&](const NodeId& node) { return !core->is_self(node); });
+  const auto& tell = core->options.on_found;
+  if (tell && holder != holders.end()) tell(*holder, version.wire());
+  announce(*core, version);
+  spawn(core->context.runtime, end_spreading(core, version.hash()));
+  return true;
 }
 
 std::string describe(const GatewayCore& core, const std::vector<Failure>& failures) {

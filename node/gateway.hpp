@@ -113,6 +113,9 @@ struct GatewayOptions {
   Milliseconds lag_grace{3'000};     ///< a lagging replica may hold puts up this long
   std::size_t chunks_kept_max = 64;  ///< beside those that reads wait for, by all reads
   std::function<void(const ChunkBinding&)> on_damage{};  ///< bytes on the own disk are not right
+  /// A version that stands, and a node that has it: this node, not told by its own broadcasts, may
+  /// lack it.
+  std::function<void(const NodeId& holder, Bytes manifest)> on_found{};
   EventBounds events{};
 };
 

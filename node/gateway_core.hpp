@@ -61,7 +61,7 @@ struct GatewayCore {
   Stragglers slow_at_puts;     ///< held puts up
   CommitWindow commit_window;  ///< of small puts and deletes
   std::map<std::uint64_t, std::shared_ptr<Asking>> asking;  ///< by nonce
-  std::set<ObjectId> repairing;
+  std::set<ManifestHash> spreading;  ///< published lately, as nodes lacked them; see spread()
   Complaints complaints;
   std::size_t verifying = 0;    ///< objects, at once
   std::size_t chunks_kept = 0;  ///< by all reads, see GatewayOptions::chunks_kept_max

@@ -2,7 +2,6 @@
 
 #include "node/commit.hpp"
 #include "node/fan_out.hpp"
-#include "node/fetch.hpp"
 
 namespace zerodb {
 
@@ -19,7 +18,6 @@ namespace {
 
 constexpr Milliseconds broadcast_wait{1'000};
 constexpr std::size_t asking_max = 1'000;
-constexpr std::size_t repairing_max = 64;
 
 /// What a node said of the object, before it is checked.
 struct Sighting {
@@ -268,23 +266,10 @@ std::vector<NodeId> Search::stale(const SignedManifest& newest) const {
   return nodes;
 }
 
-/// Stale nodes come for the version when they hear of it. This node, which is not told by its own
-/// broadcasts, fetches it first, so that they find it here.
-Task<void> repair(CorePtr core, Located located, std::vector<NodeId> stale) {
-  const auto object = located.version->manifest().object;
+/// Nodes that were not waited for may be stale, too.
+void repair_behind(const CorePtr& core, const Located& located, const std::vector<NodeId>& stale) {
+  if (stale.empty() || !spread(core, *located.version, located.holders)) return;
   core->counters.read_repairs += stale.size();
-  if (std::ranges::find(stale, core->context.mesh.self()) != stale.end()) {
-    auto fetched = co_await fetch_version(core->context, *located.version, located.holders);
-    static_cast<void>(fetched);  // the next round of reconcile tries again
-  }
-  announce(*core, *located.version);  // nodes that were not waited for may be stale, too
-  core->repairing.erase(object);
-}
-
-void repair_behind(const CorePtr& core, const Located& located, std::vector<NodeId> stale) {
-  if (stale.empty() || core->repairing.size() >= repairing_max) return;
-  if (!core->repairing.insert(located.version->manifest().object).second) return;
-  spawn(core->context.runtime, repair(core, located, std::move(stale)));
 }
 
 Error too_few_answer(const GatewayCore& core, std::string what,

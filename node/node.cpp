@@ -115,6 +115,9 @@ Node::Node(NodeContext context, Membership& membership, std::optional<OwnerKeys>
       scrubber_(std::make_shared<Scrubber>(context, options_.scrub, std::move(files_.scrub))),
       health_(context) {
   options_.gateway.on_damage = [this](const ChunkBinding& blob) { scrubber_->suspect(blob); };
+  options_.gateway.on_found = [this](const NodeId& holder, Bytes manifest) {
+    reconcile_.on_news(holder, std::move(manifest));
+  };
   if (owner) set_owner(std::move(*owner));
 }
 

@@ -36,7 +36,8 @@ class Reconcile {
   void on_link_up(NodeId node);  ///< one round with that node
   void on_roster_change();       ///< one round with every node that is up
   void on_missed_writes();       ///< the same, after a moment, and not too often
-  /// A broadcast `store` or `delete`, not yet verified. Ignored if not placed here or not news.
+  /// A broadcast `store` or `delete`, or what the own gateway found at a node, not yet verified.
+  /// Ignored if not placed here or not news.
   void on_news(NodeId from, Bytes manifest);
   /// Says what is held of a page of entries, and fetches from `from` what should be.
   Task<Result<PeerAnswer>> on_confirm(NodeId from, Payload entries);

@@ -267,6 +267,25 @@ TEST_CASE("condition: a later version on one node only is met, and spreads", "[g
     CHECK((*mesh.kept(node, "page")).hash() == unheard.manifest.hash());
 }
 
+TEST_CASE("condition: writers that are refused fetch nothing that is on its way", "[gateway]") {
+  GatewayMesh mesh(3);
+  const auto placed = mesh.placed("large");
+  mesh.links[placed[0]].delays_of[{"put_commit", mesh.mesh[placed[2]].id()}] = Milliseconds(2'000);
+  Race race(mesh);
+  race.start(placed[0], if_absent("large"), pattern(mib));
+  for (std::uint32_t i = 1; i < 6; ++i)
+    race.start(placed[2], if_absent("large"), pattern(3 * mib, i));
+  race.finish();
+  CHECK(race.winners() == 1);
+  CHECK(race.outcomes.front()->has_value());
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(mesh.mesh.network().sent("get_leaves") == 0);
+  CHECK(mesh.mesh.network().sent("get_chunk") == 0);
+  CHECK(mesh.mesh.network().sent("broadcast store") <=
+        2);  // by the winner, and of it by the others
+  CHECK(mesh.kept(placed[2], "large").has_value());
+}
+
 TEST_CASE("condition: the first node being down, the next one decides", "[gateway]") {
   GatewayMesh mesh(3);
   const auto placed = mesh.placed("lock");

@@ -386,6 +386,18 @@ TEST_CASE("gateway: a stale node found by a get is repaired", "[gateway]") {
   CHECK(mesh.gateways[0].counters().read_repairs == 1);
 }
 
+TEST_CASE("gateway: what is still on its way to a node is not fetched there by a get",
+          "[gateway]") {
+  GatewayMesh mesh(3);
+  mesh.links[0].delays_of[{"put_commit", mesh.mesh[1].id()}] = std::chrono::seconds(2);
+  REQUIRE(mesh.put(0, "coming", pattern(2 * mib)).has_value());
+  REQUIRE(mesh.open(1, "coming").has_value());
+  CHECK_FALSE(mesh.kept(1, "coming"));
+  mesh.mesh.world().run_for(std::chrono::seconds(10));
+  CHECK(mesh.kept(1, "coming"));
+  CHECK(mesh.mesh.network().sent("get_leaves") == 0);
+}
+
 TEST_CASE("gateway: a lie about the latest version is not believed", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "truth", pattern(10)).has_value());

@@ -55,6 +55,9 @@ GatewayMesh::GatewayMesh(std::size_t nodes, GatewayMeshOptions options)
   for (std::size_t i = 0; i < nodes; ++i) {
     auto& node = mesh[i];
     links.emplace_back(node);
+    options.gateway.on_found = [&node](const NodeId& holder, Bytes manifest) {
+      node.reconcile->on_news(holder, std::move(manifest));
+    };
     auto& gateway = gateways.emplace_back(context(i), OwnerKeys(keys.seed()), options.gateway);
     node.follow({keys.id()});
     node.on_have = [&](NodeId from, const peer::Have& have) { gateway.on_have(from, have); };
