@@ -138,7 +138,9 @@ class Mesh {
   /// Called when all that is placed here has been taken over under that roster. Answers the roster
   /// to remember across restarts, or nothing if another stands by now.
   std::optional<SignedRoster> settle(const RosterHash& roster);
-  /// Called when the store was found to be lost while the node runs: see is_whole().
+  /// From now on this node is not whole: see is_whole(). A daemon finds a lost store when it
+  /// starts, and has its mesh without a settled roster then; a simulated node is as it was and
+  /// loses it.
   void lose_store();
   /// Whether this node holds all that is placed on it under the roster that stands.
   bool is_settled() const { return settled_version_ == roster_->version; }
