@@ -9,7 +9,7 @@ namespace zerodb {
 class BlobCheck {
  public:
   /// Verifies all but the chunks. `not_found` if the file is missing, `corrupt` if it is damaged or
-  /// a part of it cannot be read; any other error says nothing about the file.
+  /// the disk cannot read it; any other error, as of too many open files, says nothing about it.
   static Result<BlobCheck> begin(const std::filesystem::path& path, const Manifest& manifest);
 
   /// Verifies one chunk, which exists. `corrupt` as above.

@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -25,6 +26,15 @@ Errc code_of(int number) {
 tl::unexpected<Error> os_failure(std::string_view doing, const fs::path& path, int number = errno) {
   return fail(code_of(number), "cannot " + std::string(doing) + " " + path.string() + ": " +
                                    std::generic_category().message(number));
+}
+
+/// What the disk cannot read any more is damaged.
+tl::unexpected<Error> read_failure(std::string_view doing, const fs::path& path) {
+  const int number = errno;
+  auto failure = os_failure(doing, path, number);
+  if (std::ranges::find(damage_errnos, number) != damage_errnos.end())
+    failure.value().code = Errc::corrupt;
+  return failure;
 }
 
 /// Calls again for as long as a signal interrupts.
@@ -55,7 +65,7 @@ File::~File() {
 
 Result<File> File::open_for_reading(const fs::path& path) {
   const int fd = uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); });
-  if (fd < 0) return os_failure("open", path);
+  if (fd < 0) return read_failure("open", path);
   return File(fd, path);
 }
 
@@ -86,7 +96,7 @@ Result<std::size_t> File::read_at(std::uint64_t offset, MutableBytes to) const {
       return ::pread(descriptor_, to.data() + done, to.size() - done,
                      static_cast<off_t>(offset + done));
     });
-    if (got < 0) return os_failure("read", path_);
+    if (got < 0) return read_failure("read", path_);
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }

@@ -2,6 +2,8 @@
 // Files and folders of the operating system, with errors as values. A File is open from its making
 // to its end; positions are always given, so that several threads may use one at once.
 
+#include <array>
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 
@@ -9,9 +11,12 @@
 
 namespace zerodb {
 
+/// The errno of a disk that cannot give back what it holds. All others say nothing of that.
+inline constexpr std::array damage_errnos{EIO, EUCLEAN, EBADMSG};
+
 class File {
  public:
-  /// `not_found`, `full` or `io`.
+  /// `not_found`, `corrupt` when the disk cannot read it, or `io`.
   static Result<File> open_for_reading(const std::filesystem::path& path);
   /// Refuses (`io`) a file that exists.
   static Result<File> create(const std::filesystem::path& path);
@@ -22,7 +27,8 @@ class File {
 
   /// Writes all of `bytes`; `full` or `io`.
   Status write_at(std::uint64_t offset, ByteView bytes);
-  /// Reads until `to` is full or the file ends; answers how many bytes that gave.
+  /// Reads until `to` is full or the file ends; answers how many bytes that gave. `corrupt` when
+  /// the disk cannot read them, or `io`.
   Result<std::size_t> read_at(std::uint64_t offset, MutableBytes to) const;
   Result<std::uint64_t> size() const;
   Status truncate(std::uint64_t size);

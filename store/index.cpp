@@ -7,6 +7,11 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
+#include <system_error>
+
+#include "store/file.hpp"
+
 namespace zerodb {
 
 namespace {
@@ -35,6 +40,22 @@ Errc code_of(const rocksdb::Status& status) {
 
 tl::unexpected<Error> index_failure(std::string_view doing, const rocksdb::Status& status) {
   return fail(code_of(status), "index: cannot " + std::string(doing) + ": " + status.ToString());
+}
+
+/// A file that is gone, or that the disk cannot read: RocksDB passes errno on in words alone.
+bool is_unreadable(const rocksdb::Status& status) {
+  if (status.IsPathNotFound()) return true;
+  const auto said = status.ToString();
+  return status.IsIOError() && std::ranges::any_of(damage_errnos, [&](int number) {
+           return said.ends_with(std::generic_category().message(number));
+         });
+}
+
+/// What cannot be read any more is damaged, as what fails its checksum is.
+tl::unexpected<Error> index_read_failure(std::string_view doing, const rocksdb::Status& status) {
+  auto failure = index_failure(doing, status);
+  if (is_unreadable(status)) failure.value().code = Errc::corrupt;
+  return failure;
 }
 
 rocksdb::DBOptions db_options(Index::Mode mode) {
@@ -157,7 +178,7 @@ struct Index::Impl {
       if (!done) return fail(done.error());
       if (*done) return {};
     }
-    if (!at->status().ok()) return index_failure("read versions", at->status());
+    if (!at->status().ok()) return index_read_failure("read versions", at->status());
     return {};
   }
 
@@ -267,7 +288,7 @@ Result<Payload> Index::inline_value(const ChunkBinding& binding) const {
   if (status.IsNotFound()) {
     return fail(Errc::not_found, "blob " + binding.blob_id.hex() + " is not here");
   }
-  if (!status.ok()) return index_failure("read an inline value", status);
+  if (!status.ok()) return index_read_failure("read an inline value", status);
   const auto view = as_bytes(*kept);
   return Payload(std::move(kept), view);
 }
@@ -297,7 +318,7 @@ Result<EntryPage> Index::entries(const EntryQuery& query) const {
     }
     page.entries.push_back(*entry);
   }
-  if (!at->status().ok()) return index_failure("list entries", at->status());
+  if (!at->status().ok()) return index_read_failure("list entries", at->status());
   return page;
 }
 
@@ -336,7 +357,7 @@ Result<std::vector<Index::Latest>> Index::latest_from(const std::string& from,
     if (!manifest) return found;
     found.push_back({.key = at->key().ToString(), .manifest = std::move(*manifest)});
   }
-  if (!at->status().ok() && found.empty()) return index_failure("walk", at->status());
+  if (!at->status().ok() && found.empty()) return index_read_failure("walk", at->status());
   return found;
 }
 
@@ -396,7 +417,7 @@ Result<std::vector<Index::Superseded>> Index::superseded_before(std::uint64_t ms
     if (!entry) return fail(std::move(entry.error()));
     lines.push_back({.line = at->key().ToString(), .key = std::string(*key), .entry = *entry});
   }
-  if (!at->status().ok()) return index_failure("list superseded versions", at->status());
+  if (!at->status().ok()) return index_read_failure("list superseded versions", at->status());
   return lines;
 }
 

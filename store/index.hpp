@@ -26,6 +26,8 @@ class Index {
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
+  // Whatever reads is `corrupt` if that is damaged, missing, or the disk cannot read it.
+
   Result<std::optional<SignedManifest>> latest(const ObjectId& object) const;
   /// The latest version with this blob.
   Result<std::optional<SignedManifest>> find(const ObjectId& object, const BlobId& blob_id) const;
@@ -41,7 +43,7 @@ class Index {
   Status add(std::span<const Addition> additions);
   Status add(const Addition& addition) { return add(std::span(&addition, 1)); }
 
-  /// `not_found` if there is none, `corrupt` if it is damaged.
+  /// `not_found` if there is none.
   Result<Payload> inline_value(const ChunkBinding& binding) const;
 
   Result<EntryPage> entries(const EntryQuery& query) const;

@@ -282,12 +282,15 @@ Status Scrub::look_for_orphans(const fs::path& folder, ScrubStep& step) {
   return {};
 }
 
+/// What the index cannot tell of is left where it is.
 Result<bool> Scrub::is_orphan(const fs::path& path,
                               const std::optional<ChunkBinding>& binding) const {
   if (!binding || parts_.blobs.path_of(*binding) != path) return true;
   const auto found = parts_.index.find(binding->object, binding->blob_id);
-  if (!found) return fail(found.error());
-  return !*found;
+  if (found) return !*found;
+  if (found.error().code != Errc::corrupt) return fail(found.error());
+  parts_.on_index_damage(found.error());
+  return false;
 }
 
 Status Scrub::put_aside(const fs::path& path, ScrubStep& step) {

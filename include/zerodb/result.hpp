@@ -18,7 +18,7 @@ namespace zerodb {
 /// What a caller can act on. A code exists only if some caller decides by it.
 enum class Errc : std::uint8_t {
   not_found = 1,  ///< the object, chunk, node or file does not exist
-  corrupt = 2,    ///< bytes fail their checksum, signature or authentication tag
+  corrupt = 2,    ///< bytes fail their checksum, signature or tag, or the disk cannot read them
   denied = 3,     ///< wrong key, not a member, not the owner, or a forbidden operation
   timeout = 4,    ///< no answer within the time allowed
   no_quorum = 5,  ///< too few nodes reachable to promise what was asked

@@ -2,9 +2,11 @@
 #include "store/scrub.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 
 #include "tests/store/disk_fixture.hpp"
+#include "tests/support/failing_disk.hpp"
 #include "tests/support/sizes.hpp"
 
 using namespace zerodb;
@@ -220,6 +222,72 @@ TEST_CASE("scrub: files that no version refers to go to the quarantine when they
   CHECK(disk.stats().quarantine_files == 2);
   check_content(*disk.store, object);
   CHECK(Walk(*disk.store).counts.orphans == 0);
+}
+
+TEST_CASE("scrub: what the disk cannot read is damage, and the walk goes on", "[store]") {
+  Disk disk;
+  const auto large = seal_object(disk.owner, {.name = "large", .size = 100'000});
+  const auto beside = seal_object(disk.owner, {.name = "beside", .size = 5'000});
+  for (const auto& object : {large, beside, seal_object(disk.owner, {.name = "small"})})
+    disk.put(object);
+  disk.reopen();  // from the log into files
+  const auto error = GENERATE(EIO, EUCLEAN, EBADMSG);
+  DiskFaults faults;
+  std::optional<BlobId> damaged = large.manifest->blob_id;
+  SECTION("a blob file cannot be opened") {
+    faults = {.open_error = error, .only = disk.blob_files().at(0)};
+  }
+  SECTION("a blob file cannot be read") {
+    faults = {.read_error = error, .only = disk.blob_files().at(0)};
+  }
+  SECTION("an inline value cannot be read") {
+    faults = {.read_error = error, .only = ".blob"};
+    damaged = beside.manifest->blob_id;
+  }
+  SECTION("the file of inline values cannot be opened") {
+    faults = {.open_error = error, .only = ".blob"};
+    damaged = beside.manifest->blob_id;
+  }
+  {
+    const FailingDisk failing(faults);
+    const Walk walk(*disk.store);
+    CHECK(walk.counts.damaged == 1);
+    CHECK(walk.counts.versions == 3);
+  }
+  REQUIRE(marked(disk).size() == 1);
+  CHECK(marked(disk)[0]->blob_id == damaged);
+  CHECK_FALSE(disk.stats().index_damaged);
+  CHECK(Walk(*disk.store).counts.damaged == 0);
+  CHECK(marked(disk).empty());
+}
+
+TEST_CASE("scrub: what cannot be read of the index is passed over", "[store]") {
+  Disk disk;
+  for (int i = 0; i < 3; ++i)
+    disk.put(seal_object(disk.owner, {.name = "name " + std::to_string(i), .size = 100'000}));
+  disk.reopen();
+  {
+    const FailingDisk failing({.read_error = EIO, .only = ".sst"});
+    const Walk walk(*disk.store);
+    CHECK(walk.counts.orphans == 0);
+  }
+  CHECK(disk.stats().index_damaged);
+  CHECK(disk.stats().damaged == 0);
+  disk.reopen();
+  CHECK(disk.stats().index_rebuilt);
+  CHECK(Walk(*disk.store).counts.versions == 3);
+}
+
+TEST_CASE("scrub: what the machine lacks says nothing of what is on the disk", "[store]") {
+  Disk disk;
+  disk.put(seal_object(disk.owner, {.size = 100'000}));
+  {
+    const auto error = GENERATE(EMFILE, ENFILE, ENOMEM, EACCES);
+    const FailingDisk failing({.open_error = error, .only = disk.blob_files().at(0)});
+    CHECK(error_of(disk->scrub("", mib)) == Errc::io);
+  }
+  CHECK(Walk(*disk.store).counts.versions == 1);
+  CHECK(disk.stats().damaged == 0);
 }
 
 TEST_CASE("scrub: small steps see all, and go on after a restart", "[store]") {
