@@ -300,20 +300,18 @@ Result<CommitOutcome> DiskStore::commit_upload(Upload& upload, const SignedManif
   before = standing_against(manifest, expected);
   if (!before) return fail(std::move(before.error()));
   if (before->is_later) return superseded_by(std::move(before->latest));
-  if (auto aside = put_damaged_file_aside(manifest->binding()); !aside) {
-    return fail(std::move(aside.error()));
-  }
-  if (auto placed = blobs_.place(*blob); !placed) return fail(std::move(placed.error()));
+  if (auto placed = place(*blob); !placed) return fail(std::move(placed.error()));
   return record(manifest, *before, std::nullopt);
 }
 
-/// A damaged file stays in its place, where its whole chunks can be read, until a good one comes.
-Status DiskStore::put_damaged_file_aside(const ChunkBinding& binding) {
-  if (!marks_.contains(binding)) return {};
-  const auto path = blobs_.path_of(binding);
-  auto taken = quarantine_.take(path);
-  if (taken) blobs_.forget(path);
-  return taken;
+/// A damaged file, whose whole chunks can be read, keeps its place until a good one takes it.
+Status DiskStore::place(BlobUpload& upload) {
+  const bool replaces_damaged = marks_.contains(upload.binding());
+  if (replaces_damaged) quarantine_.keep(blobs_.path_of(upload.binding()));
+  auto placed = blobs_.place(upload);
+  // The new file is there, whatever becomes of older ones.
+  if (placed && replaces_damaged) static_cast<void>(quarantine_.trim());
+  return placed;
 }
 
 /// True if the sealed bytes of `kept` are those `manifest` describes, and are here.

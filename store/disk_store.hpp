@@ -75,7 +75,7 @@ class DiskStore final : public Store {
   Result<CommitOutcome> record(const SignedManifest& manifest, const Standing& before,
                                std::optional<ByteView> inline_value);
   Status note_index_write(Status written);
-  Status put_damaged_file_aside(const ChunkBinding& binding);
+  Status place(BlobUpload& upload);
 
   struct SweepPlan;
   Result<SweepPlan> plan_sweep(const std::vector<Index::Superseded>& batch) const;

@@ -44,9 +44,24 @@ Status Quarantine::prepare() {
   return {};
 }
 
+bool Quarantine::is_disk_full() const {
+  const auto space = disk_space(folder_);
+  return space && space->free_bytes < options_.keep_free_bytes;
+}
+
+fs::path Quarantine::place_for(const fs::path& path) const {
+  return folder_ / (std::to_string(next_) + "-" + path.filename().string().substr(0, 200));
+}
+
+void Quarantine::note_taken(std::uint64_t bytes) {
+  ++next_;
+  ++size_.files;
+  size_.bytes += bytes;
+}
+
 Status Quarantine::take(const fs::path& path) {
   const std::lock_guard guard(mutex_);
-  const auto to = folder_ / (std::to_string(next_) + "-" + path.filename().string().substr(0, 200));
+  const auto to = place_for(path);
   std::error_code error;
   const auto bytes = fs::file_size(path, error);
   fs::rename(path, to, error);
@@ -55,15 +70,26 @@ Status Quarantine::take(const fs::path& path) {
     return fail(Errc::io, "cannot move " + path.string() + " to " + folder_.string() + ": " +
                               error.message());
   }
-  ++next_;
-  ++size_.files;
-  size_.bytes += bytes;
-  return trim();
+  note_taken(bytes);
+  return trim_locked();
+}
+
+void Quarantine::keep(const fs::path& path) {
+  const std::lock_guard guard(mutex_);
+  std::error_code error;
+  const auto bytes = fs::file_size(path, error);
+  if (error || bytes > options_.bytes_max || is_disk_full()) return;
+  fs::create_hard_link(path, place_for(path), error);
+  if (!error) note_taken(bytes);
 }
 
 Status Quarantine::trim() {
-  const auto space = disk_space(folder_);
-  const bool disk_full = space && space->free_bytes < options_.keep_free_bytes;
+  const std::lock_guard guard(mutex_);
+  return trim_locked();
+}
+
+Status Quarantine::trim_locked() {
+  const bool disk_full = is_disk_full();
   const auto fits = [&] {
     return !disk_full && size_.files <= options_.files_max && size_.bytes <= options_.bytes_max;
   };

@@ -27,6 +27,13 @@ class Quarantine {
   /// file may be back in its place.
   Status take(const std::filesystem::path& path);
 
+  /// Gives `path`, which another file is about to replace, a second name here. It does without if
+  /// there is no room for it, or the file system has no second names. To be followed by trim().
+  void keep(const std::filesystem::path& path);
+
+  /// Drops files until the rest is within bounds.
+  Status trim();
+
   struct Size {
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
@@ -34,7 +41,10 @@ class Quarantine {
   Size size() const;
 
  private:
-  Status trim();
+  bool is_disk_full() const;
+  std::filesystem::path place_for(const std::filesystem::path& path) const;
+  void note_taken(std::uint64_t bytes);
+  Status trim_locked();
 
   const std::filesystem::path folder_;
   const QuarantineOptions options_;

@@ -98,6 +98,27 @@ TEST_CASE("failing disk: after a failed sync of the index nothing more is accept
   check_content(*disk.store, kept);
 }
 
+TEST_CASE("failing disk: a damaged file stays until its replacement has its place", "[store]") {
+  Disk disk;
+  const auto object = seal_object(disk.owner, {.size = 2'000'000});
+  disk.put(object);
+  flip(disk.blob_files().at(0), 1'500'000);
+  REQUIRE_FALSE(*disk->check(object.manifest));
+  disk.reopen();  // no folder is known to be durable
+  {
+    const auto upload = disk.upload(object);
+    const FailingDisk failing({.sync_error = EIO, .only = disk.dir / "blobs"});
+    CHECK(error_of(disk->commit_upload(*upload, object.manifest)) == Errc::io);
+  }
+  disk.reopen();
+  CHECK(disk->is_damaged(object.manifest->binding()));
+  const auto whole = disk->read_chunk(object.manifest, 0);
+  REQUIRE(whole);
+  CHECK(as_text(whole->view()) == as_text(object.chunks[0]));
+  CHECK(disk.put(object).kind == Kind::stored);
+  check_content(*disk.store, object);
+}
+
 TEST_CASE("failing disk: a full disk refuses chunks and is no reason for suspicion", "[store]") {
   Disk disk;
   const auto object = seal_object(disk.owner, {.size = 2'000'000});

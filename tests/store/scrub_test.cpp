@@ -336,6 +336,10 @@ TEST_CASE("quarantine: the oldest files are dropped for the newest", "[store]") 
   CHECK(quarantine.size().files == 2);
   CHECK(quarantine.size().bytes == 95);
   REQUIRE(quarantine.take(dir / "nothing"));
+  std::ofstream(dir / "large") << std::string(101, 'x');
+  quarantine.keep(dir / "large");  // no room for it, and no reason to drop others
+  CHECK(fs::exists(dir / "large"));
+  CHECK(quarantine.size().files == 2);
   Quarantine again(dir / "quarantine", {});
   REQUIRE(again.prepare());
   CHECK(again.size().files == 2);
