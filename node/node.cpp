@@ -175,6 +175,7 @@ void Node::subscribe() {
 }
 
 Task<void> Node::housekeeping() {
+  std::string said;
   while (running_) {
     co_await context_.runtime.sleep(housekeeping_interval);
     replica_.drop_idle_transfers();
@@ -182,9 +183,12 @@ Task<void> Node::housekeeping() {
     if (gateway_) gateway_->tend();
     const auto keep = static_cast<std::uint64_t>(options_.superseded_keep.count());
     const auto before = context_.runtime.now_ms() - std::min(keep, context_.runtime.now_ms());
+    const auto swept =
+        co_await offload(context_.runtime, [this, before] { return context_.store.sweep(before); });
     // What cannot be dropped now is found again by the next sweep.
-    static_cast<void>(co_await offload(context_.runtime,
-                                       [this, before] { return context_.store.sweep(before); }));
+    const auto why = swept ? std::string() : swept.error().what;
+    if (!why.empty() && why != said) spdlog::error("sweep: {}", why);
+    said = why;
   }
 }
 

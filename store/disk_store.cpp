@@ -99,8 +99,14 @@ Status DiskStore::open_index(const StoreOptions& options) {
 
 void DiskStore::note_index_damage(const Error&) {
   if (index_damaged_.exchange(true)) return;
-  // If the note cannot be written, the next walk finds the damage again.
-  static_cast<void>(note_index_lost(folder_, now_ms_()));
+  // What cannot be noted now is noted when the damage is met again.
+  if (!note_index_lost(folder_, now_ms_())) index_damaged_ = false;
+}
+
+bool DiskStore::note_if_index_damage(const Error& error) {
+  if (error.code != Errc::corrupt) return false;
+  note_index_damage(error);
+  return true;
 }
 
 // ------------------------------------------------------------------------------------- commits
@@ -132,7 +138,7 @@ Result<bool> DiskStore::holds_later_than(Version expected, const SignedManifest&
 
 /// A failed write of the index may or may not have reached the disk: nothing is undone after it.
 Status DiskStore::note_index_write(Status written) {
-  if (!written && written.error().code == Errc::corrupt) note_index_damage(written.error());
+  if (!written) note_if_index_damage(written.error());
   return blobs_.note_sync(std::move(written));
 }
 

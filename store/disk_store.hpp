@@ -56,6 +56,7 @@ class DiskStore final : public Store {
   Status prepare(const StoreOptions& options);
   Status open_index(const StoreOptions& options);
   void note_index_damage(const Error& error);
+  bool note_if_index_damage(const Error& error);
   std::size_t stripe_of(const ObjectId& object) const { return IdHash{}(object) % stripes; }
   std::mutex& mutex_of(const ObjectId& object) { return mutexes_[stripe_of(object)]; }
 
@@ -78,9 +79,10 @@ class DiskStore final : public Store {
   Status place(BlobUpload& upload);
 
   struct SweepPlan;
-  Result<SweepPlan> plan_sweep(const std::vector<Index::Superseded>& batch) const;
+  Result<std::optional<std::vector<Index::Holder>>> readable_versions(const ObjectId& object);
+  Result<SweepPlan> plan_sweep(const std::vector<Index::Superseded>& batch);
   Result<SweepReport> sweep_batch(const std::vector<Index::Superseded>& batch);
-  Result<std::optional<Counted>> plan_drop(const Entry& latest, SweepPlan& plan) const;
+  Result<std::optional<Counted>> plan_drop(const Entry& latest, SweepPlan& plan);
   Result<SweepReport> drop_batch(std::span<const Entry> latest);
   Status carry_out(const SweepPlan& plan, const std::vector<Counted>& gone);
   Status reclaim_if_worth_it();

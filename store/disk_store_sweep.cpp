@@ -40,21 +40,30 @@ struct DiskStore::SweepPlan {
   }
 };
 
+/// Nothing if they cannot be read: such an object is left as it is until the index is made anew.
+Result<std::optional<std::vector<Index::Holder>>> DiskStore::readable_versions(
+    const ObjectId& object) {
+  auto versions = index_->versions(object);
+  if (versions) return std::optional(std::move(*versions));
+  if (note_if_index_damage(versions.error())) return std::optional<std::vector<Index::Holder>>();
+  return fail(std::move(versions.error()));
+}
+
 /// A blob goes with the latest version that refers to it. A line says what was superseded once:
 /// the version may be gone since, and may stand again.
-Result<DiskStore::SweepPlan> DiskStore::plan_sweep(
-    const std::vector<Index::Superseded>& batch) const {
+Result<DiskStore::SweepPlan> DiskStore::plan_sweep(const std::vector<Index::Superseded>& batch) {
   SweepPlan plan;
-  std::map<ObjectId, std::vector<Index::Holder>> kept;
+  std::map<ObjectId, std::optional<std::vector<Index::Holder>>> kept;
   std::set<std::string> swept;
   for (const auto& old : batch) {
     const auto [of_object, is_new] = kept.try_emplace(old.entry.object);
-    auto& versions = of_object->second;
     if (is_new) {
-      auto read = index_->versions(old.entry.object);
+      auto read = readable_versions(old.entry.object);
       if (!read) return fail(std::move(read.error()));
-      versions = std::move(*read);
+      of_object->second = std::move(*read);
     }
+    if (!of_object->second) continue;
+    const auto& versions = *of_object->second;
     const auto self = std::ranges::find(versions, old.key, &Index::Holder::key);
     if (self == versions.begin() || self == versions.end() || !swept.insert(old.key).second) {
       plan.remove_line(old.line);
@@ -101,11 +110,16 @@ Status DiskStore::carry_out(const SweepPlan& plan, const std::vector<Counted>& g
 
 Result<SweepReport> DiskStore::sweep(std::uint64_t superseded_before_ms) {
   SweepReport total;
+  std::string after;
   for (;;) {
     if (auto trusted = blobs_.check_trusted(); !trusted) return fail(std::move(trusted.error()));
-    const auto batch = index_->superseded_before(superseded_before_ms, sweep_batch_versions);
-    if (!batch) return fail(batch.error());
+    const auto batch = index_->superseded_before(superseded_before_ms, sweep_batch_versions, after);
+    if (!batch) {
+      note_if_index_damage(batch.error());
+      return fail(batch.error());
+    }
     if (batch->empty()) break;
+    after = batch->back().line;
     const auto report = sweep_batch(*batch);
     if (!report) return fail(report.error());
     total.versions += report->versions;
@@ -123,10 +137,11 @@ Status DiskStore::reclaim_if_worth_it() {
 }
 
 /// All versions of one object, if the named one is its latest; the answer is what stood.
-Result<std::optional<Counted>> DiskStore::plan_drop(const Entry& latest, SweepPlan& plan) const {
-  const auto versions = index_->versions(latest.object);
-  if (!versions) return fail(versions.error());
-  if (versions->empty() || versions->front().key != index_key::of_entry(latest)) {
+Result<std::optional<Counted>> DiskStore::plan_drop(const Entry& latest, SweepPlan& plan) {
+  const auto read = readable_versions(latest.object);
+  if (!read) return fail(read.error());
+  const auto& versions = *read;
+  if (!versions || versions->empty() || versions->front().key != index_key::of_entry(latest)) {
     return std::optional<Counted>();
   }
   std::set<BlobId> blobs;

@@ -404,21 +404,22 @@ Result<std::vector<ChunkBinding>> Index::marked() const {
   return bindings;
 }
 
-Result<std::vector<Index::Superseded>> Index::superseded_before(std::uint64_t ms,
-                                                                std::size_t limit) const {
+Result<std::vector<Index::Superseded>> Index::superseded_before(std::uint64_t ms, std::size_t limit,
+                                                                const std::string& after) const {
   const auto end = index_key::superseded_bound(ms);
   const Slice bound(end);
   const Iterator at(impl_->db->NewIterator(across_objects(&bound), impl_->by_supersession));
   std::vector<Superseded> lines;
-  for (at->SeekToFirst(); at->Valid() && lines.size() < limit; at->Next()) {
+  for (at->Seek(after); at->Valid() && lines.size() < limit; at->Next()) {
+    if (at->key() == after) continue;
     const auto key = index_key::superseded_key(view_of(at->key()));
     if (!key) return fail(key.error());
     auto entry = index_key::decode(*key);
     if (!entry) return fail(std::move(entry.error()));
     lines.push_back({.line = at->key().ToString(), .key = std::string(*key), .entry = *entry});
   }
-  if (!at->status().ok()) return index_read_failure("list superseded versions", at->status());
-  return lines;
+  if (at->status().ok() || !lines.empty()) return lines;
+  return index_read_failure("list superseded versions", at->status());
 }
 
 Result<std::vector<Index::Holder>> Index::versions(const ObjectId& object) const {

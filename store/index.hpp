@@ -74,8 +74,9 @@ class Index {
     std::string key;
     Entry entry;
   };
-  /// Oldest first.
-  Result<std::vector<Superseded>> superseded_before(std::uint64_t ms, std::size_t limit) const;
+  /// Oldest first, strictly after the line `after`. `corrupt` if the first one cannot be read.
+  Result<std::vector<Superseded>> superseded_before(std::uint64_t ms, std::size_t limit,
+                                                    const std::string& after = {}) const;
 
   /// A kept version, latest first in lists.
   struct Holder {

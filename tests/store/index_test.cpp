@@ -162,6 +162,8 @@ TEST_CASE("index: superseded versions are listed oldest first, up to a time", "[
   CHECK(lines[0].entry == entries[0]);
   CHECK(lines[2].entry == entries[2]);
   CHECK(index->superseded_before(401, 2)->size() == 2);
+  CHECK(index->superseded_before(401, 2, lines[1].line)->at(0).line == lines[2].line);
+  CHECK(index->superseded_before(401, 2, lines[2].line)->empty());
   REQUIRE(index->remove({{.line = lines[0].line, .key = lines[0].key, .inline_value = {}}}));
   CHECK(index->versions(entries[0].object)->size() == 3);
   CHECK(index->superseded_before(401, 10)->size() == 2);

@@ -1,12 +1,32 @@
 // What a store lets go of: superseded versions, and objects that are placed elsewhere.
 #include "store/tally.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
 #include "tests/store/disk_fixture.hpp"
+#include "tests/support/failing_disk.hpp"
 
 using namespace zerodb;
 using namespace zerodb::test;
 using sim::move_version;
 using sim::seal_object;
 using sim::sign_tombstone;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Of the index, the oldest first.
+std::vector<fs::path> sst_files(const Disk& disk) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(disk.dir / "index")) {
+    if (entry.path().extension() == ".sst") files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+}  // namespace
 
 TEST_CASE("store: a sweep drops what was superseded before, with its bytes", "[store]") {
   Disk disk;
@@ -126,4 +146,52 @@ TEST_CASE("store: what is superseded is counted, whatever becomes of it", "[stor
   check_superseded(0, 0);
   disk.reopen();
   check_superseded(0, 0);
+}
+
+TEST_CASE("store: damage that a sweep meets is noted, and the rest is swept", "[store]") {
+  Disk disk;
+  const std::array<std::uint8_t, Seed::size> seed{
+      1};  // the same keys, which Bloom filters tell apart
+  disk.owner = OwnerKeys(Seed::from(seed).value());
+  const auto put_twice = [&](const std::string& name) {
+    disk.put(seal_object(disk.owner, {.name = name, .version = Version::at(1)}));
+    disk.put(seal_object(disk.owner, {.name = name, .version = Version::at(2)}));
+  };
+  put_twice("before");
+  disk.reopen();  // from the log into files, a family each
+  const auto files = sst_files(disk);
+  SECTION("in the list of what was superseded") {
+    const FailingDisk failing({.read_error = EIO, .only = files.back()});
+    CHECK(error_of(disk->sweep(forever)) == Errc::corrupt);
+  }
+  SECTION("in the versions of one object") {
+    put_twice("after");
+    const FailingDisk failing({.read_error = EIO, .only = files.front()});
+    CHECK(disk->sweep(forever).value().versions == 1);
+  }
+  CHECK(disk.stats().index_damaged);
+  CHECK(fs::exists(disk.dir / "index.lost"));
+  disk.reopen();
+  CHECK(disk.stats().index_rebuilt);
+  disk->sweep(forever).value();
+  CHECK(disk.stats().superseded == 0);
+}
+
+TEST_CASE("store: damage of the index that cannot be noted is noted when it is met again",
+          "[store]") {
+  Disk disk;
+  disk.put(seal_object(disk.owner, {.version = Version::at(1)}));
+  disk.put(seal_object(disk.owner, {.version = Version::at(2)}));
+  disk.reopen();
+  const auto table = sst_files(disk).back();
+  {
+    const FailingDisk failing({.read_error = EIO, .open_error = EIO, .only = table});
+    fs::create_directories(disk.dir / "index.lost.new" / "in the way");
+    CHECK(error_of(disk->sweep(forever)) == Errc::corrupt);
+    CHECK_FALSE(disk.stats().index_damaged);
+    fs::remove_all(disk.dir / "index.lost.new");
+    CHECK(error_of(disk->sweep(forever)) == Errc::corrupt);
+  }
+  CHECK(disk.stats().index_damaged);
+  CHECK(fs::exists(disk.dir / "index.lost"));
 }
