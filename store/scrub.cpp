@@ -24,13 +24,8 @@ constexpr std::uint32_t versions_per_mille = 950;
 // ------------------------------------------------------------------------------------- positions
 
 // "v" ‖ chunk, u64 ‖ key in `versions`: verify from there on.
+// "w" ‖ the same: so far that version, which is marked as damaged, was found whole.
 // "f" ‖ folder in blobs/, two levels deep: compare the files of the folders after it.
-std::string version_position(const std::string& key, std::uint64_t chunk = 0) {
-  Bytes number(8);
-  put_u64(number, chunk);
-  return "v" + std::string(as_text(number)) + key;
-}
-
 std::string file_position(const std::string& folder) {
   return "f" + folder;
 }
@@ -99,40 +94,52 @@ bool is_damage(const Error& error) {
 
 }  // namespace
 
+std::string Scrub::position_of(const Place& place) {
+  Bytes number(8);
+  put_u64(number, place.chunk);
+  return (place.marked_whole_so_far ? "w" : "v") + std::string(as_text(number)) + place.key;
+}
+
 Result<ScrubStep> Scrub::step(const std::string& position, std::uint64_t bytes_max) {
   constexpr std::size_t head = 1 + 8;
   if (position.starts_with('f')) return walk_files(position.substr(1));
-  if (!position.starts_with('v') || position.size() < head) return walk_versions("", 0, bytes_max);
-  const auto chunk = get_u64(as_bytes(std::string_view(position).substr(1, 8)));
-  return walk_versions(position.substr(head), chunk, bytes_max);
+  const bool known = position.starts_with('v') || position.starts_with('w');
+  if (!known || position.size() < head) return walk_versions({}, bytes_max);
+  return walk_versions({.key = position.substr(head),
+                        .chunk = get_u64(as_bytes(std::string_view(position).substr(1, 8))),
+                        .marked_whole_so_far = position.starts_with('w')},
+                       bytes_max);
 }
 
 // -------------------------------------------------------------------------------------- versions
 
-Result<ScrubStep> Scrub::walk_versions(const std::string& key, std::uint64_t chunk,
-                                       std::uint64_t bytes_max) {
-  const auto page = parts_.index.latest_from(key, page_versions_max);
-  if (!page && page.error().code == Errc::corrupt) return pass_over(key, page.error());
+Result<ScrubStep> Scrub::walk_versions(const Place& from, std::uint64_t bytes_max) {
+  const auto page = parts_.index.latest_from(from.key, page_versions_max);
+  if (!page && page.error().code == Errc::corrupt) return pass_over(from.key, page.error());
   if (!page) return fail(page.error());
   ScrubStep step;
   step.done_per_mille = versions_per_mille;
   step.next = file_position("");
   for (const auto& [at, manifest] : *page) {
     step.done_per_mille = share_of(at);
-    const auto first = at == key ? chunk : 0;
+    const auto first = at == from.key ? from.chunk : 0;
+    // What is marked meanwhile was found damaged after the walk had seen it.
+    const bool whole_before =
+        first == 0 ? parts_.marks.contains(manifest->binding()) : from.marked_whole_so_far;
     const auto left = bytes_max - std::min(bytes_max, step.counts.bytes);
     auto looked = look(manifest, first, std::max<std::uint64_t>(left, 1));
     if (!looked) return fail(std::move(looked.error()));
     step.counts.bytes += looked->bytes;
-    const auto whole = note(manifest, *looked, first == 0);
+    const auto whole = note(manifest, *looked, whole_before);
     if (!whole) return fail(whole.error());
     if (!*whole) step.findings.push_back(looked->damage->what);
     step.counts.damaged += *whole ? 0 : 1;
     step.counts.versions += looked->next_chunk ? 0 : 1;
     step.next =
         looked->next_chunk
-            ? version_position(at, *looked->next_chunk)
-            : version_position(index_key::after_all(std::string(index_key::object_part(at))));
+            ? position_of(
+                  {.key = at, .chunk = *looked->next_chunk, .marked_whole_so_far = whole_before})
+            : position_of({.key = index_key::after_all(std::string(index_key::object_part(at)))});
     if (step.counts.bytes >= bytes_max) break;
   }
   return step;
@@ -145,7 +152,7 @@ ScrubStep Scrub::pass_over(const std::string& key, const Error& error) {
   ScrubStep step;
   step.findings.push_back(error.what);
   step.next = next < partition_count
-                  ? version_position(index_key::of_partition(static_cast<Partition>(next)))
+                  ? position_of({.key = index_key::of_partition(static_cast<Partition>(next))})
                   : file_position("");
   step.done_per_mille = share_of(key);
   return step;
@@ -158,9 +165,9 @@ Result<bool> Scrub::check(const SignedManifest& manifest) {
 }
 
 /// Marks what is damaged, and unmarks what is whole again; true if it is whole.
-Result<bool> Scrub::note(const SignedManifest& manifest, const Look& look, bool from_start) {
+Result<bool> Scrub::note(const SignedManifest& manifest, const Look& look, bool whole_before) {
   if (look.damage) return confirm(manifest, look);
-  const bool wholly = from_start && !look.next_chunk;
+  const bool wholly = whole_before && !look.next_chunk;
   if (wholly && !manifest->is_tombstone() && parts_.marks.contains(manifest->binding())) {
     if (auto removed = parts_.marks.remove({manifest->binding()}); !removed) {
       return fail(std::move(removed.error()));

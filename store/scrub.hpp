@@ -39,10 +39,17 @@ class Scrub {
     std::uint64_t bad_chunk = 0;
   };
 
-  Result<ScrubStep> walk_versions(const std::string& key, std::uint64_t chunk,
-                                  std::uint64_t bytes_max);
+  /// Where to go on among the versions.
+  struct Place {
+    std::string key;                   ///< in the index, or the beginning of one
+    std::uint64_t chunk = 0;           ///< of the version that is there
+    bool marked_whole_so_far = false;  ///< it is marked, and all chunks before were found whole
+  };
+  static std::string position_of(const Place& place);
+
+  Result<ScrubStep> walk_versions(const Place& from, std::uint64_t bytes_max);
   ScrubStep pass_over(const std::string& key, const Error& error);
-  Result<bool> note(const SignedManifest& manifest, const Look& look, bool from_start);
+  Result<bool> note(const SignedManifest& manifest, const Look& look, bool whole_before);
   Result<bool> confirm(const SignedManifest& manifest, const Look& look);
   Result<Look> look(const SignedManifest& manifest, std::uint64_t chunk, std::uint64_t bytes_max);
   Result<Look> look_inline(const SignedManifest& manifest);

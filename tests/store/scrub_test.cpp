@@ -91,6 +91,40 @@ TEST_CASE("scrub: a flipped byte anywhere in a blob file is found", "[store]") {
   }
 }
 
+TEST_CASE("scrub: a large blob that is whole again loses its mark, in small steps too", "[store]") {
+  Disk disk;
+  const auto object = seal_object(disk.owner, {.size = 5 * mib});
+  disk.put(object);
+  const auto path = disk.blob_files().at(0);
+  flip(path, 3 * mib + 500);
+  CHECK_FALSE(*disk->check(object.manifest));
+  CHECK(Walk(*disk.store, mib).counts.damaged == 1);
+  CHECK(marked(disk).size() == 1);
+  flip(path, 3 * mib + 500);
+  const Walk walk(*disk.store, mib);
+  CHECK(walk.counts.damaged == 0);
+  CHECK(walk.steps > 5);
+  CHECK(marked(disk).empty());
+}
+
+TEST_CASE("scrub: a mark stays when it came after the walk had passed, or a part is damaged",
+          "[store]") {
+  Disk disk;
+  const auto object = seal_object(disk.owner, {.size = 5 * mib});
+  disk.put(object);
+  const auto path = disk.blob_files().at(0);
+  auto step = disk->scrub("", 2 * mib).value();
+  flip(path, 500);
+  CHECK_FALSE(*disk->check(object.manifest));
+  while (!step.next.empty())
+    step = disk->scrub(step.next, 2 * mib).value();
+  CHECK(marked(disk).size() == 1);
+  flip(path, 500);
+  flip(path, 4 * mib + 500);  // behind what the first steps find whole
+  CHECK(Walk(*disk.store, mib).counts.damaged == 1);
+  CHECK(marked(disk).size() == 1);
+}
+
 TEST_CASE("scrub: missing and short files are found; the entry stays, the mark is durable",
           "[store]") {
   Disk disk;
