@@ -222,10 +222,10 @@ RecoveryKind other_than(RecoveryKind kind) {
 
 /// What is wrong, for people. A single slip a row is located; the checksum confirms it, or else
 /// there are more slips than that and no place is named.
-std::string diagnose(Rows rows, RecoveryKind kind) {
+std::string diagnose(const Rows& typed, RecoveryKind kind) {
   std::string problems;
   std::string unclear;
-  const auto typed = rows;
+  auto rows = typed;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (syndromes_of(rows[i]).none()) continue;
     const auto row_name = "row " + std::to_string(i + 1);
@@ -235,8 +235,12 @@ std::string diagnose(Rows rows, RecoveryKind kind) {
     problems += (problems.empty() ? "" : "; ") + describe(i, typed[i], *slip);
     rows[i][slip->place] = slip->meant;
   }
-  const bool mended = syndromes_of(rows[0]).none() && syndromes_of(rows[1]).none() &&
-                      checksum_holds(payload_of(rows), kind);
+  auto payload = payload_of(rows);
+  const bool mended =
+      syndromes_of(rows[0]).none() && syndromes_of(rows[1]).none() && checksum_holds(payload, kind);
+  wipe(payload);
+  for (auto& row : rows)
+    wipe(row);
   if (mended) return problems;
   if (unclear.empty()) unclear = "the text";
   return "two or more characters are wrong or swapped in " + unclear;
@@ -270,12 +274,14 @@ Result<Seed> seed_from_recovery_text(std::string_view text, RecoveryKind kind) {
   const bool whole = syndromes_of((*rows)[0]).none() && syndromes_of((*rows)[1]).none();
   const bool right = whole && checksum_holds(payload, kind);
   const bool other = whole && checksum_holds(payload, other_than(kind));
-  const auto problem = other ? std::string(kind == RecoveryKind::owner
-                                               ? "it is a mesh key's, and an owner's is needed"
-                                               : "it is an owner's, and a mesh key's is needed")
-                             : diagnose(*rows, kind) + std::string(advice);
-  auto seed = right ? Seed::from(ByteView(payload).first(Seed::size))
-                    : Result<Seed>(fail(Errc::invalid, "recovery text: " + problem));
+  const auto refuse = [&] {
+    const auto problem = other ? std::string(kind == RecoveryKind::owner
+                                                 ? "it is a mesh key's, and an owner's is needed"
+                                                 : "it is an owner's, and a mesh key's is needed")
+                               : diagnose(*rows, kind) + std::string(advice);
+    return Result<Seed>(fail(Errc::invalid, "recovery text: " + problem));
+  };
+  auto seed = right ? Seed::from(ByteView(payload).first(Seed::size)) : refuse();
   wipe(payload);
   for (auto& row : *rows)
     wipe(row);
