@@ -18,7 +18,8 @@ struct BlobsState {
   std::filesystem::path folder;  ///< holds blobs/ and tmp/
   std::uint64_t reserve_bytes = 0;
   std::atomic<std::uint64_t> uploads = 0;
-  /// An fsync failed: what the kernel told to be on disk may not be there.
+  /// An fsync or a write of the index failed, or a folder could not be opened for its fsync: what
+  /// was told to be on disk may not be there.
   std::atomic<bool> suspect = false;
 
   /// `io` once suspect.
