@@ -109,6 +109,7 @@ Status DiskStore::carry_out(const SweepPlan& plan, const std::vector<Counted>& g
 }
 
 Result<SweepReport> DiskStore::sweep(std::uint64_t superseded_before_ms) {
+  if (auto trimmed = quarantine_.trim(); !trimmed) return fail(std::move(trimmed.error()));
   SweepReport total;
   std::string after;
   for (;;) {

@@ -63,14 +63,13 @@ Status Quarantine::take(const fs::path& path) {
   const std::lock_guard guard(mutex_);
   const auto to = place_for(path);
   std::error_code error;
-  const auto bytes = fs::file_size(path, error);
   fs::rename(path, to, error);
   if (error == std::errc::no_such_file_or_directory) return {};
   if (error) {
     return fail(Errc::io, "cannot move " + path.string() + " to " + folder_.string() + ": " +
                               error.message());
   }
-  note_taken(bytes);
+  note_taken(size_of(fs::directory_entry(to, error)));
   return trim_locked();
 }
 

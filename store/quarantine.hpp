@@ -1,7 +1,7 @@
 #pragma once
 // Where files go that were found damaged, or that no version refers to: out of the way, but not
-// lost at once. Bounded: the oldest are dropped for the newest, and all when the disk is nearly
-// full. Nothing reads them but people. Thread-safe.
+// lost at once. Bounded: the oldest are dropped for the newest, and all when a trim finds the disk
+// nearly full. Nothing reads them but people. Thread-safe.
 
 #include <mutex>
 

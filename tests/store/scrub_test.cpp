@@ -353,6 +353,22 @@ TEST_CASE("scrub: small steps see all, and go on after a restart", "[store]") {
     CHECK(disk->scrub(odd, mib));
 }
 
+TEST_CASE("quarantine: a sweep empties it when the disk is nearly full", "[store]") {
+  Disk disk;
+  const auto object = seal_object(disk.owner, {.size = 100'000});
+  disk.put(object);
+  flip(disk.blob_files().at(0), 5'000);
+  CHECK_FALSE(*disk->check(object.manifest));
+  disk.put(object);
+  disk->sweep(forever).value();
+  CHECK(disk.stats().quarantine_files == 1);
+  disk.reserve_bytes = std::numeric_limits<std::uint64_t>::max();
+  disk.reopen();
+  disk->sweep(forever).value();
+  CHECK(disk.stats().quarantine_files == 0);
+  check_content(*disk.store, object);
+}
+
 TEST_CASE("quarantine: the oldest files are dropped for the newest", "[store]") {
   const TempDir dir;
   Quarantine quarantine(dir / "quarantine", {.bytes_max = 100, .files_max = 3});
