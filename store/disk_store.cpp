@@ -57,13 +57,20 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open(const StoreOptions& options) 
   return store;
 }
 
-Status DiskStore::prepare(const StoreOptions& options) {
-  // RocksDB ends the process when the disk is full while it opens.
-  if (auto space = blobs_.check_free(index_bytes_least); !space) return space;
-  const bool is_new = is_new_store(folder_);
+/// What a start can give back to a full disk goes before room is asked for.
+Status DiskStore::prepare_folders() {
   if (auto known = check_store_format(folder_); !known) return known;
   if (auto ready = blobs_.prepare(); !ready) return ready;
-  if (auto ready = quarantine_.prepare(); !ready) return ready;
+  return quarantine_.prepare();
+}
+
+Status DiskStore::prepare(const StoreOptions& options) {
+  // RocksDB ends the process when the disk is full while it opens.
+  const auto check_room = [this] { return blobs_.check_free(index_bytes_least); };
+  const bool is_new = is_new_store(folder_);
+  if (auto space = is_new ? check_room() : Status(); !space) return space;
+  if (auto ready = prepare_folders(); !ready) return ready;
+  if (auto space = check_room(); !space) return space;
   if (!is_new && is_index_missing(folder_)) {
     if (auto noted = note_index_lost(folder_, now_ms_()); !noted) return noted;
   }

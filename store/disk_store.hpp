@@ -54,6 +54,7 @@ class DiskStore final : public Store {
   DiskStore(const StoreOptions& options, FolderLock lock);
 
   Status prepare(const StoreOptions& options);
+  Status prepare_folders();
   Status open_index(const StoreOptions& options);
   void note_index_damage(const Error& error);
   bool note_if_index_damage(const Error& error);

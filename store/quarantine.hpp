@@ -20,7 +20,7 @@ class Quarantine {
   Quarantine(std::filesystem::path folder, QuarantineOptions options)
       : folder_(std::move(folder)), options_(options) {}
 
-  /// Makes the folder and counts what is in it.
+  /// Makes the folder, counts what is in it, and drops what is too much.
   Status prepare();
 
   /// Moves `path` here under its own name and a number. Its folder is not synced: after a crash the

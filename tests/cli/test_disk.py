@@ -85,6 +85,21 @@ class FullDisk(FreshMeshTest):
         node.start()
         self.assertEqual(b"x", self.get(node, "kept"))
 
+    def test_a_start_gives_back_what_uploads_left_on_a_full_disk(self):
+        node = self.mesh.node()
+        self.disk(node, 96)
+        self.made(node, "init")
+        self.put(node, "kept", b"x")
+        node.kill()
+        for left in ("tmp/00-upload", "quarantine/0-damaged"):
+            with self.subTest(left):
+                (node.folder / "filler").unlink(missing_ok=True)
+                (node.folder / "store" / left).write_bytes(bytes(30 * MIB))
+                self.fill(node, 0)
+                node.start()
+                self.assertEqual(b"x", self.get(node, "kept"))
+                node.kill()
+
     def test_init_on_a_full_disk_says_so(self):
         node = self.mesh.node()
         self.disk(node, 1)
