@@ -26,14 +26,17 @@ constexpr std::uint64_t wal_bytes_max = 128 << 20;
 constexpr int open_files_max = 256;
 constexpr std::uint64_t inline_blob_bytes_min = 4096;
 constexpr std::size_t page_entries_max = 65536;
+constexpr std::uint64_t salvage_cache_bytes = 8 << 20;
+constexpr std::uint64_t empty_tables_from = 1'000'000'000'000;  // no index has so many files
 
 std::string_view view_of(const Slice& slice) {
   return {slice.data(), slice.size()};
 }
 
+/// Lost files are as bad as damaged ones; a disk that refuses is another matter.
 Errc code_of(const rocksdb::Status& status) {
+  if (status.IsPathNotFound() || status.IsCorruption()) return Errc::corrupt;
   if (status.IsNotFound()) return Errc::not_found;
-  if (status.IsCorruption()) return Errc::corrupt;
   if (status.IsNoSpace()) return Errc::full;
   return Errc::io;
 }
@@ -58,11 +61,22 @@ tl::unexpected<Error> index_read_failure(std::string_view doing, const rocksdb::
   return failure;
 }
 
+rocksdb::WALRecoveryMode log_reading(Index::Mode mode) {
+  switch (mode) {
+    case Index::Mode::strict:
+      return rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+    case Index::Mode::up_to_damage:
+      return rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    case Index::Mode::salvage:
+      break;
+  }
+  return rocksdb::WALRecoveryMode::kSkipAnyCorruptedRecords;
+}
+
 rocksdb::DBOptions db_options(Index::Mode mode) {
   rocksdb::DBOptions options;
-  options.wal_recovery_mode = mode == Index::Mode::strict
-                                  ? rocksdb::WALRecoveryMode::kAbsoluteConsistency
-                                  : rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.wal_recovery_mode = log_reading(mode);
+  options.paranoid_checks = mode != Index::Mode::salvage;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.db_write_buffer_size = write_buffers_bytes;
@@ -154,6 +168,42 @@ struct Index::Impl {
   ColumnFamilyHandle* by_supersession = nullptr;
   ColumnFamilyHandle* by_damage = nullptr;
 
+  rocksdb::Status open(const rocksdb::DBOptions& options, const std::string& folder,
+                       const std::vector<rocksdb::ColumnFamilyDescriptor>& wanted) {
+    rocksdb::DB* opened = nullptr;
+    const auto status = rocksdb::DB::Open(options, folder, wanted, &families, &opened);
+    db.reset(opened);
+    return status;
+  }
+
+  rocksdb::Status open_for_reading(const std::string& folder,
+                                   const std::vector<rocksdb::ColumnFamilyDescriptor>& wanted) {
+    rocksdb::DB* opened = nullptr;
+    const auto status =
+        rocksdb::DB::OpenForReadOnly(db_options(Mode::salvage), folder, wanted, &families, &opened);
+    db.reset(opened);
+    return status;
+  }
+
+  /// One of each family, with nothing in it but that a key that never was is gone.
+  Status make_empty_tables() const {
+    for (auto* family : families) {
+      auto status = db->Delete(durable(), family, "");
+      if (status.ok()) status = db->Flush(rocksdb::FlushOptions(), family);
+      if (!status.ok()) return index_failure("make an empty table", status);
+    }
+    return {};
+  }
+
+  void name_families() {
+    for (auto* family : families) {
+      if (family->GetName() == "versions") by_version = family;
+      if (family->GetName() == "inline") by_blob = family;
+      if (family->GetName() == "superseded") by_supersession = family;
+      if (family->GetName() == "damaged") by_damage = family;
+    }
+  }
+
   ~Impl() {
     for (auto* family : families)
       db->DestroyColumnFamilyHandle(family);
@@ -204,45 +254,83 @@ Index::~Index() = default;
 
 namespace {
 
-/// Lost files are as bad as damaged ones; a disk that refuses is another matter.
 tl::unexpected<Error> open_failure(const std::filesystem::path& folder,
                                    const rocksdb::Status& status) {
   if (status.IsIOError() && status.ToString().find("lock ") != std::string::npos) {
     return fail(Errc::busy, "another process has " + folder.string() + " open");
   }
   auto error = index_failure("open " + folder.string(), status);
-  if (status.IsPathNotFound() || status.IsNotFound()) error.value().code = Errc::corrupt;
+  if (status.IsNotFound()) error.value().code = Errc::corrupt;
   return error;
+}
+
+using Families = std::vector<rocksdb::ColumnFamilyDescriptor>;
+
+Families all_families(std::uint64_t cache_bytes) {
+  const auto table = table_options(rocksdb::NewLRUCache(cache_bytes));
+  return {{rocksdb::kDefaultColumnFamilyName, family_options(table)},
+          {"versions", version_options(table)},
+          {"inline", inline_options(table)},
+          {"superseded", family_options(table)},
+          {"damaged", family_options(table)}};
+}
+
+/// Without those that an index lacks whose making was broken off, or of which all is lost.
+rocksdb::Status leave_out_missing(const std::string& folder, Families& families) {
+  std::vector<std::string> there;
+  const auto status =
+      rocksdb::DB::ListColumnFamilies(db_options(Index::Mode::salvage), folder, &there);
+  std::erase_if(families,
+                [&](const auto& family) { return !std::ranges::count(there, family.name); });
+  return status;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, Mode mode,
                                            std::uint64_t cache_bytes) {
-  const auto table = table_options(rocksdb::NewLRUCache(cache_bytes));
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families{
-      {rocksdb::kDefaultColumnFamilyName, family_options(table)},
-      {"versions", version_options(table)},
-      {"inline", inline_options(table)},
-      {"superseded", family_options(table)},
-      {"damaged", family_options(table)}};
+  auto families = all_families(cache_bytes);
   auto impl = std::make_unique<Impl>();
-  rocksdb::DB* db = nullptr;
-  const bool read_only = mode == Mode::read_only;
-  const std::vector readable(families.begin(), families.begin() + 3);
-  const auto status = read_only ? rocksdb::DB::OpenForReadOnly(db_options(mode), folder.string(),
-                                                               readable, &impl->families, &db)
-                                : rocksdb::DB::Open(db_options(mode), folder.string(), families,
-                                                    &impl->families, &db);
-  impl->db.reset(db);
-  if (!status.ok()) return open_failure(folder, status);
-  impl->by_version = impl->families[1];
-  impl->by_blob = impl->families[2];
-  if (!read_only) {
-    impl->by_supersession = impl->families[3];
-    impl->by_damage = impl->families[4];
+  rocksdb::Status status;
+  if (mode == Mode::salvage) {
+    status = leave_out_missing(folder.string(), families);
+    if (status.ok()) status = impl->open_for_reading(folder.string(), families);
+  } else {
+    status = impl->open(db_options(mode), folder.string(), families);
   }
-  return std::unique_ptr<Index>(new Index(std::move(impl)));
+  if (!status.ok()) return open_failure(folder, status);
+  impl->name_families();
+  if (impl->by_version != nullptr) return std::unique_ptr<Index>(new Index(std::move(impl)));
+  return fail(Errc::corrupt, "index: no versions in " + folder.string());
+}
+
+Status Index::repair(const std::filesystem::path& folder) {
+  if (auto made = add_empty_tables(folder); !made) return made;
+  const auto status = rocksdb::RepairDB(folder.string(), db_options(Mode::salvage),
+                                        all_families(salvage_cache_bytes));
+  if (!status.ok()) return index_failure("repair " + folder.string(), status);
+  return {};
+}
+
+/// RepairDB knows a family by its tables, and passes over what logs have of any other.
+Status Index::add_empty_tables(const std::filesystem::path& folder) {
+  const auto apart = folder / "empty";
+  {
+    const auto empty = open(apart);
+    if (!empty) return fail(empty.error());
+    if (auto made = (*empty)->impl_->make_empty_tables(); !made) return made;
+  }
+  auto number = empty_tables_from;
+  std::error_code error;
+  for (auto it = std::filesystem::directory_iterator(apart, error);
+       !error && it != std::filesystem::directory_iterator();) {
+    const auto path = it->path();
+    it.increment(error);
+    if (error || path.extension() != ".sst") continue;
+    std::filesystem::rename(path, folder / (std::to_string(number++) + ".sst"), error);
+  }
+  if (!error) return {};
+  return fail(Errc::io, "index: cannot move tables of " + apart.string() + ": " + error.message());
 }
 
 Result<std::optional<SignedManifest>> Index::latest(const ObjectId& object) const {
@@ -275,6 +363,10 @@ Status Index::add(std::span<const Addition> additions) {
     if (addition.unmark) {
       batch.Delete(impl_->by_damage, index_key::of_blob(*addition.unmark));
     }
+    if (addition.damaged_ms) {
+      batch.Put(impl_->by_damage, index_key::of_blob(manifest->binding()),
+                std::to_string(*addition.damaged_ms));
+    }
   }
   const auto status = impl_->write(batch);
   if (!status.ok()) return index_failure("write", status);
@@ -283,6 +375,7 @@ Status Index::add(std::span<const Addition> additions) {
 
 Result<Payload> Index::inline_value(const ChunkBinding& binding) const {
   auto kept = std::make_shared<std::string>();
+  if (impl_->by_blob == nullptr) return fail(Errc::corrupt, "index: all inline values are lost");
   const auto status = impl_->db->Get(rocksdb::ReadOptions(), impl_->by_blob,
                                      index_key::of_blob(binding), kept.get());
   if (status.IsNotFound()) {
@@ -361,18 +454,24 @@ Result<std::vector<Index::Latest>> Index::latest_from(const std::string& from,
   return found;
 }
 
-void Index::salvage(const std::function<bool(const SignedManifest&)>& visit) const {
+Result<bool> Index::salvage(const std::function<Status(const SignedManifest&)>& visit) const {
   auto options = across_objects(nullptr);
   options.fill_cache = false;
+  bool is_all = true;
   for (std::size_t partition = 0; partition < partition_count; ++partition) {
     const auto prefix = index_key::of_partition(static_cast<Partition>(partition));
     const auto at = impl_->iterate(options);
     for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
       const auto manifest = index_key::decode_manifest(view_of(at->value()));
-      if (manifest && !visit(*manifest)) return;
+      const auto visited = manifest ? visit(*manifest) : Status();
+      if (!visited) return fail(visited.error());
+      is_all = is_all && manifest;
     }
-    at->status().PermitUncheckedError();
+    const auto status = at->status();
+    if (!status.ok() && code_of(status) != Errc::corrupt) return index_failure("salvage", status);
+    is_all = is_all && status.ok();
   }
+  return is_all;
 }
 
 Status Index::mark_damaged(const ChunkBinding& binding, std::uint64_t ms) {
@@ -393,6 +492,7 @@ Status Index::unmark(const std::vector<ChunkBinding>& bindings) {
 }
 
 Result<std::vector<ChunkBinding>> Index::marked() const {
+  if (impl_->by_damage == nullptr) return std::vector<ChunkBinding>{};
   const Iterator at(impl_->db->NewIterator(across_objects(nullptr), impl_->by_damage));
   std::vector<ChunkBinding> bindings;
   for (at->SeekToFirst(); at->Valid(); at->Next()) {

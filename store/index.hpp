@@ -15,13 +15,17 @@ class Index {
   enum class Mode {
     strict,        ///< a log that ends in damage is refused
     up_to_damage,  ///< what the log holds from its damage on is forgotten
-    read_only,     ///< the same, and nothing is written or made
+    salvage,       ///< whatever is lost or damaged is passed over, and nothing is written
   };
   /// Opens or creates. `cache_bytes` of what was read are kept in memory. `busy` when another
   /// process has it open, `corrupt` when it is damaged or parts are missing.
   static Result<std::unique_ptr<Index>> open(const std::filesystem::path& folder,
                                              Mode mode = Mode::strict,
                                              std::uint64_t cache_bytes = 64ULL << 20);
+  /// Makes the list of the index's files anew, from its tables and logs. What cannot be read as a
+  /// whole is moved to lost/ within `folder`, and so is the old list. Values that do not lie in
+  /// tables are not found any more.
+  static Status repair(const std::filesystem::path& folder);
   ~Index();
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
@@ -37,7 +41,8 @@ class Index {
     std::optional<ByteView> inline_value;  ///< the sealed chunk, for an inline object
     std::optional<Entry> superseded;       ///< the version it takes the place of
     std::uint64_t superseded_ms = 0;
-    std::optional<ChunkBinding> unmark;  ///< is whole now, or stands no more
+    std::optional<ChunkBinding> unmark;       ///< is whole now, or stands no more
+    std::optional<std::uint64_t> damaged_ms;  ///< when its bytes were found damaged or missing
   };
   /// One batch, durable on return.
   Status add(std::span<const Addition> additions);
@@ -60,8 +65,9 @@ class Index {
   Result<std::vector<Latest>> latest_from(const std::string& from, std::size_t limit) const;
 
   /// Every version that can still be read, an object's latest first; a damaged part is passed over
-  /// up to the next partition. False from `visit` ends it.
-  void salvage(const std::function<bool(const SignedManifest&)>& visit) const;
+  /// up to the next partition. True if there was none. An error of `visit`, or of the disk, ends
+  /// it.
+  Result<bool> salvage(const std::function<Status(const SignedManifest&)>& visit) const;
 
   // Marks of blobs whose bytes are damaged or missing.
   Status mark_damaged(const ChunkBinding& binding, std::uint64_t ms);
@@ -100,6 +106,7 @@ class Index {
  private:
   struct Impl;
   explicit Index(std::unique_ptr<Impl> impl);
+  static Status add_empty_tables(const std::filesystem::path& folder);
 
   std::unique_ptr<Impl> impl_;
 };

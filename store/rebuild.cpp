@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "store/blobs.hpp"
+#include "store/salvage.hpp"
 #include "store/torn_log.hpp"
 
 namespace zerodb {
@@ -91,20 +92,21 @@ Status Adopter::flush() {
   return added;
 }
 
-Status adopt_from_index(const fs::path& old, Adopter& adopter) {
-  const auto index = Index::open(old, Index::Mode::read_only);
-  if (!index) return {};  // nothing of it can be read
-  Status adopted;
-  (*index)->salvage([&](const SignedManifest& manifest) {
-    std::optional<Payload> sealed;
-    if (manifest->is_inline()) {
-      auto value = (*index)->inline_value(manifest->binding());
-      if (value) sealed = std::move(*value);
-    }
-    adopted = adopter.adopt(manifest, std::move(sealed));
-    return adopted.has_value();
-  });
-  return adopted;
+/// What is left of the old index. Where it cannot be read for now, the next start tries again.
+Status adopt_from_index(const fs::path& old, const fs::path& scratch, Adopter& adopter) {
+  std::error_code error;
+  if (!fs::exists(old, error))
+    return error ? os_failure("look at " + old.string(), error) : Status();
+  const auto marked = salvage_index(
+      old, scratch, [&](const SignedManifest& manifest, std::optional<Payload> sealed) {
+        return adopter.adopt(manifest, std::move(sealed));
+      });
+  if (!marked) {
+    return fail("the old index, put aside as " + old.string() +
+                    ", cannot be read now; start again, or move it away to do without",
+                Error(marked.error()));
+  }
+  return adopter.flush();
 }
 
 Status adopt_from_files(const fs::path& blobs, Adopter& adopter) {
@@ -148,9 +150,7 @@ Result<std::unique_ptr<Index>> rebuild_index(const StoreOptions& options, std::u
   auto index = Index::open(folder / "index", Index::Mode::strict, options.index_cache_bytes);
   if (!index) return index;
   Adopter adopter(**index, now_ms);
-  std::error_code error;
-  auto adopted = fs::exists(*aside, error) ? adopt_from_index(*aside, adopter) : Status();
-  if (adopted) adopted = adopter.flush();
+  auto adopted = adopt_from_index(*aside, folder / "index.salvage", adopter);
   if (!adopted) return fail(std::move(adopted.error()));
   return index;
 }

@@ -34,10 +34,11 @@ struct Scene : Disk {
                 .value();
   }
 
-  bool is_here(const sim::SealedObject& object) {
-    const auto latest = store->latest(object.id()).value();
-    return latest && latest->hash() == object.manifest.hash();
+  bool is_latest(const SignedManifest& manifest) {
+    const auto latest = store->latest(manifest->object).value();
+    return latest && latest->hash() == manifest.hash();
   }
+  bool is_here(const sim::SealedObject& object) { return is_latest(object.manifest); }
 
   std::vector<fs::path> index_files(const std::string& extension) const {
     std::vector<fs::path> files;
@@ -173,6 +174,84 @@ TEST_CASE("rebuild: from a damaged index all that can be read is kept", "[store]
   for (const auto& object : scene.objects) {
     if (!object.manifest->is_inline()) CHECK(scene->latest(object.id()).value());
   }
+}
+
+TEST_CASE("rebuild: with a file of an index is lost what it held, and nothing else", "[store]") {
+  Scene scene;
+  scene.open();  // what was logged becomes tables
+  const auto early_tables = scene.index_files(".sst");
+  const auto dead = sign_tombstone(scene.owner, "name 1", Version::at(9'000));
+  scene->commit_inline(dead, {}).value();
+  scene.open();
+  const auto late = seal_object(scene.owner, {.name = "late", .size = 2'000});
+  scene.put(late);
+  scene.store.reset();
+  bool early_lost = false;
+  bool dead_lost = false;
+  SECTION("tables are missing") {
+    early_lost = true;
+    for (const auto& table : early_tables)
+      fs::remove(table);
+  }
+  SECTION("tables are cut") {
+    early_lost = true;
+    for (const auto& table : early_tables)
+      fs::resize_file(table, fs::file_size(table) / 2);
+  }
+  SECTION("the last tables are missing") {
+    dead_lost = true;
+    for (const auto& table : scene.index_files(".sst"))
+      if (!std::ranges::count(early_tables, table)) fs::remove(table);
+  }
+  SECTION("the name of the list of files is damaged") {
+    overwrite(scene.dir / "index" / "CURRENT", 0, "garbage!");
+  }
+  SECTION("the list of files is damaged") {
+    for (const auto& list : scene.index_files(""))
+      if (list.filename().string().starts_with("MANIFEST")) overwrite(list, 20, "garbage!");
+  }
+  scene.open();
+  CHECK(scene.stats().index_rebuilt);
+  CHECK_FALSE(fs::exists(scene.dir / "index.salvage"));
+  CHECK(scene.is_latest(dead) != dead_lost);
+  CHECK(scene.is_here(late));
+  check_content(*scene.store, late);
+  for (std::size_t i = 0; i < scene.objects.size(); ++i) {
+    if (i == 1) continue;
+    const auto& object = scene.objects[i];
+    const bool is_lost = early_lost && object.manifest->is_inline();
+    CHECK(scene.is_here(object) != is_lost);
+    if (!is_lost) check_content(*scene.store, object);
+  }
+}
+
+TEST_CASE("rebuild: what is in the log alone is found without the list of files", "[store]") {
+  Scene scene;
+  scene.store.reset();
+  REQUIRE(scene.index_files(".sst").empty());
+  fs::remove(scene.dir / "index" / "CURRENT");
+  for (const auto& list : scene.index_files(""))
+    if (list.filename().string().starts_with("MANIFEST")) fs::remove(list);
+  scene.open();
+  for (const auto& object : scene.objects) {
+    CHECK(scene.is_here(object));
+    check_content(*scene.store, object);
+  }
+}
+
+TEST_CASE("rebuild: a disk that refuses to read the old index is asked again", "[store]") {
+  Scene scene;
+  scene.store.reset();
+  REQUIRE(note_index_lost(scene.dir.path(), 77));
+  const auto aside = scene.dir / "index.damaged-77";
+  fs::rename(scene.dir / "index", aside);
+  fs::rename(aside / "CURRENT", aside / "kept");
+  fs::create_symlink("CURRENT", aside / "CURRENT");  // too many links to follow
+  CHECK(error_of(open_store({.folder = scene.dir.path()})) == Errc::io);
+  fs::rename(aside / "kept", aside / "CURRENT");
+  scene.open();
+  for (const auto& object : scene.objects)
+    CHECK(scene.is_here(object));
 }
 
 TEST_CASE("rebuild: a log that is damaged in the middle is no reason to forget quietly",
