@@ -34,27 +34,64 @@ Result<fs::path> aside_path(const fs::path& folder) {
   return folder / (sane ? name : std::string(aside_prefix) + "0");
 }
 
-/// Collects versions and adds them to the index, with one sync for many.
+/// Collects versions and adds them to the index, with one sync for many. Those that come without
+/// their bytes are marked, so that nobody is told that they are held here.
 class Adopter {
  public:
-  Adopter(Index& index, std::uint64_t now_ms) : index_(index), now_ms_(now_ms) {}
+  Adopter(Index& index, const fs::path& folder, std::uint64_t now_ms)
+      : index_(index), blobs_(folder, 0), now_ms_(now_ms) {}
 
-  /// A version as somebody found it: nothing happens if its signature is not right, or it is here.
+  /// A version as somebody found it: nothing happens if its signature is not right, or it is here
+  /// with its bytes.
   Status adopt(const SignedManifest& found, std::optional<Payload> sealed);
   Status flush();
+  /// A mark of the old index, once all versions are here.
+  Status mark(const ChunkBinding& binding);
 
  private:
   struct Kept {
     SignedManifest manifest;
     std::optional<Payload> sealed;
     std::optional<Entry> superseded;
+    bool is_damaged = false;
+    std::optional<ChunkBinding> unmark;
   };
 
+  bool has_bytes(const Manifest& manifest, const std::optional<Payload>& sealed) const;
+  bool is_marked(const ChunkBinding& binding) const {
+    return marked_.contains(index_key::of_blob(binding));
+  }
+  bool place(Kept& kept, const std::optional<SignedManifest>& latest);
+
   Index& index_;
+  const Blobs blobs_;
   const std::uint64_t now_ms_;
   std::vector<Kept> batch_;
-  std::set<ObjectId> objects_;  ///< in the batch
+  std::set<ObjectId> objects_;    ///< in the batch
+  std::set<std::string> marked_;  ///< by this
 };
+
+bool Adopter::has_bytes(const Manifest& manifest, const std::optional<Payload>& sealed) const {
+  if (manifest.is_tombstone()) return true;
+  return manifest.is_inline() ? sealed.has_value() : blobs_.holds(manifest.binding());
+}
+
+/// False if it is here already. Only what stands is marked.
+bool Adopter::place(Kept& kept, const std::optional<SignedManifest>& latest) {
+  const auto binding = kept.manifest->binding();
+  const bool lacks_bytes = !has_bytes(kept.manifest.manifest(), kept.sealed);
+  if (latest && latest->hash() == kept.manifest.hash()) {
+    if (lacks_bytes || !is_marked(binding)) return false;
+    kept.unmark = binding;
+    return true;
+  }
+  const bool stands = !latest || kept.manifest.is_later_than(*latest);
+  kept.is_damaged = stands && lacks_bytes;
+  if (!latest) return true;
+  kept.superseded = counted(stands ? *latest : kept.manifest).entry;
+  if (stands && is_marked((*latest)->binding())) kept.unmark = (*latest)->binding();
+  return true;
+}
 
 Status Adopter::adopt(const SignedManifest& found, std::optional<Payload> sealed) {
   auto manifest = SignedManifest::verify(found.wire());
@@ -65,12 +102,10 @@ Status Adopter::adopt(const SignedManifest& found, std::optional<Payload> sealed
   }
   const auto latest = index_.latest(object);
   if (!latest) return fail(latest.error());
-  Kept kept{.manifest = std::move(*manifest), .sealed = std::move(sealed), .superseded = {}};
-  if (*latest && (*latest)->hash() == kept.manifest.hash()) return {};
-  if (*latest) {
-    const bool later = kept.manifest.is_later_than(**latest);
-    kept.superseded = counted(later ? **latest : kept.manifest).entry;
-  }
+  Kept kept{.manifest = std::move(*manifest), .sealed = std::move(sealed)};
+  if (!place(kept, *latest)) return {};
+  if (kept.unmark) marked_.erase(index_key::of_blob(*kept.unmark));
+  if (kept.is_damaged) marked_.insert(index_key::of_blob(kept.manifest->binding()));
   objects_.insert(object);
   batch_.push_back(std::move(kept));
   return {};
@@ -79,17 +114,27 @@ Status Adopter::adopt(const SignedManifest& found, std::optional<Payload> sealed
 Status Adopter::flush() {
   std::vector<Index::Addition> additions;
   for (const auto& kept : batch_) {
-    std::optional<ByteView> sealed;
-    if (kept.sealed) sealed = kept.sealed->view();
-    additions.push_back({.manifest = kept.manifest,
-                         .inline_value = sealed,
-                         .superseded = kept.superseded,
-                         .superseded_ms = now_ms_});
+    Index::Addition addition{.manifest = kept.manifest,
+                             .superseded = kept.superseded,
+                             .superseded_ms = now_ms_,
+                             .unmark = kept.unmark};
+    if (kept.sealed) addition.inline_value = kept.sealed->view();
+    if (kept.is_damaged) addition.damaged_ms = now_ms_;
+    additions.push_back(addition);
   }
   const auto added = additions.empty() ? Status() : index_.add(additions);
   batch_.clear();
   objects_.clear();
   return added;
+}
+
+/// An inline value that was found is whole, whatever it was.
+Status Adopter::mark(const ChunkBinding& binding) {
+  const auto latest = index_.latest(binding.object);
+  if (!latest) return fail(latest.error());
+  const bool concerns_latest = *latest && !(**latest)->is_tombstone() && !(**latest)->is_inline() &&
+                               (**latest)->blob_id == binding.blob_id;
+  return concerns_latest ? index_.mark_damaged(binding, now_ms_) : Status();
 }
 
 /// What is left of the old index. Where it cannot be read for now, the next start tries again.
@@ -106,7 +151,10 @@ Status adopt_from_index(const fs::path& old, const fs::path& scratch, Adopter& a
                     ", cannot be read now; start again, or move it away to do without",
                 Error(marked.error()));
   }
-  return adopter.flush();
+  auto adopted = adopter.flush();
+  for (auto at = marked->begin(); adopted && at != marked->end(); ++at)
+    adopted = adopter.mark(*at);
+  return adopted;
 }
 
 Status adopt_from_files(const fs::path& blobs, Adopter& adopter) {
@@ -149,7 +197,7 @@ Result<std::unique_ptr<Index>> rebuild_index(const StoreOptions& options, std::u
   if (auto moved = put_index_aside(folder, *aside); !moved) return fail(std::move(moved.error()));
   auto index = Index::open(folder / "index", Index::Mode::strict, options.index_cache_bytes);
   if (!index) return index;
-  Adopter adopter(**index, now_ms);
+  Adopter adopter(**index, folder, now_ms);
   auto adopted = adopt_from_index(*aside, folder / "index.salvage", adopter);
   if (!adopted) return fail(std::move(adopted.error()));
   return index;
@@ -206,7 +254,7 @@ Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint
   auto index =
       is_index_lost(folder) ? rebuild_index(options, now_ms) : open(Index::Mode::up_to_damage);
   if (!index) return fail(std::move(index.error()));
-  Adopter adopter(**index, now_ms);
+  Adopter adopter(**index, folder, now_ms);
   auto adopted = adopt_from_files(folder / "blobs", adopter);
   if (adopted) adopted = adopter.flush();
   if (!adopted) return fail("recovery of the index", std::move(adopted.error()));

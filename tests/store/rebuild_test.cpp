@@ -225,6 +225,43 @@ TEST_CASE("rebuild: with a file of an index is lost what it held, and nothing el
   }
 }
 
+TEST_CASE("rebuild: a version that is found without its bytes is marked, and marks are kept",
+          "[store]") {
+  Scene scene;
+  const auto path_of = [&](const sim::SealedObject& object) {
+    const auto files = scene.blob_files();
+    return *std::ranges::find_if(
+        files, [&](const fs::path& file) { return file.stem() == object.id().hashed_key.hex(); });
+  };
+  const auto valueless = seal_object(scene.owner, {.name = "valueless", .size = 30'000});
+  scene.put(valueless);
+  const auto& whole = scene.objects[0];
+  const auto& fileless = scene.objects[2];
+  const auto& marked = scene.objects[4];
+  flip(path_of(marked), 5'000);
+  REQUIRE_FALSE(scene->check(marked.manifest).value());
+  scene.open();  // what was logged becomes tables
+  scene.store.reset();
+  fs::remove(path_of(fileless));
+  for (const auto& values : scene.index_files(".blob"))
+    fs::remove(values);
+  overwrite(scene.dir / "index" / "CURRENT", 0, "garbage!");
+  for (int opened = 0; opened < 2; ++opened) {
+    scene.open();
+    for (const auto* object : {&valueless, &fileless, &marked}) {
+      CHECK(scene.is_here(*object));
+      CHECK(scene->is_damaged(object->manifest->binding()));
+    }
+    CHECK_FALSE(scene->is_damaged(whole.manifest->binding()));
+    CHECK(scene.stats().damaged == 3);
+  }
+  CHECK(scene->damaged(std::nullopt, 10)->versions.size() == 3);
+  scene.put(valueless);
+  scene.put(fileless);
+  CHECK(scene.stats().damaged == 1);
+  check_content(*scene.store, valueless);
+}
+
 TEST_CASE("rebuild: what is in the log alone is found without the list of files", "[store]") {
   Scene scene;
   scene.store.reset();
