@@ -61,6 +61,13 @@ tl::unexpected<Error> index_read_failure(std::string_view doing, const rocksdb::
   return failure;
 }
 
+/// RocksDB takes a list of files that it may not look at for none, and would make an index anew.
+bool is_there(const std::filesystem::path& folder) {
+  std::error_code error;
+  return std::filesystem::status(folder / "CURRENT", error).type() !=
+         std::filesystem::file_type::not_found;
+}
+
 rocksdb::WALRecoveryMode log_reading(Index::Mode mode) {
   switch (mode) {
     case Index::Mode::strict:
@@ -296,7 +303,9 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, 
     status = leave_out_missing(folder.string(), families);
     if (status.ok()) status = impl->open_for_reading(folder.string(), families);
   } else {
-    status = impl->open(db_options(mode), folder.string(), families);
+    auto options = db_options(mode);
+    options.create_if_missing = !is_there(folder);
+    status = impl->open(options, folder.string(), families);
   }
   if (!status.ok()) return open_failure(folder, status);
   impl->name_families();

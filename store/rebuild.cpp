@@ -22,6 +22,12 @@ Status os_failure(const std::string& doing, const std::error_code& error) {
   return fail(Errc::io, "cannot " + doing + ": " + error.message());
 }
 
+/// What cannot be looked at is there: whoever opens it is told why it cannot.
+bool is_missing(const fs::path& path) {
+  std::error_code error;
+  return fs::status(path, error).type() == fs::file_type::not_found;
+}
+
 /// Where the old index is, or goes: the note holds its name.
 Result<fs::path> aside_path(const fs::path& folder) {
   const auto note = File::open_for_reading(folder / note_name);
@@ -179,10 +185,12 @@ Status adopt_from_files(const fs::path& blobs, Adopter& adopter) {
 Status put_index_aside(const fs::path& folder, const fs::path& aside) {
   const auto index = folder / "index";
   std::error_code error;
-  if (fs::exists(aside, error)) {
+  const bool is_aside = fs::exists(aside, error);
+  if (error) return os_failure("look at " + aside.string(), error);
+  if (is_aside) {
     fs::remove_all(index, error);
     if (error) return os_failure("remove " + index.string(), error);
-  } else if (fs::exists(index, error)) {
+  } else if (!is_missing(index)) {
     fs::rename(index, aside, error);
     if (error) return os_failure("rename " + index.string(), error);
   }
@@ -206,19 +214,16 @@ Result<std::unique_ptr<Index>> rebuild_index(const StoreOptions& options, std::u
 }  // namespace
 
 bool is_new_store(const fs::path& folder) {
-  std::error_code error;
-  return !fs::exists(folder / "format", error) && !fs::exists(folder / "index", error) &&
-         !fs::exists(folder / "blobs", error);
+  return is_missing(folder / "format") && is_missing(folder / "index") &&
+         is_missing(folder / "blobs");
 }
 
 bool is_index_missing(const fs::path& folder) {
-  std::error_code error;
-  return !fs::exists(folder / "index" / "CURRENT", error);
+  return is_missing(folder / "index" / "CURRENT");
 }
 
 bool is_index_lost(const fs::path& folder) {
-  std::error_code error;
-  return fs::exists(folder / note_name, error);
+  return !is_missing(folder / note_name);
 }
 
 Status note_index_lost(const fs::path& folder, std::uint64_t now_ms) {

@@ -305,6 +305,21 @@ TEST_CASE("rebuild: a log that is damaged in the middle is no reason to forget q
   }
 }
 
+TEST_CASE("rebuild: an index that cannot be looked at is neither missing nor made anew",
+          "[store]") {
+  Scene scene;
+  scene.store.reset();
+  const auto current = scene.dir / "index" / "CURRENT";
+  fs::rename(current, scene.dir / "kept");
+  fs::create_symlink("CURRENT", current);  // too many links to follow
+  CHECK(error_of(open_store({.folder = scene.dir.path()})) == Errc::io);
+  CHECK(scene.set_aside() == 0);
+  fs::rename(scene.dir / "kept", current);
+  scene.open();
+  CHECK(scene.times_lost == 0);
+  CHECK(scene.stats().objects == 12);
+}
+
 TEST_CASE("rebuild: a write that was broken off is no loss", "[store]") {
   Scene scene;
   const auto before = fs::file_size(scene.log());
