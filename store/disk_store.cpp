@@ -74,8 +74,9 @@ Status DiskStore::prepare(const StoreOptions& options) {
   if (!is_new && is_index_missing(folder_)) {
     if (auto noted = note_index_lost(folder_, now_ms_()); !noted) return noted;
   }
+  const bool was_lost = is_index_lost(folder_);
   auto opened = open_index(options);
-  if (!opened && opened.error().code == Errc::corrupt && !is_index_lost(folder_)) {
+  if (!opened && opened.error().code == Errc::corrupt && !was_lost) {
     index_.reset();
     if (auto noted = note_index_lost(folder_, now_ms_()); !noted) return noted;
     opened = open_index(options);

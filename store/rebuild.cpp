@@ -211,6 +211,29 @@ Result<std::unique_ptr<Index>> rebuild_index(const StoreOptions& options, std::u
   return index;
 }
 
+Result<std::unique_ptr<Index>> open_index_as(const StoreOptions& options, Index::Mode mode) {
+  return Index::open(options.folder / "index", mode, options.index_cache_bytes);
+}
+
+/// As it is, but for a last write that was broken off.
+Result<std::unique_ptr<Index>> open_whole(const StoreOptions& options) {
+  auto index = open_index_as(options, Index::Mode::strict);
+  const bool is_torn = !index && index.error().code == Errc::corrupt &&
+                       is_last_record_torn(options.folder / "index");
+  return is_torn ? open_index_as(options, Index::Mode::up_to_damage) : std::move(index);
+}
+
+/// Up to the damage in its log, or made anew. Opened once, it does not tell that it was cut short:
+/// the note does, until all is done.
+Result<std::unique_ptr<Index>> cut_index_short(const StoreOptions& options, std::uint64_t now_ms) {
+  if (auto noted = note_index_lost(options.folder, now_ms); !noted) {
+    return fail(std::move(noted.error()));
+  }
+  auto index = open_index_as(options, Index::Mode::up_to_damage);
+  const bool is_damaged = !index && index.error().code == Errc::corrupt;
+  return is_damaged ? rebuild_index(options, now_ms) : std::move(index);
+}
+
 }  // namespace
 
 bool is_new_store(const fs::path& folder) {
@@ -243,21 +266,15 @@ Status note_index_lost(const fs::path& folder, std::uint64_t now_ms) {
 
 Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint64_t now_ms) {
   const auto& folder = options.folder;
-  const auto open = [&options, &folder](Index::Mode mode) {
-    return Index::open(folder / "index", mode, options.index_cache_bytes);
-  };
-  if (!is_index_lost(folder)) {
-    auto index = open(Index::Mode::strict);
-    if (!index && index.error().code == Errc::corrupt && is_last_record_torn(folder / "index")) {
-      index = open(Index::Mode::up_to_damage);
-    }
+  const bool is_lost = is_index_lost(folder);
+  if (!is_lost) {
+    auto index = open_whole(options);
     if (index) return OpenedIndex{.index = std::move(*index)};
     if (index.error().code != Errc::corrupt) return fail(std::move(index.error()));
   }
   const auto& on_lost = options.on_index_lost;
   if (auto told = on_lost ? on_lost() : Status(); !told) return fail(std::move(told.error()));
-  auto index =
-      is_index_lost(folder) ? rebuild_index(options, now_ms) : open(Index::Mode::up_to_damage);
+  auto index = is_lost ? rebuild_index(options, now_ms) : cut_index_short(options, now_ms);
   if (!index) return fail(std::move(index.error()));
   Adopter adopter(**index, folder, now_ms);
   auto adopted = adopt_from_files(folder / "blobs", adopter);
@@ -271,12 +288,13 @@ Status end_rebuild(const fs::path& folder) {
   const auto aside = aside_path(folder);
   if (!aside) return fail(aside.error());
   std::error_code error;
+  const bool is_aside = fs::exists(*aside, error);  // not if only its log was cut short
   for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
        it.increment(error)) {
     std::error_code ignored;
     const auto& path = it->path();
     const bool old = path.filename().string().starts_with(aside_prefix) && path != *aside;
-    if (old) fs::remove_all(path, ignored);
+    if (old && is_aside) fs::remove_all(path, ignored);
   }
   fs::remove(folder / note_name, error);
   if (error) return os_failure("remove " + (folder / note_name).string(), error);

@@ -21,9 +21,10 @@ struct OpenedIndex {
   bool recovered = false;  ///< something of it was lost: made anew, or its log cut short
 };
 /// Opens the index as it is, without a last write that was broken off; or cut short where its log
-/// is damaged; or, if it is_index_lost(), puts it aside as index.damaged-<ms> and makes a new one.
-/// Before anything is lost `on_index_lost` is called. Broken off, it begins anew at the next start.
-/// `corrupt`: only a new one helps.
+/// is damaged; or, if that cannot be or it is_index_lost(), puts it aside as index.damaged-<ms> and
+/// makes a new one. Before anything is lost `on_index_lost` is called, and the loss is noted; only
+/// end_rebuild() takes the note away. Broken off before that, a new index is made at the next
+/// start. `corrupt`: only a new one helps.
 Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint64_t now_ms);
 
 /// The new index is whole: the note goes, and all old indexes but the last one put aside.

@@ -305,6 +305,28 @@ TEST_CASE("rebuild: a log that is damaged in the middle is no reason to forget q
   }
 }
 
+TEST_CASE("rebuild: the recovery from a damaged log, broken off, begins anew", "[store]") {
+  Scene scene;
+  scene.store.reset();
+  overwrite(scene.log(), fs::file_size(scene.log()) / 2, "garbage!");
+  const auto blobs = scene.dir / "blobs";
+  const auto refused = open_store({.folder = scene.dir.path(), .on_index_lost = [&]() -> Status {
+                                     fs::rename(blobs, scene.dir / "kept");
+                                     std::ofstream(blobs) << "no folder";
+                                     return {};
+                                   }});
+  CHECK(error_of(refused) == Errc::io);
+  fs::remove(blobs);
+  fs::rename(scene.dir / "kept", blobs);
+  scene.open();
+  CHECK(scene.times_lost == 1);
+  CHECK(scene.stats().index_rebuilt);
+  for (const auto& object : scene.objects)
+    if (!object.manifest->is_inline()) CHECK(scene.is_here(object));
+  scene.open();
+  CHECK(scene.times_lost == 1);
+}
+
 TEST_CASE("rebuild: an index that cannot be looked at is neither missing nor made anew",
           "[store]") {
   Scene scene;
