@@ -70,12 +70,40 @@ Result<ListEntry> decode_listed(const Slice& name, const Slice& value) {
   return entry;
 }
 
-bool is_all_of_key(const fs::path& folder, const Secret<32>& key) {
-  std::error_code failed;
-  for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
+Result<std::vector<fs::path>> encrypted_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     std::error_code ignored;
     const bool encrypted = at->path().filename() != "LOCK" && at->is_regular_file(ignored);
-    if (encrypted && !is_of_key(at->path(), key)) return false;
+    if (encrypted) files.push_back(at->path());
+  }
+  if (!error || error == std::errc::no_such_file_or_directory) return files;
+  return fail(Errc::io, "cannot look through " + folder.string() + ": " + error.message());
+}
+
+/// A file's name may outlive a power cut that its first bytes do not. RocksDB refers to none before
+/// it is synced, but for the latest log, so such a one goes; if it is missing, RocksDB says so.
+/// CURRENT gets its name when it is whole.
+Status remove_begun_file(const fs::path& file) {
+  std::error_code error;
+  fs::remove(file, error);
+  if (!error) return {};
+  return fail(Errc::io, "cannot remove " + file.string() + ": " + error.message());
+}
+
+/// Whether what is in the folder is of this key, all of it.
+Result<bool> is_all_of_key(const fs::path& folder, const Secret<32>& key) {
+  const auto files = encrypted_files(folder);
+  if (!files) return fail(files.error());
+  for (const auto& file : *files) {
+    const auto head = look_at_head(file, key);
+    if (!head) return fail(head.error());
+    if (*head == FileHead::cut && file.filename() != "CURRENT") {
+      if (auto removed = remove_begun_file(file); !removed) return fail(std::move(removed.error()));
+    } else if (*head != FileHead::own) {
+      return false;
+    }
   }
   return true;
 }
@@ -87,7 +115,7 @@ class DiskNameStore final : public NameStore {
   DiskNameStore(fs::path folder, const Secret<32>& key)
       : folder_(std::move(folder)), key_(key.clone()), env_(make_encrypted_env(key)) {}
 
-  /// Empties the folder if what is in it cannot be used.
+  /// Empties the folder if what is in it can never be used.
   Status open();
 
   Result<std::vector<std::optional<KnownVersion>>> known(
@@ -103,6 +131,7 @@ class DiskNameStore final : public NameStore {
  private:
   using Shared = std::shared_lock<std::shared_mutex>;
 
+  Status open_as_it_is();
   Status open_empty();
   Status check_open() const;
   Result<std::vector<std::optional<KnownVersion>>> look_up(std::span<const HashedKey> objects);
@@ -128,11 +157,17 @@ Status DiskNameStore::open() {
   auto lock = FolderLock::take(folder_.string() + ".lock");
   if (!lock) return fail("catalogue", std::move(lock.error()));
   lock_.emplace(std::move(*lock));
-  if (!is_all_of_key(folder_, key_)) return open_empty();
+  const auto own = is_all_of_key(folder_, key_);
+  if (!own) return fail("catalogue", Error(own.error()));
+  auto opened = *own ? open_as_it_is() : fail(Errc::corrupt, "of another key");
+  // A disk that refuses, or is full, takes nothing that another start could read.
+  return !opened && opened.error().code == Errc::corrupt ? open_empty() : opened;
+}
+
+Status DiskNameStore::open_as_it_is() {
   auto opened = NameDatabase::open(folder_, env_.get());
-  if (!opened) return open_empty();
-  if (use(std::move(*opened))) return {};
-  return open_empty();
+  if (!opened) return fail(std::move(opened.error()));
+  return use(std::move(*opened));
 }
 
 Status DiskNameStore::use(std::unique_ptr<NameDatabase> database) {
@@ -151,9 +186,7 @@ Status DiskNameStore::open_empty() {
   if (error) {
     return fail(Errc::io, "catalogue: cannot empty " + folder_.string() + ": " + error.message());
   }
-  auto opened = NameDatabase::open(folder_, env_.get());
-  if (!opened) return fail(std::move(opened.error()));
-  return use(std::move(*opened));
+  return open_as_it_is();
 }
 
 Status DiskNameStore::check_open() const {

@@ -111,7 +111,7 @@ class FileCiphers final : public rocksdb::EncryptionProvider {
       const std::string& file, const rocksdb::EnvOptions&, rocksdb::Slice& head,
       std::unique_ptr<rocksdb::BlockAccessCipherStream>* result) override {
     const auto nonce = read_head(as_bytes({head.data(), head.size()}), *key_);
-    if (!nonce) return rocksdb::Status::IOError(file, "it is damaged, or of another key");
+    if (!nonce) return rocksdb::Status::Corruption(file, "it is damaged, or of another key");
     *result = std::make_unique<FileCipher>(key_, *nonce);
     return rocksdb::Status::OK();
   }
@@ -122,12 +122,14 @@ class FileCiphers final : public rocksdb::EncryptionProvider {
 
 }  // namespace
 
-bool is_of_key(const std::filesystem::path& file, const Secret<32>& key) {
+Result<FileHead> look_at_head(const std::filesystem::path& file, const Secret<32>& key) {
   std::array<std::uint8_t, head_bytes> head{};
   const auto opened = File::open_for_reading(file);
-  if (!opened) return false;
-  const auto read = opened->read_at(0, head);
-  return read && read_head(ByteView(head).first(*read), key).has_value();
+  if (!opened) return fail(opened.error());
+  const auto got = opened->read_at(0, head);
+  if (!got) return fail(got.error());
+  if (*got < head_bytes) return FileHead::cut;
+  return read_head(head, key) ? FileHead::own : FileHead::other;
 }
 
 std::unique_ptr<rocksdb::Env> make_encrypted_env(const Secret<32>& key) {

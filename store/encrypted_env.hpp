@@ -14,11 +14,16 @@ class Env;
 
 namespace zerodb {
 
-/// For a folder whose files is_of_key() has looked at: RocksDB ends the process over some that are
-/// damaged at their beginning.
+/// For a folder whose files look_at_head() has looked at: RocksDB ends the process over some that
+/// are damaged at their beginning.
 std::unique_ptr<rocksdb::Env> make_encrypted_env(const Secret<32>& key);
 
-/// Whether the file begins as one of this key does.
-bool is_of_key(const std::filesystem::path& file, const Secret<32>& key);
+enum class FileHead {
+  own,    ///< begins as a file of this key does
+  cut,    ///< ends before one could tell: nothing was ever synced in it, or it is damaged
+  other,  ///< of another key, or damaged
+};
+/// `io`, `full` or `not_found` if it cannot be read.
+Result<FileHead> look_at_head(const std::filesystem::path& file, const Secret<32>& key);
 
 }  // namespace zerodb

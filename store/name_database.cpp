@@ -32,7 +32,6 @@ class NoLog final : public rocksdb::Logger {
 rocksdb::DBOptions db_options(rocksdb::Env* env) {
   rocksdb::DBOptions options;
   options.env = env;
-  options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.db_write_buffer_size = names_buffers_bytes;
   options.max_total_wal_size = names_wal_bytes_max;
@@ -57,12 +56,31 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   return options;
 }
 
+/// Another format is not supported, or has families that we do not name. Other invalid arguments
+/// may come of files that could not be opened now.
+tl::unexpected<Error> names_open_failure(const std::filesystem::path& folder,
+                                         const rocksdb::Status& status) {
+  auto error = catalogue_failure("open " + folder.string(), status);
+  const bool has_more = status.IsInvalidArgument() &&
+                        status.ToString().find("Column families not opened") != std::string::npos;
+  if (has_more || status.IsNotSupported()) error.value().code = Errc::corrupt;
+  return error;
+}
+
+/// RocksDB takes a list of files that it may not look at for none, and would begin another.
+Result<bool> has_list_of_files(const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto type = std::filesystem::status(folder / "CURRENT", error).type();
+  if (type == std::filesystem::file_type::not_found) return false;
+  if (!error) return true;
+  return fail(Errc::io, "catalogue: cannot look at " + folder.string() + ": " + error.message());
+}
+
 }  // namespace
 
 tl::unexpected<Error> catalogue_failure(std::string_view doing, const rocksdb::Status& status) {
-  const auto code = status.IsCorruption() ? Errc::corrupt
-                    : status.IsNoSpace()  ? Errc::full
-                                          : Errc::io;
+  const bool is_damaged = status.IsCorruption() || status.IsPathNotFound();
+  const auto code = is_damaged ? Errc::corrupt : status.IsNoSpace() ? Errc::full : Errc::io;
   return fail(code, "catalogue: cannot " + std::string(doing) + ": " + status.ToString());
 }
 
@@ -75,12 +93,15 @@ Result<std::unique_ptr<NameDatabase>> NameDatabase::open(const std::filesystem::
       {"names", family_options(cache, false)},
       {"objects", family_options(cache, true)},
       {"events", family_options(cache, false)}};
+  const auto there = has_list_of_files(folder);
+  if (!there) return fail(there.error());
+  auto options = db_options(env);
+  options.create_if_missing = !*there;
   auto opened = std::make_unique<NameDatabase>();
   rocksdb::DB* db = nullptr;
-  const auto status =
-      rocksdb::DB::Open(db_options(env), folder.string(), families, &opened->families, &db);
+  const auto status = rocksdb::DB::Open(options, folder.string(), families, &opened->families, &db);
   opened->db.reset(db);
-  if (!status.ok()) return catalogue_failure("open " + folder.string(), status);
+  if (!status.ok()) return names_open_failure(folder, status);
   opened->notes = opened->families[0];
   opened->names = opened->families[1];
   opened->objects = opened->families[2];

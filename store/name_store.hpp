@@ -100,7 +100,8 @@ class NameStore {
 };
 
 /// Opens or creates an encrypted store in `folder`, which is all its own: one of another key or
-/// format, or a damaged one, is emptied. `busy` when it is open elsewhere, `io` or `full`.
+/// format, or a damaged one, is emptied. `busy` when it is open elsewhere. `io` or `full` when the
+/// disk, or the want of descriptors or memory, keeps it from being opened now: nothing is emptied.
 Result<std::unique_ptr<NameStore>> open_name_store(const std::filesystem::path& folder,
                                                    const Secret<32>& key);
 

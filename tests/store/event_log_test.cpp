@@ -1,11 +1,18 @@
 // The log of events in a store of names, on disk and in memory.
 #include "store/event_log.hpp"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
+#include <fstream>
 
 #include "store/hash.hpp"
 #include "store/name_store.hpp"
 #include "tests/store/disk_fixture.hpp"
+#include "tests/support/failing_disk.hpp"
 
 using namespace zerodb;
 using namespace zerodb::test;
@@ -59,6 +66,25 @@ std::vector<std::string> lines(const EventPage& page) {
 }
 
 using Lines = std::vector<std::string>;
+
+/// While it lives, no more than so many files can be opened.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(rlim_t more) {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const auto next = ::dup(0);
+    REQUIRE(next >= 0);
+    ::close(next);
+    const rlimit few{.rlim_cur = static_cast<rlim_t>(next) + more, .rlim_max = before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 }  // namespace
 
@@ -148,6 +174,63 @@ TEST_CASE("event log: a crash leaves a name and its event, or neither", "[store]
     CHECK(names->entries.size() == i);
     CHECK(events(*after).events.size() == i);
   }
+}
+
+TEST_CASE("event log: a file that a power cut left empty is no reason to begin anew", "[store]") {
+  const KeptLog kept;
+  auto store = kept.open();
+  learn(*store, {stored("a", 1), stored("b", 2)}, {.durable = true});
+  const auto epoch = events(*store).log.epoch;
+  store.reset();
+  kept.open();  // begins another log
+  const KeptLog cut{.dir = {}, .key = kept.key.clone()};
+  fs::copy(kept.folder(), cut.folder(), fs::copy_options::recursive);
+  SECTION("the latest log") {
+    fs::path latest;
+    for (const auto& file : fs::directory_iterator(cut.folder()))
+      if (file.path().extension() == ".log") latest = std::max(latest, file.path());
+    const auto left = GENERATE(0U, 1U, 63U);
+    fs::resize_file(latest, left);
+  }
+  SECTION("a table that was being made") {
+    std::ofstream(cut.folder() / "000999.sst");
+  }
+  const auto after = cut.open();
+  CHECK(events(*after).log.epoch == epoch);
+  CHECK(lines(events(*after)) == Lines{"1 +a", "2 +b"});
+}
+
+TEST_CASE("event log: what keeps it from being opened now does not empty it", "[store]") {
+  const KeptLog kept;
+  auto store = kept.open();
+  learn(*store, {stored("a", 1)}, {.durable = true});
+  const auto epoch = events(*store).log.epoch;
+  store.reset();
+  const auto refused = [&] { return error_of(open_name_store(kept.folder(), kept.key)); };
+  SECTION("a disk that fails") {
+    const FailingDisk failing({.sync_error = EIO});
+    CHECK(refused() == Errc::io);
+  }
+  SECTION("a full disk") {
+    const FailingDisk failing({.sync_error = ENOSPC});
+    CHECK(refused() == Errc::full);
+  }
+  SECTION("a list of files that cannot be looked at") {
+    const auto current = kept.folder() / "CURRENT";
+    fs::rename(current, kept.dir / "CURRENT");
+    fs::create_symlink("CURRENT", current);  // too many links to follow
+    CHECK(refused() == Errc::io);
+    fs::rename(kept.dir / "CURRENT", current);
+  }
+  SECTION("too few descriptors") {
+    for (rlim_t more = 1; more < 8; ++more) {
+      const FewDescriptors few(more);
+      CHECK(refused().value_or(Errc::io) == Errc::io);
+    }
+  }
+  store = kept.open();
+  CHECK(events(*store).log.epoch == epoch);
+  CHECK(lines(events(*store)) == Lines{"1 +a"});
 }
 
 TEST_CASE("event log: what is begun anew has another epoch", "[store]") {
