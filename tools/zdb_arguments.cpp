@@ -85,6 +85,11 @@ Result<std::map<std::string, std::string>> parse_attributes(const std::vector<st
   return attributes;
 }
 
+/// "OPTION VALUE: ", which says what is wrong with the value.
+std::string given(const std::string& option, const std::string& value) {
+  return option + " " + (value.empty() ? "''" : printable(value)) + ": ";
+}
+
 /// One command line: what CLI11 makes of it, taken apart and checked.
 class Reading {
  public:
@@ -111,31 +116,28 @@ void Reading::unshield() {
     for (auto& prefix : *prefixes)
       prefix = unshielded(std::move(prefix));
   }
-  for (auto* text : {&texts_.node, &texts_.remote, &texts_.range, &texts_.expires, &texts_.weight,
-                     &texts_.since, &texts_.limit}) {
-    *text = unshielded(std::move(*text));
-  }
   auto& watch = arguments_.watch;
-  for (auto* text : {&watch.durable, &watch.command, &watch.forget}) {
+  for (auto* text : {&texts_.node, &texts_.remote, &texts_.range, &texts_.expires, &texts_.weight,
+                     &texts_.since, &texts_.limit, &texts_.if_version, &watch.durable,
+                     &watch.command, &watch.forget, &arguments_.receipts, &arguments_.zone}) {
     if (*text) *text = unshielded(std::move(**text));
   }
   for (auto& text : texts_.attributes)
     text = unshielded(std::move(text));
-  for (auto* text : {&texts_.if_version, &arguments_.media_type})
-    *text = unshielded(std::move(*text));
-  if (arguments_.receipts) arguments_.receipts = unshielded(std::move(*arguments_.receipts));
-  if (arguments_.zone) arguments_.zone = unshielded(std::move(*arguments_.zone));
+  arguments_.media_type = unshielded(std::move(arguments_.media_type));
 }
 
 std::string Reading::problem_of_watch() {
   auto& watch = arguments_.watch;
-  const auto number = [](const std::string& text, std::optional<std::uint64_t>& to) {
-    if (!text.empty()) to = parse_number(text);
-    return text.empty() || to.has_value();
-  };
-  if (!number(texts_.since, watch.since)) return "--since " + texts_.since + ": is no number";
-  if (!number(texts_.limit, watch.limit) || watch.limit == 0U) {
-    return "--limit " + texts_.limit + ": is no number of events";
+  if (texts_.since) {
+    watch.since = parse_number(*texts_.since);
+    if (!watch.since) return given("--since", *texts_.since) + "is no number";
+  }
+  if (texts_.limit) {
+    watch.limit = parse_number(*texts_.limit);
+    if (!watch.limit || watch.limit == 0U) {
+      return given("--limit", *texts_.limit) + "is no number of events";
+    }
   }
   const bool follows = watch.since || watch.durable || watch.command || watch.limit || watch.once;
   if ((watch.list || watch.forget) && (follows || (watch.list && watch.forget))) {
@@ -149,10 +151,10 @@ std::string Reading::problem_of_write() {
   auto attributes = parse_attributes(texts_.attributes);
   if (!attributes) return attributes.error().what;
   arguments_.attributes = std::move(*attributes);
-  if (texts_.if_version.empty()) return {};
-  arguments_.if_version = parse_number(texts_.if_version);
+  if (!texts_.if_version) return {};
+  arguments_.if_version = parse_number(*texts_.if_version);
   if (!arguments_.if_version) {
-    return "--if-version " + printable(texts_.if_version) + ": is no version; zdb stat shows it";
+    return given("--if-version", *texts_.if_version) + "is no version; zdb stat shows it";
   }
   if (arguments_.if_absent) return "--if-version and --if-absent exclude each other";
   if (arguments_.recursive) return "--if-version: is for one object, not for -r";
@@ -161,28 +163,28 @@ std::string Reading::problem_of_write() {
 
 /// What CLI11 cannot see is wrong.
 std::string Reading::problem() {
-  if (!texts_.range.empty()) {
-    arguments_.range = parse_range(texts_.range);
+  if (texts_.range) {
+    arguments_.range = parse_range(*texts_.range);
     if (!arguments_.range) {
-      return "--range " + texts_.range + ": is no range; use FIRST-LAST, such as 0-99";
+      return given("--range", *texts_.range) + "is no range; use FIRST-LAST, such as 0-99";
     }
     if (arguments_.recursive) return "--range: is for one object, not for -r";
   }
   if (auto what = problem_of_write(); !what.empty()) return what;
-  if (!texts_.expires.empty()) {
-    const auto expires = parse_duration(texts_.expires);
+  if (texts_.expires) {
+    const auto expires = parse_duration(*texts_.expires);
     if (!expires) {
-      return "--expires " + texts_.expires + ": is no duration; use 30s, 15m, 1h or 7d";
+      return given("--expires", *texts_.expires) + "is no duration; use 30s, 15m, 1h or 7d";
     }
     arguments_.expires = *expires;
     arguments_.expires_given = true;
   } else if (arguments_.verb == "share") {
     arguments_.expires = std::chrono::hours(7 * 24);
   }
-  if (!texts_.weight.empty()) {
-    const auto weight = parse_number(texts_.weight);
+  if (texts_.weight) {
+    const auto weight = parse_number(*texts_.weight);
     if (!weight || *weight > std::numeric_limits<std::uint32_t>::max()) {
-      return "--weight " + texts_.weight + ": is no number from 1 to 10000";
+      return given("--weight", *texts_.weight) + "is no number from 1 to 10000";
     }
     arguments_.weight = static_cast<std::uint32_t>(*weight);
   }
@@ -206,11 +208,13 @@ std::string Reading::problem() {
 
 /// --node and --remote come before the environment, whose credential comes before its folder.
 std::string Reading::find_remote() {
-  auto text = texts_.remote;
-  if (!text.empty() && !texts_.node.empty()) return "--node and --remote: give one of them";
+  if (texts_.remote && texts_.node) return "--node and --remote: give one of them";
+  if (texts_.node && texts_.node->empty()) return given("--node", "") + "is no folder";
+  if (texts_.remote && texts_.remote->empty()) return given("--remote", "") + "is no credential";
+  if (texts_.node) return {};
   const char* variable = std::getenv("ZERODB_REMOTE");
-  const bool from_environment = text.empty() && texts_.node.empty() && variable != nullptr;
-  if (from_environment) text = variable;
+  const bool from_environment = !texts_.remote && variable != nullptr;
+  const std::string text = from_environment ? variable : texts_.remote.value_or("");
   if (text.empty()) return {};
   const bool at = text.starts_with('@');
   const bool is_file = at || (from_environment && !text.starts_with(credential_prefix));
@@ -243,7 +247,7 @@ Parsed Reading::read(std::vector<std::string> words) {
   arguments_.verb = grammar_.used_verb();
   unshield();
   if (const auto what = problem(); !what.empty()) return refuse(what, arguments_.verb);
-  arguments_.node = texts_.node.empty() ? default_node() : std::filesystem::path(texts_.node);
+  arguments_.node = texts_.node ? std::filesystem::path(*texts_.node) : default_node();
   return {.arguments = std::move(arguments_)};
 }
 

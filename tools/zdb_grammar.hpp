@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,16 +12,17 @@
 
 namespace zerodb::tools {
 
-/// What stands in options that are no plain text, before it is looked at.
+/// What stands in options that are no plain text, before it is looked at. An empty text was given,
+/// and is wrong: it comes from a script's variable that was not set.
 struct Texts {
-  std::string node;
-  std::string remote;
-  std::string range;
-  std::string expires;
-  std::string weight;
-  std::string since;
-  std::string limit;
-  std::string if_version;
+  std::optional<std::string> node;
+  std::optional<std::string> remote;
+  std::optional<std::string> range;
+  std::optional<std::string> expires;
+  std::optional<std::string> weight;
+  std::optional<std::string> since;
+  std::optional<std::string> limit;
+  std::optional<std::string> if_version;
   std::vector<std::string> attributes;
 };
 

@@ -61,6 +61,10 @@ class Objects(MeshTest):
         self.refused(2, self.node, "rm", self.key, "other", "--if-version", str(new))
         self.refused(2, self.node, "put", "-", self.key, "--if-version", "new")
         self.refused(2, self.node, "put", "-", self.key, "--if-version", "1", "--if-absent")
+        for unset in (["--if-version", ""], ["--if-version="]):
+            for words in (["put", "-", self.key], ["rm", self.key]):
+                self.refused(2, self.node, *words, *unset, stdin=b"four", says=["--if-version"])
+        self.assertEqual(b"two", self.get(self.node, self.key))
         self.ok(self.node, "rm", self.key, "--if-version", str(new))
 
     def test_a_media_type_and_attributes_are_kept_and_shown(self):
@@ -264,6 +268,20 @@ class Usage(MeshTest):
             done = self.node.zdb(*words)
             self.assertEqual((2, b""), (done.code, done.out), (words, done))
             self.assertNotEqual("", done.err)
+
+    def test_an_option_given_as_nothing_is_not_left_out(self):
+        for option, *words in (("--range", "get", "k", "-"), ("--since", "watch", "--once"),
+                               ("--limit", "watch", "--once"), ("--expires", "invite"),
+                               ("--expires", "client", "add", "c", "--read", "k/"),
+                               ("--weight", "node", "set", "n1", "--zone", "z")):
+            for unset in ([option, ""], [f"{option}="]):
+                self.refused(2, self.node, *words, *unset, says=[option])
+        for option in ("--remote", "--node"):
+            there = {**environment(self.files), "ZERODB_DIR": str(self.node.folder)}
+            for unset in ([option, ""], [f"{option}="]):
+                self.complained(2, run([BIN / "zdb", "ls", *unset], env=there), [option])
+        self.ok(self.node, "ls", env={**environment(self.files), "ZERODB_REMOTE": ""})
+        self.assertEqual(b"", self.ok(self.node, "client", "list").out)
 
     def test_wrong_usage_of_the_daemon(self):
         for words in ((), ("fly",), ("init",), ("run",), ("join", "--data", self.files / "x"),
