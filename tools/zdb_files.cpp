@@ -6,18 +6,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <array>
 #include <csignal>
 #include <cstring>
 #include <mutex>
 #include <set>
 #include <thread>
 
+#include "store/hash.hpp"
+
 namespace zerodb::tools {
 
 namespace {
 
 constexpr int nothing_yet_ms = 10'000;
+constexpr int names_tried_max = 16;
 constexpr mode_t private_mode = 0600;
 constexpr mode_t usual_mode = 0666;
 
@@ -26,11 +29,27 @@ Error system_error(const std::string& name, const std::string& what, int number)
   return {code, printable(name) + ": " + what + ": " + std::strerror(number)};
 }
 
+/// A name of its own: in containers that share a folder, processes have one number.
+std::filesystem::path temporary_beside(const std::filesystem::path& target) {
+  std::array<std::uint8_t, 8> number{};
+  fill_random(number);
+  return target.parent_path() / (".zdb-" + to_hex(number) + ".part");
+}
+
 class Unfinished {
  public:
-  void add(const std::filesystem::path& path) {
+  /// Opens a new file beside `target`, whose name is written to `path`; -1 if that fails. A file
+  /// that is there already is somebody else's.
+  int open_beside(const std::filesystem::path& target, std::filesystem::path& path) {
     const std::lock_guard lock(mutex_);
-    paths_.insert(path);
+    for (int tries_left = names_tried_max;;) {
+      const auto name = temporary_beside(target);
+      const int descriptor =
+          ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, private_mode);
+      if (descriptor < 0 && errno == EEXIST && --tries_left > 0) continue;
+      if (descriptor >= 0) path = *paths_.insert(name).first;
+      return descriptor;
+    }
   }
   /// Under the lock, so that a signal finds a file either unfinished or in its place.
   template <class End>
@@ -39,11 +58,11 @@ class Unfinished {
     paths_.erase(path);
     return how();
   }
+  /// Before the process ends: the lock is kept, so that there will be no more files.
   void remove_all() {
-    const std::lock_guard lock(mutex_);
+    mutex_.lock();
     for (const auto& path : paths_)
       ::unlink(path.c_str());
-    paths_.clear();
   }
 
  private:
@@ -74,12 +93,6 @@ mode_t current_umask() {
 mode_t new_file_mode() {
   static const mode_t mode = usual_mode & ~current_umask();
   return mode;
-}
-
-std::filesystem::path temporary_beside(const std::filesystem::path& target) {
-  static std::atomic<unsigned> count{0};
-  return target.parent_path() /
-         (".zdb-" + std::to_string(::getpid()) + "-" + std::to_string(++count) + ".part");
 }
 
 }  // namespace
@@ -162,9 +175,7 @@ void OutputFile::open_beside(const std::filesystem::path& path) {
   std::error_code ignored;
   const auto linked = std::filesystem::is_symlink(path, ignored);
   target_ = linked ? std::filesystem::weakly_canonical(path, ignored) : path;
-  temporary_ = temporary_beside(target_);
-  unfinished().add(temporary_);
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, private_mode);
+  descriptor_ = unfinished().open_beside(target_, temporary_);
 }
 
 Result<OutputFile> OutputFile::create(const std::filesystem::path& path) {

@@ -358,6 +358,15 @@ class Transfers(MeshTest):
         self.assertEqual([old], list(self.files.iterdir()))
         self.assertEqual(b"precious", old.read_bytes())
 
+    def test_an_unfinished_file_of_another_process_of_that_number_stays(self):
+        """As in two containers with one volume, where zdb is process 1 in both."""
+        self.put(self.node, self.key, b"mine")
+        theirs = 'echo theirs > ".zdb-$$-1.part"; exec "$@"'
+        done = run(["sh", "-c", theirs, "sh", *self.node.zdb_words("get", self.key, "mine")],
+                   cwd=self.files, env=environment(self.files))
+        self.assertEqual((0, ""), (done.code, done.err))
+        self.assertEqual({b"mine", b"theirs\n"}, {p.read_bytes() for p in self.files.iterdir()})
+
     def test_an_interrupted_get_leaves_nothing(self):
         data = content(96 * MIB)
         self.put(self.node, self.key, data)
