@@ -29,6 +29,10 @@ Error system_error(const std::string& name, const std::string& what, int number)
   return {code, printable(name) + ": " + what + ": " + std::strerror(number)};
 }
 
+Error is_there(const std::string& name) {
+  return {Errc::invalid, printable(name) + ": is there already; name a PATH to replace it"};
+}
+
 /// A name of its own: in containers that share a folder, processes have one number.
 std::filesystem::path temporary_beside(const std::filesystem::path& target) {
   std::array<std::uint8_t, 8> number{};
@@ -160,7 +164,8 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       name_(std::move(other.name_)),
       temporary_(std::move(other.temporary_)),
       target_(std::move(other.target_)),
-      private_(other.private_) {
+      private_(other.private_),
+      new_(other.new_) {
   other.temporary_.clear();
 }
 
@@ -198,6 +203,16 @@ Result<OutputFile> OutputFile::create(const std::filesystem::path& path) {
   return file;
 }
 
+Result<OutputFile> OutputFile::create_new(const std::filesystem::path& path) {
+  struct stat about {};
+  if (::lstat(path.c_str(), &about) == 0) return fail(is_there(path.string()));
+  OutputFile file(-1, path.string());
+  file.new_ = true;
+  file.open_beside(path);
+  if (file.descriptor_ < 0) return fail(system_error(file.name_, "cannot be written", errno));
+  return file;
+}
+
 Status OutputFile::write(ByteView bytes) {
   while (!bytes.empty()) {
     const auto count = ::write(descriptor_, bytes.data(), bytes.size());
@@ -208,6 +223,17 @@ Status OutputFile::write(ByteView bytes) {
     }
   }
   return {};
+}
+
+/// As rename() answers; EEXIST where nothing may be replaced, and there is something.
+int OutputFile::put_in_place() const {
+  const auto* from = temporary_.c_str();
+  const auto* to = target_.c_str();
+  if (!new_) return ::rename(from, to);
+  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  // Some network file systems know only this.
+  return ::link(from, to) == 0 ? ::unlink(from) : -1;
 }
 
 Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
@@ -222,9 +248,10 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
   if (::close(std::exchange(descriptor_, -1)) != 0) {
     return fail(system_error(name_, "cannot be written", errno));
   }
-  const auto renamed = unfinished().end(
-      temporary_, [this] { return ::rename(temporary_.c_str(), target_.c_str()); });
-  if (renamed != 0) return fail(system_error(name_, "cannot be put in place", errno));
+  const auto number =
+      unfinished().end(temporary_, [this] { return put_in_place() == 0 ? 0 : errno; });
+  if (number == EEXIST) return fail(is_there(name_));
+  if (number != 0) return fail(system_error(name_, "cannot be put in place", number));
   temporary_.clear();
   return {};
 }

@@ -41,6 +41,9 @@ class InputFile {
 class OutputFile {
  public:
   static Result<OutputFile> create(const std::filesystem::path& path);
+  /// For names that somebody else chose: `invalid` if there is anything of that name, at the end
+  /// too.
+  static Result<OutputFile> create_new(const std::filesystem::path& path);
 
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
@@ -56,12 +59,14 @@ class OutputFile {
  private:
   OutputFile(int descriptor, std::string name);
   void open_beside(const std::filesystem::path& path);
+  int put_in_place() const;
 
   int descriptor_;
   std::string name_;
   std::filesystem::path temporary_;  ///< empty: written in place
   std::filesystem::path target_;
   bool private_ = false;
+  bool new_ = false;  ///< replaces nothing
 };
 
 /// From now on SIGINT, SIGTERM and SIGHUP remove unfinished files before they end the program.

@@ -20,6 +20,11 @@ struct Wanted {
   std::optional<std::string> link;
 };
 
+struct Destination {
+  fs::path path;
+  bool may_replace = true;
+};
+
 Result<client::ObjectInfo> fetch(BusClient& client, const Wanted& wanted, const ByteSink& sink,
                                  const std::optional<ByteRange>& range) {
   return wanted.link ? client.get_shared(*wanted.link, sink, range)
@@ -28,8 +33,8 @@ Result<client::ObjectInfo> fetch(BusClient& client, const Wanted& wanted, const 
 
 /// Fetches one object into one file; how many bytes, or nothing if that failed.
 std::optional<std::uint64_t> get_file(Session& session, BusClient& client, const Wanted& wanted,
-                                      const fs::path& path, Progress& progress) {
-  auto file = OutputFile::create(path);
+                                      const Destination& to, Progress& progress) {
+  auto file = to.may_replace ? OutputFile::create(to.path) : OutputFile::create_new(to.path);
   if (!file) {
     session.failed("", file.error());
     return {};
@@ -68,20 +73,32 @@ std::optional<std::uint64_t> bytes_to_come(Session& session, BusClient& client,
   return end - range.first;
 }
 
+/// Why that cannot be the name of a file here; empty if it can. Who shares an object names it: a
+/// name that is easily overlooked would be theirs to choose, too.
+std::string problem_of_name(const std::string& name, bool by_link) {
+  if (name.empty() || name == "." || name == ".." || name.find('\0') != std::string::npos) {
+    return "ends in nothing that could be a file's name; use: zdb get KEY PATH";
+  }
+  if (by_link && name.front() == '.') return "is the name of a hidden file; use: zdb get LINK PATH";
+  return {};
+}
+
 /// Where `zdb get KEY [PATH]` writes; nothing if that cannot be told, which has been reported.
-std::optional<fs::path> destination(Session& session, const std::string& key) {
+std::optional<Destination> destination(Session& session, const Wanted& wanted) {
   const auto& names = session.arguments().names;
-  const auto name = last_component(key);
   std::error_code ignored;
   const bool into_folder =
       names.size() == 2 && names[1] != "-" && fs::is_directory(names[1], ignored);
-  if (names.size() == 2 && !into_folder) return names[1];
-  if (name.empty() || name == "." || name == ".." || name.find('\0') != std::string::npos) {
-    session.failed(key, "ends in nothing that could be a file's name; use: zdb get KEY PATH",
-                   ExitCode::usage);
+  if (names.size() == 2 && !into_folder) return Destination{.path = names[1]};
+  const auto name = last_component(wanted.key);
+  if (const auto problem = problem_of_name(name, wanted.link.has_value()); !problem.empty()) {
+    session.failed(wanted.key, problem, ExitCode::usage);
     return {};
   }
-  return into_folder ? fs::path(names[1]) / name : fs::path(name);
+  // Only who types it means stdout by it.
+  const auto here = fs::path(name == "-" ? "./-" : name);
+  return Destination{.path = into_folder ? fs::path(names[1]) / name : here,
+                     .may_replace = !wanted.link};
 }
 
 /// What was shared is called as its owner called it.
@@ -95,20 +112,20 @@ std::optional<Wanted> by_link(Session& session, BusClient& client, const std::st
 void get_one(Session& session) {
   const auto& word = session.arguments().names[0];
   const bool is_link = word.starts_with(link_prefix);
-  if (!is_link && !check_key(session, word)) return;
-  if (!is_link && !destination(session, word)) return;
+  const Wanted own{.key = word, .link = {}};
+  if (!is_link && (!check_key(session, word) || !destination(session, own))) return;
   auto client = session.connect();
   if (!client) return;
-  const auto wanted = is_link ? by_link(session, *client, word) : Wanted{.key = word, .link = {}};
+  const auto wanted = is_link ? by_link(session, *client, word) : own;
   if (!wanted) return;
-  const auto path = destination(session, wanted->key);
-  if (!path) return;
+  const auto to = destination(session, *wanted);
+  if (!to) return;
   Progress progress(session.shows_progress(), bytes_to_come(session, *client, *wanted));
   session.use(&progress);
-  const auto bytes = get_file(session, *client, *wanted, *path, progress);
+  const auto bytes = get_file(session, *client, *wanted, *to, progress);
   session.use(nullptr);
-  if (bytes && *path != "-") {
-    session.tell(fmt::format("fetched {}  {}", printable(path->string()), format_bytes(*bytes)));
+  if (bytes && to->path != "-") {
+    session.tell(fmt::format("fetched {}  {}", printable(to->path.string()), format_bytes(*bytes)));
   }
 }
 
@@ -151,7 +168,8 @@ void get_tree(Session& session, const Targets& targets) {
           const auto what = "cannot be made: " + failed.message();
           return session.failed(path.parent_path().string(), what, ExitCode::failed);
         }
-        const auto bytes = get_file(session, client, {.key = key, .link = {}}, path, progress);
+        const auto bytes =
+            get_file(session, client, {.key = key, .link = {}}, {.path = path}, progress);
         if (bytes) tally.add(*bytes);
       });
   session.use(nullptr);

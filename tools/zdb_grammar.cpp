@@ -114,13 +114,14 @@ void Grammar::add_transfers() {
          "when the put was acknowledged; these are as many as must, and may be more")
       ->type_name("FILE");
 
-  auto* get = add_verb(app_, "get", "Fetch files",
-                       "  zdb get work/notes                to the file notes\n"
-                       "  zdb get work/notes a.txt          to the file a.txt\n"
-                       "  zdb get backup.tar - | tar t      to stdout\n"
-                       "  zdb get film.mkv - --range 0-99   its first 100 bytes\n"
-                       "  zdb get -r photos/ copy           all under photos/, to the folder copy\n"
-                       "  zdb get zdbshare1-...             what somebody shared with you");
+  auto* get =
+      add_verb(app_, "get", "Fetch files",
+               "  zdb get work/notes                to the file notes\n"
+               "  zdb get work/notes a.txt          to the file a.txt\n"
+               "  zdb get backup.tar - | tar t      to stdout\n"
+               "  zdb get film.mkv - --range 0-99   its first 100 bytes\n"
+               "  zdb get -r photos/ copy           all under photos/, to the folder copy\n"
+               "  zdb get zdbshare1-...             what somebody shared with you, as a new file");
   add_names(get, "KEY [PATH] | LINK [PATH] | -r PREFIX/ FOLDER", 1, 2);
   get->add_flag("-r,--recursive", arguments_.recursive, "Fetch all objects under a prefix");
   get->add_option("--range", texts_.range, "Only these bytes, counted from 0, both included")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """zdb share and zdb get LINK, between two owners of one mesh."""
 
-from harness import MIB, MeshTest, content, main, ticket
+from harness import DEADLINE_S, MIB, MeshTest, content, eventually, main, ticket
 
 
 class Share(MeshTest):
@@ -33,6 +33,57 @@ class Share(MeshTest):
         self.put(self.node, "films/last one.mkv", b"moving pictures")
         self.ok(self.other, "get", self.link("films/last one.mkv"), cwd=self.files)
         self.assertEqual(b"moving pictures", (self.files / "last one.mkv").read_bytes())
+
+    def test_the_name_in_a_link_replaces_no_file_and_hides_none(self):
+        mine = self.file("name", b"mine")
+        self.file("folder/name", b"mine")
+        (self.files / "dangling").symlink_to("elsewhere")
+        self.put(self.node, "a/name", b"theirs")
+        self.put(self.node, "a/dangling", b"theirs")
+        for key, to, code, says in (("a/name", (), 1, "name: is there already; name a PATH"),
+                                    ("a/name", ["folder"], 1, "folder/name: is there already"),
+                                    ("a/dangling", (), 1, "dangling: is there already"),
+                                    ("a/.profile", (), 2, "hidden.*zdb get LINK PATH"),
+                                    ("a/.profile", ["folder"], 2, "hidden")):
+            self.put(self.node, key, b"theirs")
+            self.refused(code, self.other, "get", self.link(key), *to, cwd=self.files, says=[says])
+        names = {str(p.relative_to(self.files)) for p in self.files.rglob("*")}
+        self.assertEqual({"name", "folder", "folder/name", "dangling"}, names)
+        self.assertEqual(b"mine", mine.read_bytes())
+        self.ok(self.other, "get", self.link("a/name"), "name", cwd=self.files)
+        self.assertEqual(b"theirs", mine.read_bytes())
+
+    def test_a_file_that_appears_meanwhile_is_not_replaced(self):
+        data = content(64 * MIB)
+        self.put(self.node, f"{self.key}/late", data)
+        link, late = self.link(f"{self.key}/late"), self.files / "late"
+
+        def beaten():
+            """Whether the file came to be between the beginning and the end."""
+            late.unlink(missing_ok=True)
+            getting = self.other.zdb_start("get", link, cwd=self.files)
+            while getting.poll() is None and not list(self.files.iterdir()):
+                pass
+            try:
+                with open(late, "xb") as mine:
+                    mine.write(b"mine")
+            except FileExistsError:
+                return False
+            _, said = getting.communicate(timeout=DEADLINE_S)
+            self.assertEqual(1, getting.returncode, said)
+            self.assertIn(b"late: is there already", said)
+            return True
+
+        eventually(beaten, "a file appears while one is fetched")
+        self.assertEqual([late], list(self.files.iterdir()))
+        self.assertEqual(b"mine", late.read_bytes())
+
+    def test_a_name_that_is_a_dash_is_a_file(self):
+        self.put(self.node, "a/-", b"dashed")
+        for node, word in ((self.node, "a/-"), (self.other, self.link("a/-"))):
+            self.assertEqual(b"", self.ok(node, "get", word, cwd=self.files).out)
+            self.assertEqual(b"dashed", (self.files / "-").read_bytes())
+            (self.files / "-").unlink()
 
     def test_a_range_of_it(self):
         data = content(2 * MIB)
