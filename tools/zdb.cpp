@@ -1,11 +1,11 @@
 // zdb, the command line client.
 #include <array>
-#include <cstdio>
 #include <string_view>
 #include <utility>
 
 #include "tools/kept_memory.hpp"
 #include "tools/zdb_arguments.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
 namespace {
@@ -47,9 +47,7 @@ ExitCode run(const Arguments& arguments) {
   for (const auto& [name, verb] : verbs) {
     if (name == arguments.verb) verb(session);
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    session.failed("stdout", "cannot be written", ExitCode::failed);
-  }
+  if (auto written = flush_stdout(); !written) session.failed("", written.error());
   return session.exit_code();
 }
 

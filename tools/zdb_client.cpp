@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/terminal.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_recovery.hpp"
 #include "tools/zdb_verbs.hpp"
 
@@ -45,8 +46,8 @@ void print_entry(const Entry& entry) {
   const auto ends = !entry.expires_ms ? std::string("never expires")
                     : entry.expired   ? "expired " + time(*entry.expires_ms)
                                       : "expires " + time(*entry.expires_ms);
-  fmt::print("{}  {}  (made {}, {})\n", shown(entry.client_name, STDOUT_FILENO), rights_of(entry),
-             time(entry.created_ms), ends);
+  print_out("{}  {}  (made {}, {})\n", shown(entry.client_name, STDOUT_FILENO), rights_of(entry),
+            time(entry.created_ms), ends);
 }
 
 }  // namespace
@@ -93,7 +94,7 @@ void run_client_list(Session& session) {
   for (const auto& entry : all)
     document.push_back(to_json(entry));
   constexpr auto indent = 2;
-  fmt::print("{}\n", document.dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}\n", document.dump(indent, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 void run_client_revoke(Session& session) {

@@ -24,11 +24,6 @@ constexpr int names_tried_max = 16;
 constexpr mode_t private_mode = 0600;
 constexpr mode_t usual_mode = 0666;
 
-Error system_error(const std::string& name, const std::string& what, int number) {
-  const auto code = number == ENOSPC || number == EDQUOT ? Errc::full : Errc::io;
-  return {code, printable(name) + ": " + what + ": " + std::strerror(number)};
-}
-
 Error is_there(const std::string& name) {
   return {Errc::invalid, printable(name) + ": is there already; name a PATH to replace it"};
 }
@@ -100,6 +95,11 @@ mode_t new_file_mode() {
 }
 
 }  // namespace
+
+Error system_error(const std::string& name, const std::string& what, int number) {
+  const auto code = number == ENOSPC || number == EDQUOT ? Errc::full : Errc::io;
+  return {code, printable(name) + ": " + what + ": " + std::strerror(number)};
+}
 
 // --------------------------------------------------------------------------------------- input
 

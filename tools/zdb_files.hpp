@@ -9,6 +9,9 @@
 
 namespace zerodb::tools {
 
+/// "NAME: WHAT: the system's words"; `full` for what is out of space, else `io`.
+Error system_error(const std::string& name, const std::string& what, int number);
+
 /// A file, pipe or stdin to be stored.
 class InputFile {
  public:

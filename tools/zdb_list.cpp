@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/terminal.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 #include "tools/zdb_workers.hpp"
 
@@ -19,7 +20,7 @@ std::int64_t version_ms(std::uint64_t version) {
 
 void print(const ordered_json& document) {
   constexpr auto indent = 2;
-  fmt::print("{}\n", document.dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}\n", document.dump(indent, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 ordered_json to_json(const client::List::Entry& entry) {
@@ -58,14 +59,14 @@ void print_details(const std::vector<client::List::Entry>& entries) {
     width = std::max(width, std::to_string(entry.size).size());
   }
   for (const auto& entry : entries) {
-    fmt::print("{:>{}}  {}  {}\n", entry.size, width,
-               format_time(entry.mtime_ms.value_or(version_ms(entry.version))),
-               shown(entry.key, STDOUT_FILENO));
+    print_out("{:>{}}  {}  {}\n", entry.size, width,
+              format_time(entry.mtime_ms.value_or(version_ms(entry.version))),
+              shown(entry.key, STDOUT_FILENO));
   }
 }
 
 void print_line(const char* name, const std::string& value) {
-  fmt::print("{:<12} {}\n", name, value);
+  print_out("{:<12} {}\n", name, value);
 }
 
 void print_info(const client::ObjectInfo& info) {
@@ -95,7 +96,7 @@ void run_ls(Session& session) {
   if (arguments.json) return print_json(*entries);
   if (arguments.details) return print_details(*entries);
   for (const auto& entry : *entries)
-    fmt::print("{}\n", shown(entry.key, STDOUT_FILENO));
+    print_out("{}\n", shown(entry.key, STDOUT_FILENO));
 }
 
 void run_stat(Session& session) {

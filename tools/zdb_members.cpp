@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tools/terminal.hpp"
+#include "tools/zdb_print.hpp"
 
 namespace zerodb::tools {
 
@@ -57,7 +58,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
   }
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i)
-      fmt::print("{:<{}}{}", row[i], widths[i], i + 1 < row.size() ? "  " : "\n");
+      print_out("{:<{}}{}", row[i], widths[i], i + 1 < row.size() ? "  " : "\n");
   }
 }
 

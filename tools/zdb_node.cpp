@@ -6,6 +6,7 @@
 
 #include "tools/terminal.hpp"
 #include "tools/zdb_members.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
 namespace zerodb::tools {
@@ -98,8 +99,8 @@ void run_node_list(Session& session) {
   warn_if_removed(session, *status);
   if (!session.arguments().json) return print_members(status->members);
   constexpr auto indent = 2;
-  fmt::print("{}\n", members_json(status->members)
-                         .dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}\n", members_json(status->members)
+                        .dump(indent, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 void run_node_drain(Session& session) {

@@ -207,8 +207,10 @@ void run_put(Session& session) {
     return session.failed("", "--if-version: is for one object", ExitCode::usage);
   }
   // What is wrong with the command itself is said before a node is looked for.
-  if (items->size() == 1 && items->front().path != "-" && fs::is_directory(items->front().path)) {
-    const auto path = printable(items->front().path.string());
+  std::error_code ignored;
+  const auto& first = items->front().path;
+  if (items->size() == 1 && first != "-" && fs::is_directory(first, ignored)) {
+    const auto path = printable(first.string());
     return session.failed("", path + ": is a folder; use: zdb put -r " + path, ExitCode::usage);
   }
   if (items->size() == 1 && !check_key(session, items->front().key)) return;

@@ -1,10 +1,10 @@
 #include "tools/zdb_recovery.hpp"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include "tools/terminal.hpp"
 #include "tools/zdb_files.hpp"
+#include "tools/zdb_print.hpp"
 
 namespace zerodb::tools {
 
@@ -21,7 +21,7 @@ bool is_all(const std::string& text, bool asked) {
 
 void print_text(Session& session, const BusClient& client, const Result<std::string>& text) {
   if (!text) return session.failed("", text.error(), client);
-  fmt::print("{}{}", *text, text->ends_with('\n') ? "" : "\n");
+  print_out("{}{}", *text, text->ends_with('\n') ? "" : "\n");
 }
 
 Result<std::string> read_recovery_text(const Arguments& arguments) {
@@ -29,7 +29,7 @@ Result<std::string> read_recovery_text(const Arguments& arguments) {
   auto file = InputFile::open(path);
   if (!file) return fail(std::move(file.error()));
   const bool asked = path == "-" && is_terminal(STDIN_FILENO);
-  if (asked) fmt::print(stderr, "Recovery text, then an empty line:\n");
+  if (asked) print_error("Recovery text, then an empty line:\n");
   std::string text;
   Bytes buffer(recovery_text_bytes_max + 1);
   while (text.size() <= recovery_text_bytes_max && !is_all(text, asked)) {

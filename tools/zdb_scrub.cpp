@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/terminal.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
 namespace zerodb::tools {
@@ -25,7 +26,7 @@ void print_json(const Report& report) {
                                         {"finished_ms", report.finished_ms},
                                         {"trouble", report.trouble}};
   using Handler = nlohmann::ordered_json::error_handler_t;
-  fmt::print("{}\n", document.dump(2, ' ', false, Handler::replace));
+  print_out("{}\n", document.dump(2, ' ', false, Handler::replace));
 }
 
 std::string what_was_seen(const Report& report) {
@@ -40,12 +41,12 @@ std::string when(std::uint64_t ms) {
 
 void print_text(const Report& report) {
   if (report.walking) {
-    fmt::print("walking: {:.1f}%, since {}\n", static_cast<double>(report.done_per_mille) / 10,
-               when(report.started_ms));
+    print_out("walking: {:.1f}%, since {}\n", static_cast<double>(report.done_per_mille) / 10,
+              when(report.started_ms));
   }
-  fmt::print("{}: {}\n", report.walking ? "so far" : "last walk", what_was_seen(report));
-  fmt::print("finished: {}\n", when(report.finished_ms));
-  if (report.damaged > 0) fmt::print("waiting for repair: {}\n", report.damaged);
+  print_out("{}: {}\n", report.walking ? "so far" : "last walk", what_was_seen(report));
+  print_out("finished: {}\n", when(report.finished_ms));
+  if (report.damaged > 0) print_out("waiting for repair: {}\n", report.damaged);
 }
 
 /// Until the walk and the repairs after it have ended; nothing if the node went away.

@@ -7,6 +7,7 @@
 
 #include "store/keys.hpp"
 #include "tools/terminal.hpp"
+#include "tools/zdb_print.hpp"
 
 namespace zerodb::tools {
 
@@ -113,7 +114,7 @@ ExitCode Session::exit_code() const {
 
 void Session::write(const std::string& line) {
   if (progress_ != nullptr) progress_->hide();
-  fmt::print(stderr, "{}\n", line);
+  print_error("{}\n", line);
 }
 
 bool check_key(Session& session, const std::string& key) {

@@ -1,6 +1,6 @@
-#include <fmt/format.h>
 
 #include "tools/zdb_names.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
 namespace zerodb::tools {
@@ -12,7 +12,7 @@ void run_share(Session& session) {
   if (!client) return;
   const auto link = client->share(key, session.arguments().expires);
   if (!link) return session.failed(key, link.error(), *client);
-  fmt::print("{}\n", *link);
+  print_out("{}\n", *link);
 }
 
 }  // namespace zerodb::tools

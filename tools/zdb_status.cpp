@@ -3,6 +3,7 @@
 
 #include "tools/terminal.hpp"
 #include "tools/zdb_members.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
 namespace zerodb::tools {
@@ -59,7 +60,7 @@ ordered_json to_json(const client::Status::Reply& status) {
 }
 
 void print_line(const char* name, const std::string& value) {
-  fmt::print("{:<10} {}\n", name, value);
+  print_out("{:<10} {}\n", name, value);
 }
 
 /// What a change of the roster leaves to be moved, on this node and elsewhere.
@@ -141,11 +142,11 @@ void run_status(Session& session) {
   warn_if_removed(session, *status);
   if (session.arguments().json) {
     constexpr auto indent = 2;
-    return fmt::print(
+    return print_out(
         "{}\n", to_json(*status).dump(indent, ' ', false, ordered_json::error_handler_t::replace));
   }
   print_node(*status);
-  fmt::print("\n");
+  print_out("\n");
   print_members(status->members);
 }
 

@@ -5,6 +5,7 @@
 
 #include "tools/terminal.hpp"
 #include "tools/zdb_files.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_receipts.hpp"
 #include "tools/zdb_verbs.hpp"
 
@@ -16,7 +17,7 @@ using nlohmann::ordered_json;
 using Report = client::Verify::Reply;
 
 void print(const ordered_json& document) {
-  fmt::print("{}\n", document.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}\n", document.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 // ------------------------------------------------------------------------------------- an object
@@ -47,12 +48,12 @@ void print_json(const Report& report) {
 void print_text(const Report& report) {
   for (const auto& node : report.nodes) {
     const auto time = node.ms ? std::to_string(*node.ms) + " ms" : "-";
-    fmt::print("{:<20} {:<12} {:>8}  {}\n", printable(node.node_name), printable(node.state), time,
-               printable(node.what));
+    print_out("{:<20} {:<12} {:>8}  {}\n", printable(node.node_name), printable(node.state), time,
+              printable(node.what));
   }
-  fmt::print("{} of {} nodes proved that they hold {}: {}, {} of {} chunks\n",
-             count_in_state(report, "holds"), report.nodes.size(), shown(report.key, STDOUT_FILENO),
-             format_bytes(report.size), report.chunks_asked, report.chunks);
+  print_out("{} of {} nodes proved that they hold {}: {}, {} of {} chunks\n",
+            count_in_state(report, "holds"), report.nodes.size(), shown(report.key, STDOUT_FILENO),
+            format_bytes(report.size), report.chunks_asked, report.chunks);
 }
 
 /// What is wrong, by node; empty if all is well.
@@ -127,12 +128,12 @@ void print_json(const CheckedReceipts& checked) {
 
 void print_text(const CheckedReceipts& checked) {
   for (const auto& one : checked.receipts) {
-    fmt::print("{:<20} {:<8} {}  {}\n", printable(one.node_name), one.good ? "valid" : "FORGED",
-               format_time(static_cast<std::int64_t>(one.time_ms)), printable(one.node));
+    print_out("{:<20} {:<8} {}  {}\n", printable(one.node_name), one.good ? "valid" : "FORGED",
+              format_time(static_cast<std::int64_t>(one.time_ms)), printable(one.node));
   }
-  fmt::print("{} valid receipts for {}{}, version {}, of owner {}\n", checked.good,
-             checked.deletion ? "the deletion of " : "", shown(checked.key, STDOUT_FILENO),
-             checked.version, checked.owner);
+  print_out("{} valid receipts for {}{}, version {}, of owner {}\n", checked.good,
+            checked.deletion ? "the deletion of " : "", shown(checked.key, STDOUT_FILENO),
+            checked.version, checked.owner);
 }
 
 void verify_receipts(Session& session, const std::string& path) {

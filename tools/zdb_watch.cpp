@@ -12,6 +12,7 @@
 
 #include "bus/event_follower.hpp"
 #include "tools/terminal.hpp"
+#include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
 namespace zerodb::tools {
@@ -95,8 +96,8 @@ std::string run_command(const std::string& command, const client::Event& event) 
 
 void print_event(const client::Event& event, const std::string& epoch, bool json) {
   if (!json) {
-    fmt::print("{} {} {} {}\n", event.sequence, event.kind, event.size,
-               shown(event.key, STDOUT_FILENO));
+    print_out("{} {} {} {}\n", event.sequence, event.kind, event.size,
+              shown(event.key, STDOUT_FILENO));
     return;
   }
   nlohmann::ordered_json line{{"sequence", event.sequence},
@@ -108,7 +109,7 @@ void print_event(const client::Event& event, const std::string& epoch, bool json
                               {"epoch", epoch}};
   if (event.mtime_ms) line["mtime_ms"] = *event.mtime_ms;
   using Handler = nlohmann::ordered_json::error_handler_t;
-  fmt::print("{}\n", line.dump(-1, ' ', false, Handler::replace));
+  print_out("{}\n", line.dump(-1, ' ', false, Handler::replace));
 }
 
 // ---------------------------------------------------------------------------------------- watching
@@ -165,10 +166,7 @@ class Watch {
       // With a command each event counts by itself: the next may take long.
       if (options_.command && !done_until(event.sequence + 1)) return;
     }
-    if (std::fflush(stdout) != 0) {
-      done_ = true;
-      return session_.failed("stdout", "cannot be written", ExitCode::failed);
-    }
+    if (!printed()) return;
     handled_ += handled;
     const bool all = handled == page.entries.size();
     if (all)
@@ -182,7 +180,7 @@ class Watch {
   bool handle(const client::Event& event, const std::string& epoch) {
     print_event(event, epoch, options_.json);
     if (!options_.command) return true;
-    std::fflush(stdout);
+    if (!printed()) return false;
     const auto problem = run_command(*options_.command, event);
     if (problem.empty()) return true;
     done_ = true;
@@ -192,6 +190,13 @@ class Watch {
                                 event.kind, printable(event.key), problem),
                     ExitCode::failed);
     return false;
+  }
+
+  /// If not, it ends, and what was not written is not acknowledged. Why is told at the very end.
+  bool printed() {
+    const bool written = flush_stdout().has_value();
+    done_ = done_ || !written;
+    return written;
   }
 
   /// Durable when it returns. A node that stopped meanwhile is waited for.
@@ -238,12 +243,12 @@ void list_followers(Session& session, BusClient& client) {
                           {"behind", one.behind},
                           {"lost", one.lost}});
     }
-    fmt::print("{}\n", document.dump(2));
+    print_out("{}\n", document.dump(2));
     return;
   }
   for (const auto& one : reply->entries) {
-    fmt::print("{}  next {}, {} behind{}\n", one.durable, one.next, one.behind,
-               one.lost ? ", and some events are lost to it" : "");
+    print_out("{}  next {}, {} behind{}\n", one.durable, one.next, one.behind,
+              one.lost ? ", and some events are lost to it" : "");
   }
 }
 

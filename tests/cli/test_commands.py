@@ -402,6 +402,47 @@ class Transfers(MeshTest):
         getting.stdout.close()
         self.assertNotEqual(0, getting.wait(DEADLINE_S))
 
+    def test_output_that_cannot_be_written_is_a_full_disk(self):
+        for i in range(300):
+            self.file(f"many/{i}")
+        self.ok(self.node, "put", "-r", self.files / "many", f"{self.key}/")
+        for words in (["ls", "--json"], ["ls"], ["owner", "id"], ["watch", "--once", "--since", "0"],
+                      ["watch", "--since", "0"]):
+            with open("/dev/full", "wb") as full:
+                printing = self.node.zdb_start(*words, stdout=full)
+                _, said = printing.communicate(timeout=DEADLINE_S)
+            self.assertEqual(7, printing.returncode, (words, said))
+            self.assertEqual(b"zdb: stdout: cannot be written: No space left on device\n", said)
+
+    def test_a_watch_runs_no_command_for_an_event_that_it_could_not_print(self):
+        self.put(self.node, self.key, b"x")
+        with open("/dev/full", "wb") as full:
+            watching = self.node.zdb_start("watch", self.key, "--since", "0", "--exec",
+                                           f"echo done >> {self.files / 'done'}", stdout=full)
+            self.assertEqual(7, watching.wait(DEADLINE_S))
+        self.assertEqual([], list(self.files.iterdir()))
+
+    def test_messages_that_cannot_be_written_change_nothing_else(self):
+        for i in range(20):
+            self.file(f"in/{i}", content(i * KIB))
+        (self.files / "in/link").symlink_to("nowhere")
+        for words in (["put", "-r", self.files / "in", f"{self.key}/"],
+                      ["get", "-r", f"{self.key}/", self.files / "out"]):
+            with open("/dev/full", "wb") as full:
+                self.assertEqual(0, self.node.zdb_start(*words, stderr=full).wait(DEADLINE_S))
+        self.assertEqual({str(i) for i in range(20)}, {p.name for p in self.files.glob("out/*")})
+        for name in range(20):
+            (self.files / f"out/{name}").unlink()
+            (self.files / f"out/{name}").mkdir()
+        with open("/dev/full", "wb") as full:
+            failing = self.node.zdb_start("get", "-r", f"{self.key}/", self.files / "out",
+                                          stderr=full)
+            self.assertEqual(1, failing.wait(DEADLINE_S))
+        self.assertEqual([], list(self.files.rglob("*.part")))
+
+    def test_a_path_that_cannot_be_looked_at_is_named(self):
+        self.refused(1, self.node, "put", "n" * 300, says=["n: cannot be read: File name too long"])
+
     def test_a_get_into_a_folder_that_does_not_exist_says_so(self):
         self.put(self.node, self.key, b"x")
         self.refused(1, self.node, "get", self.key, self.files / "no/such/folder", says=["no/such"])
