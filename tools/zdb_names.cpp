@@ -1,5 +1,7 @@
 #include "tools/zdb_names.hpp"
 
+#include <map>
+
 #include "store/bytes.hpp"
 
 namespace zerodb::tools {
@@ -62,9 +64,16 @@ Result<std::vector<PutItem>> put_items(const std::vector<std::string>& names) {
                     printable(last) + "/");
   }
   std::vector<PutItem> items;
+  std::map<std::string, std::string> path_of;
   for (std::size_t i = 0; i + 1 < names.size(); ++i) {
     if (names[i] == "-") return fail(Errc::invalid, "stdin needs a key; use: zdb put - KEY");
     items.push_back({.path = names[i], .key = last + last_component(names[i])});
+    const auto [other, only] = path_of.emplace(items.back().key, names[i]);
+    if (!only) {
+      return fail(Errc::invalid, printable(other->second) + " and " + printable(names[i]) +
+                                     ": would both be " + printable(other->first) +
+                                     "; put them one by one, under keys of their own");
+    }
   }
   return items;
 }

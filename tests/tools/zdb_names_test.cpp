@@ -42,6 +42,15 @@ TEST_CASE("names: what put stores, and as what", "[tools]") {
   CHECK_FALSE(put_items({"a", "b", "c"}));
 }
 
+TEST_CASE("names: two files are never stored as one object", "[tools]") {
+  const auto both = put_items({"a/x", "b/y", "b/x", "p/"});
+  REQUIRE_FALSE(both);
+  CHECK(both.error().code == Errc::invalid);
+  CHECK_THAT(both.error().what, Catch::Contains("a/x and b/x: would both be p/x"));
+  CHECK_FALSE(put_items({"x", "x", ""}));
+  CHECK(put_items({"a/x", "a/y", "p/"}));
+}
+
 TEST_CASE("names: a folder's own name is its default prefix", "[tools]") {
   CHECK(default_prefix("tests/tools") == "tools/");
   CHECK(default_prefix("tests/tools/") == "tools/");

@@ -142,6 +142,8 @@ TEST_CASE("zdb put: what cannot be stored is named, with what to do", "[tools]")
   says({"put", "photos/a", "\xff"}, 2, "not UTF-8");
   says({"put", "-"}, 2, "zdb put - KEY");
   says({"put", "photos/a", "photos/a", "key"}, 2, "ends in '/'");
+  desk.write("a", "another");
+  says({"put", "photos/a", "a", "p/"}, 2, "zdb: photos/a and a: would both be p/a;");
   says({"put", "-r", "none"}, 1, "there is no such folder");
   says({"put", "-r", "photos/a"}, 2, "leave out -r");
   says({"put", "-r", "photos", "p"}, 2, "use: p/");
