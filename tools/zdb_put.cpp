@@ -108,23 +108,33 @@ struct Tree {
   std::uint64_t bytes = 0;
 };
 
-void add_to_tree(Session& session, Tree& tree, const fs::path& folder, const std::string& prefix,
+/// Why that is no file to store.
+std::string why_left_out(const fs::file_status& status) {
+  if (fs::is_directory(status)) return "is a link to a folder; not followed";
+  return fs::exists(status) ? "is no file; left out" : "is a link to nothing; left out";
+}
+
+/// True for a folder, to be gone into.
+bool add_to_tree(Session& session, Tree& tree, const fs::path& folder, const std::string& prefix,
                  const fs::directory_entry& entry) {
+  const auto path = entry.path().string();
   std::error_code failed;
-  if (entry.is_directory(failed)) {
-    if (entry.is_symlink(failed)) {
-      session.warn(printable(entry.path().string()) + ": is a link to a folder; not followed");
-    }
-    return;
+  std::error_code ignored;
+  const auto status = entry.status(failed);
+  if (!fs::status_known(status)) {
+    session.failed(path, "cannot be looked at: " + failed.message(), ExitCode::failed);
+    return false;
   }
-  if (!entry.is_regular_file(failed)) {
-    const auto* what = entry.exists(failed) ? "is no file" : "is a link to nothing";
-    return session.warn(printable(entry.path().string()) + ": " + what + "; left out");
+  if (fs::is_directory(status) && !entry.is_symlink(ignored)) return true;
+  if (!fs::is_regular_file(status)) {
+    session.warn(printable(path) + ": " + why_left_out(status));
+    return false;
   }
   const auto size = entry.file_size(failed);
   tree.bytes += failed ? 0 : size;
   tree.items.push_back(
       {.path = entry.path(), .key = prefix + entry.path().lexically_relative(folder).string()});
+  return false;
 }
 
 Tree tree_of(Session& session, const fs::path& folder, const std::string& prefix) {
@@ -135,17 +145,11 @@ Tree tree_of(Session& session, const fs::path& folder, const std::string& prefix
     const auto path = folders.back();
     folders.pop_back();
     fs::directory_iterator entries(path, failed);
+    for (; entries != fs::directory_iterator(); entries.increment(failed)) {
+      if (add_to_tree(session, tree, folder, prefix, *entries)) folders.push_back(entries->path());
+    }
     if (failed) {
       session.failed(path.string(), "cannot be listed: " + failed.message(), ExitCode::failed);
-      continue;
-    }
-    for (; entries != fs::directory_iterator(); entries.increment(failed)) {
-      if (failed) break;
-      std::error_code ignored;
-      add_to_tree(session, tree, folder, prefix, *entries);
-      if (entries->is_directory(ignored) && !entries->is_symlink(ignored)) {
-        folders.push_back(entries->path());
-      }
     }
   }
   std::sort(tree.items.begin(), tree.items.end(),

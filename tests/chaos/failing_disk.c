@@ -1,12 +1,15 @@
-/* Preloaded into zerodb-node by test_network.py: a disk that fails.
+/* Preloaded into zerodb-node by test_network.py, into zdb by test_commands.py: a disk that fails.
  *
  *   FAILING_DISK_FOLDER  the data folder, a file system of its own
  *   FAILING_DISK_SWITCH  while this file exists, every write to a file on that file system, every sync of one and every
  *                        rename there fails with EIO. Reads go on, as they mostly do on a real one.
+ *   FAILING_DISK_ENTRIES after so many entries of folders no more can be read.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -16,12 +19,15 @@
 
 static const char *trigger;
 static dev_t disk;
+static long entries_left = LONG_MAX;
 
 #define REAL(name) \
   static __typeof__(&name) real; \
   if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 __attribute__((constructor)) static void begin(void) {
+  const char *entries = getenv("FAILING_DISK_ENTRIES");
+  if (entries) entries_left = atol(entries);
   const char *folder = getenv("FAILING_DISK_FOLDER");
   struct stat status;
   if (!folder || stat(folder, &status) != 0) return;
@@ -46,6 +52,13 @@ static int fails_for(int fd) {
 static int io_error(void) {
   errno = EIO;
   return -1;
+}
+
+struct dirent *readdir(DIR *folder) {
+  REAL(readdir);
+  if (entries_left-- > 0) return real(folder);
+  errno = EIO;
+  return NULL;
 }
 
 ssize_t write(int fd, const void *data, size_t bytes) {

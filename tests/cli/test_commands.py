@@ -15,6 +15,9 @@ from harness import (BIN, DEADLINE_S, KIB, MIB, FreshMeshTest, MeshTest, content
                      eventually, main, run)
 
 
+FAILING_DISK = BIN.parent / "lib/libfailing_disk.so"
+
+
 class Objects(MeshTest):
     """put, get, ls, stat, rm."""
 
@@ -130,6 +133,26 @@ class Objects(MeshTest):
         self.file("album/one", b"1")
         self.ok(self.node, "put", "-r", self.files / "album")
         self.assertEqual(["album/one"], self.keys(self.node, "album/"))
+
+    def test_what_of_a_folder_cannot_be_looked_at_is_a_failure(self):
+        self.file("in/whole", b"1")
+        (self.files / "in/dangling").symlink_to("nowhere")
+        done = self.node.zdb("put", "-r", self.files / "in", "looked/")
+        self.assertEqual(0, done.code, done)
+        self.assertIn("dangling: is a link to nothing; left out", done.err)
+        (self.files / "in/knot").symlink_to("knot")
+        self.refused(1, self.node, "put", "-r", self.files / "in", "looked/",
+                     says=["knot: cannot be looked at: Too many levels", "stored 1 file"])
+
+    def test_a_folder_that_fails_while_it_is_read_is_not_taken_for_whole(self):
+        if not FAILING_DISK.exists():
+            return print(f"SKIPPED: there is no {FAILING_DISK}: the programs are sanitized")
+        for i in range(10):
+            self.file(f"in/{i}")
+        env = environment(self.files, LD_PRELOAD=str(FAILING_DISK), FAILING_DISK_ENTRIES="6")
+        self.refused(1, self.node, "put", "-r", self.files / "in", "half/", env=env,
+                     says=["in: cannot be listed: Input/output error", "stored [456] files"])
+        self.assertIn(len(self.keys(self.node, "half/")), (4, 5, 6))  # "." and ".." come anywhere
 
     def test_stdin_and_stdout(self):
         for size in (0, 1, 64 * KIB, 64 * KIB + 1, 2 * MIB + 1):
