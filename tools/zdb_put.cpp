@@ -221,6 +221,7 @@ void run_put(Session& session) {
   if (items->size() > 1 && session.arguments().receipts) {
     return session.failed("", "--receipts: is for one object", ExitCode::usage);
   }
+  if (session.arguments().receipts) remove_unfinished_files_on_signals();
   auto client = session.connect();
   if (!client) return;
   for (const auto& item : *items) {

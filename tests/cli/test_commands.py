@@ -407,8 +407,8 @@ class Transfers(MeshTest):
                     left[0].unlink()
             self.assertEqual([], left, sig)
 
-    def test_an_interrupted_put_leaves_nothing(self):
-        putting = self.node.zdb_start("put", "-", self.key)
+    def interrupt_a_put(self, *options):
+        putting = self.node.zdb_start("put", "-", self.key, *options)
         putting.stdin.write(content(4 * MIB))
         putting.stdin.flush()
         eventually(lambda: self.node.status()["uploads"] == 1, "the put has begun")
@@ -417,6 +417,13 @@ class Transfers(MeshTest):
         eventually(lambda: self.node.status()["uploads"] == 0, "the upload is dropped")
         eventually(lambda: not self.node.temporaries(), "its file is gone")
         self.refused(3, self.node, "stat", self.key)
+
+    def test_an_interrupted_put_leaves_nothing(self):
+        self.interrupt_a_put()
+
+    def test_an_interrupted_put_leaves_no_file_for_its_receipts(self):
+        self.interrupt_a_put("--receipts", self.files / "receipts.json")
+        self.assertEqual([], list(self.files.iterdir()))
 
     def test_a_get_whose_reader_goes_away_ends(self):
         self.put(self.node, self.key, content(8 * MIB))
