@@ -77,8 +77,9 @@ Unfinished& unfinished() {
 sigset_t ending_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
-    sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    if (!is_ignored(signal)) sigaddset(&signals, signal);
+  }
   return signals;
 }
 
@@ -254,6 +255,11 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
   if (number != 0) return fail(system_error(name_, "cannot be put in place", number));
   temporary_.clear();
   return {};
+}
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 void remove_unfinished_files_on_signals() {

@@ -72,8 +72,11 @@ class OutputFile {
   bool new_ = false;  ///< replaces nothing
 };
 
-/// From now on SIGINT, SIGTERM and SIGHUP remove unfinished files before they end the program.
-/// To be called before other threads are started.
+/// True if who started the program wants it to live through that signal, as nohup does.
+bool is_ignored(int signal);
+
+/// From now on SIGINT, SIGTERM and SIGHUP, unless ignored, remove unfinished files before they end
+/// the program. To be called before other threads are started.
 void remove_unfinished_files_on_signals();
 
 }  // namespace zerodb::tools

@@ -12,6 +12,7 @@
 
 #include "bus/event_follower.hpp"
 #include "tools/terminal.hpp"
+#include "tools/zdb_files.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
@@ -37,8 +38,9 @@ extern "C" void on_end_signal(int) {
 void watch_for_end_signals() {
   struct sigaction action {};
   action.sa_handler = on_end_signal;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    if (!is_ignored(signal)) ::sigaction(signal, &action, nullptr);
+  }
 }
 
 /// Holds the end up until an event is printed, handled and acknowledged.

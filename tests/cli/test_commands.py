@@ -407,6 +407,19 @@ class Transfers(MeshTest):
                     left[0].unlink()
             self.assertEqual([], left, sig)
 
+    def test_a_get_that_shall_live_through_a_signal_does(self):
+        """As under nohup, or in the background of a script."""
+        data, pipe = content(8 * MIB), self.files / "pipe"
+        self.put(self.node, self.key, data)
+        os.mkfifo(pipe)
+        for sig in (signal.SIGHUP, signal.SIGINT):
+            getting = self.node.zdb_start("get", self.key, pipe,
+                                          preexec_fn=lambda: signal.signal(sig, signal.SIG_IGN))
+            with open(pipe, "rb") as reader:
+                getting.send_signal(sig)
+                self.assertTrue(data == reader.read())
+            self.assertEqual(0, getting.wait(DEADLINE_S), sig)
+
     def interrupt_a_put(self, *options):
         putting = self.node.zdb_start("put", "-", self.key, *options)
         putting.stdin.write(content(4 * MIB))

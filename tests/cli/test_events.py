@@ -2,6 +2,7 @@
 """Following what is stored and deleted: three gateways of one owner, real followers."""
 
 import json
+import os
 import signal
 import subprocess
 
@@ -111,6 +112,23 @@ class Events(FreshMeshTest):
         self.ok(one, "watch", "--forget", "runner")
         self.assertEqual({}, self.followers(one))
         self.refused(3, one, "watch", "--forget", "runner", says=["there is no follower 'runner'"])
+
+    def test_a_watch_that_shall_live_through_a_signal_does(self):
+        """As in the background of a script, where Ctrl-C is for somebody else."""
+        one = self.mesh.init().start()
+        log, pipe = self.files / "log", self.files / "pipe"
+        os.mkfifo(pipe)
+        for key in ("a", "b"):
+            self.put(one, key, b"")
+        watching = one.zdb_start("watch", "--since", "0", "--limit", "2", "--exec",
+                                 f'echo "$ZERODB_KEY" >> {log}; read line < {pipe}',
+                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        eventually(lambda: log.exists() and log.read_text() == "a\n", "the first is at work")
+        watching.send_signal(signal.SIGINT)
+        pipe.write_text("go on\n")
+        eventually(lambda: log.read_text() == "a\nb\n", "it went on")
+        pipe.write_text("go on\n")
+        self.assertEqual(0, watching.wait(DEADLINE_S))
 
     def test_a_follower_that_comes_too_late_is_told_how_to_go_on(self):
         one = self.mesh.init()
