@@ -23,6 +23,7 @@ constexpr int nothing_yet_ms = 10'000;
 constexpr int names_tried_max = 16;
 constexpr mode_t private_mode = 0600;
 constexpr mode_t usual_mode = 0666;
+constexpr mode_t all_may = 0777;
 
 Error is_there(const std::string& name) {
   return {Errc::invalid, printable(name) + ": is there already; name a PATH to replace it"};
@@ -226,6 +227,21 @@ Status OutputFile::write(ByteView bytes) {
   return {};
 }
 
+/// What replaces a file is for whom that was, as far as this user may say so; for nobody else.
+void OutputFile::set_access() const {
+  if (private_) return;
+  struct stat old {};
+  if (::stat(target_.c_str(), &old) != 0) {
+    ::fchmod(descriptor_, new_file_mode());
+    return;
+  }
+  mode_t mode = old.st_mode & all_may;
+  const bool kept = ::fchown(descriptor_, old.st_uid, old.st_gid) == 0 ||
+                    ::fchown(descriptor_, static_cast<uid_t>(-1), old.st_gid) == 0;
+  if (!kept) mode &= ~mode_t{S_IRWXG};  // of another group
+  ::fchmod(descriptor_, mode);
+}
+
 /// As rename() answers; EEXIST where nothing may be replaced, and there is something.
 int OutputFile::put_in_place() const {
   const auto* from = temporary_.c_str();
@@ -239,7 +255,7 @@ int OutputFile::put_in_place() const {
 
 Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
   if (temporary_.empty()) return {};
-  if (!private_) ::fchmod(descriptor_, new_file_mode());
+  set_access();
   if (mtime_ms) {
     const auto ms = (*mtime_ms % 1000 + 1000) % 1000;
     timespec times[2] = {{0, UTIME_OMIT}, {(*mtime_ms - ms) / 1000, ms * 1'000'000}};

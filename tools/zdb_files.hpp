@@ -39,8 +39,9 @@ class InputFile {
   std::optional<std::int64_t> mtime_ms_;
 };
 
-/// What is fetched: written under another name in the same folder, renamed at the end. "-" is
-/// stdout, and devices and pipes are written as they are.
+/// What is fetched: written under another name in the same folder, renamed at the end. What it
+/// replaces hands on its mode, group and owner. "-" is stdout, and devices and pipes are written as
+/// they are.
 class OutputFile {
  public:
   static Result<OutputFile> create(const std::filesystem::path& path);
@@ -62,6 +63,7 @@ class OutputFile {
  private:
   OutputFile(int descriptor, std::string name);
   void open_beside(const std::filesystem::path& path);
+  void set_access() const;
   int put_in_place() const;
 
   int descriptor_;

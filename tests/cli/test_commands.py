@@ -106,6 +106,23 @@ class Objects(MeshTest):
         self.ok(self.node, "get", self.key, self.files)
         self.assertEqual(b"new", (self.files / self.key).read_bytes())
 
+    def test_a_file_that_is_replaced_stays_for_whom_it_was(self):
+        self.put(self.node, self.key, b"new")
+        old = self.file("old", b"old")
+        (self.files / "link").symlink_to("old")
+        for mode, name in ((0o600, "old"), (0o751, "old"), (0o640, "link")):
+            old.chmod(mode)
+            if os.geteuid() == 0:
+                os.chown(old, 1234, 4321)
+            before = old.stat()
+            self.ok(self.node, "get", self.key, self.files / name)
+            after = old.stat()
+            self.assertEqual(b"new", old.read_bytes())
+            for field in ("st_mode", "st_uid", "st_gid"):
+                self.assertEqual(getattr(before, field), getattr(after, field), (name, field))
+        self.ok(self.node, "get", self.key, self.files / "new", umask=0o027)
+        self.assertEqual(0o640, stat.S_IMODE((self.files / "new").stat().st_mode))
+
     def test_many_files_go_under_a_prefix(self):
         paths = [self.file(name, name.encode()) for name in ("a", "b b", "c.txt")]
         self.ok(self.node, "put", *paths, "many/")
