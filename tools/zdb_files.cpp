@@ -25,6 +25,22 @@ constexpr mode_t private_mode = 0600;
 constexpr mode_t usual_mode = 0666;
 constexpr mode_t all_may = 0777;
 
+/// Whether what was written is on the disk now. Some file systems have no word for it: no failure.
+bool is_synced(int outcome) {
+  return outcome == 0 || (errno != EIO && errno != ENOSPC && errno != EDQUOT);
+}
+
+Status sync_folder(const std::filesystem::path& folder, int (*sync)(int)) {
+  const auto path = folder.empty() ? std::filesystem::path(".") : folder;
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return {};  // one may write to a folder that one may not read
+  const bool synced = is_synced(sync(descriptor));
+  const int number = errno;
+  ::close(descriptor);
+  if (synced) return {};
+  return fail(system_error(path.string(), "cannot be written", number));
+}
+
 Error is_there(const std::string& name) {
   return {Errc::invalid, printable(name) + ": is there already; name a PATH to replace it"};
 }
@@ -167,7 +183,8 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       temporary_(std::move(other.temporary_)),
       target_(std::move(other.target_)),
       private_(other.private_),
-      new_(other.new_) {
+      new_(other.new_),
+      syncs_(other.syncs_) {
   other.temporary_.clear();
 }
 
@@ -262,15 +279,22 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
     ::futimens(descriptor_, times);
   }
   // Errors of delayed writing show here at the latest.
-  if (::close(std::exchange(descriptor_, -1)) != 0) {
-    return fail(system_error(name_, "cannot be written", errno));
+  const bool synced = !syncs_ || is_synced(::fsync(descriptor_));
+  const int sync_error = errno;
+  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
+  if (!synced || !closed) {
+    return fail(system_error(name_, "cannot be written", synced ? errno : sync_error));
   }
   const auto number =
       unfinished().end(temporary_, [this] { return put_in_place() == 0 ? 0 : errno; });
   if (number == EEXIST) return fail(is_there(name_));
   if (number != 0) return fail(system_error(name_, "cannot be put in place", number));
   temporary_.clear();
-  return {};
+  return syncs_ ? sync_folder(target_.parent_path(), ::fsync) : Status();
+}
+
+Status sync_disk_of(const std::filesystem::path& folder) {
+  return sync_folder(folder, ::syncfs);
 }
 
 bool is_ignored(int signal) {

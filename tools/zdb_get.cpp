@@ -23,6 +23,7 @@ struct Wanted {
 struct Destination {
   fs::path path;
   bool may_replace = true;
+  bool sync_later = false;
 };
 
 Result<client::ObjectInfo> fetch(BusClient& client, const Wanted& wanted, const ByteSink& sink,
@@ -39,6 +40,7 @@ std::optional<std::uint64_t> get_file(Session& session, BusClient& client, const
     session.failed("", file.error());
     return {};
   }
+  if (to.sync_later) file->sync_later();
   const ByteSink sink = [&](ByteView bytes) -> Status {
     progress.add(bytes.size());
     return file->write(bytes);
@@ -155,7 +157,7 @@ Targets targets_of(Session& session, const std::vector<client::List::Entry>& ent
   return targets;
 }
 
-void get_tree(Session& session, const Targets& targets) {
+void get_tree(Session& session, const Targets& targets, const fs::path& folder) {
   Progress progress(session.shows_progress(), targets.bytes);
   Tally tally;
   session.use(&progress);
@@ -173,7 +175,9 @@ void get_tree(Session& session, const Targets& targets) {
         if (bytes) tally.add(*bytes);
       });
   session.use(nullptr);
-  if (served) session.summarize("fetched " + tally.text("file", progress.seconds()));
+  if (!served) return;
+  if (auto synced = sync_disk_of(folder); !synced) return session.failed("", synced.error());
+  session.summarize("fetched " + tally.text("file", progress.seconds()));
 }
 
 void get_recursively(Session& session) {
@@ -191,7 +195,7 @@ void get_recursively(Session& session) {
   if (!client) return;
   const auto entries = list_some(session, *client, prefix);
   if (!entries) return;
-  get_tree(session, targets_of(session, *entries, prefix, names[1]));
+  get_tree(session, targets_of(session, *entries, prefix, names[1]), names[1]);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
  *   FAILING_DISK_FOLDER  the data folder, a file system of its own
  *   FAILING_DISK_SWITCH  while this file exists, every write to a file on that file system, every sync of one and every
  *                        rename there fails with EIO. Reads go on, as they mostly do on a real one.
+ *   FAILING_DISK_SYNCS   with any value: no sync succeeds, of anything.
  *   FAILING_DISK_ENTRIES after so many entries of folders no more can be read.
  */
 #define _GNU_SOURCE
@@ -19,6 +20,7 @@
 
 static const char *trigger;
 static dev_t disk;
+static int no_syncs;
 static long entries_left = LONG_MAX;
 
 #define REAL(name) \
@@ -26,6 +28,7 @@ static long entries_left = LONG_MAX;
   if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 __attribute__((constructor)) static void begin(void) {
+  no_syncs = getenv("FAILING_DISK_SYNCS") != NULL;
   const char *entries = getenv("FAILING_DISK_ENTRIES");
   if (entries) entries_left = atol(entries);
   const char *folder = getenv("FAILING_DISK_FOLDER");
@@ -88,12 +91,17 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset) {
 
 int fsync(int fd) {
   REAL(fsync);
-  return fails_for(fd) ? io_error() : real(fd);
+  return no_syncs || fails_for(fd) ? io_error() : real(fd);
 }
 
 int fdatasync(int fd) {
   REAL(fdatasync);
-  return fails_for(fd) ? io_error() : real(fd);
+  return no_syncs || fails_for(fd) ? io_error() : real(fd);
+}
+
+int syncfs(int fd) {
+  REAL(syncfs);
+  return no_syncs || fails_for(fd) ? io_error() : real(fd);
 }
 
 int rename(const char *from, const char *to) {

@@ -171,6 +171,18 @@ class Objects(MeshTest):
                      says=["in: cannot be listed: Input/output error", "stored [456] files"])
         self.assertIn(len(self.keys(self.node, "half/")), (4, 5, 6))  # "." and ".." come anywhere
 
+    def test_what_is_fetched_is_on_the_disk(self):
+        if not FAILING_DISK.exists():
+            return print(f"SKIPPED: there is no {FAILING_DISK}: the programs are sanitized")
+        self.put(self.node, "synced/one", b"new")
+        old = self.file("old", b"old")
+        env = environment(self.files, LD_PRELOAD=str(FAILING_DISK), FAILING_DISK_SYNCS="1")
+        self.refused(1, self.node, "get", "synced/one", old, env=env,
+                     says=["old: cannot be written: Input/output error"])
+        self.assertEqual((b"old", [old]), (old.read_bytes(), list(self.files.iterdir())))
+        self.refused(1, self.node, "get", "-r", "synced/", self.files / "many", env=env,
+                     says=["many: cannot be written: Input/output error"])
+
     def test_stdin_and_stdout(self):
         for size in (0, 1, 64 * KIB, 64 * KIB + 1, 2 * MIB + 1):
             self.put(self.node, self.key, content(size))
