@@ -32,7 +32,8 @@ Result<Passphrase> read_passphrase(int descriptor);
 /// True if a person can be asked.
 bool has_terminal();
 
-/// Asks on the terminal, without echo.
+/// Asks on the terminal, without echo. A signal that ends or stops the program does so once the
+/// terminal is as it was; `invalid` if the program catches it.
 Result<Passphrase> ask_passphrase(std::string_view prompt);
 /// Asks twice; `invalid` when the answers differ.
 Result<Passphrase> ask_new_passphrase();

@@ -1,12 +1,18 @@
 #!/usr/bin/python3
 """What bad names, files, data folders and passphrases get: a message, a code, nothing lost."""
 
+import fcntl
 import json
 import os
+import pty
 import re
+import select
+import signal
+import subprocess
+import termios
 
-from harness import (BIN, MIB, FreshMeshTest, MeshTest, content, environment, eventually, main,
-                     on_a_terminal, run, ticket)
+from harness import (BIN, DEADLINE_S, MIB, FreshMeshTest, MeshTest, content, environment,
+                     eventually, main, on_a_terminal, run, ticket)
 from wire import Wire
 
 
@@ -286,6 +292,67 @@ class Passphrases(FreshMeshTest):
         node = self.mesh.node()
         self.complained(2, node.command("init", "--passphrase-fd", "77"), ["77"])
         self.assertFalse(node.folder.exists())
+
+
+class PassphraseAsked(FreshMeshTest):
+    """On a terminal of its own, as a person is asked."""
+
+    def setUp(self):
+        super().setUp()
+        self.terminal, self.its_end = pty.openpty()
+        self.addCleanup(os.close, self.terminal)
+        self.addCleanup(os.close, self.its_end)
+        self.shown = b""
+
+    def begin(self):
+        node = self.mesh.node()
+
+        def take_terminal():
+            fcntl.ioctl(self.its_end, termios.TIOCSCTTY, 0)
+
+        process = subprocess.Popen(
+            [BIN / "zerodb-node", "init", "--passphrase", "--data", node.folder, "--name", "n"],
+            stdin=self.its_end, stdout=self.its_end, stderr=self.its_end, start_new_session=True,
+            preexec_fn=take_terminal, env=environment(self.mesh.root))
+        self.mesh.others.append(process)
+        return node, process
+
+    def wait_for(self, prompt, times=1):
+        def is_shown():
+            while select.select([self.terminal], [], [], 0)[0]:
+                self.shown += os.read(self.terminal, 4096)
+            return self.shown.count(prompt) >= times
+
+        eventually(is_shown, f"{prompt} is shown {times} times")
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.terminal)[3] & termios.ECHO)
+
+    def test_an_interrupted_prompt_leaves_the_terminal_as_it_was(self):
+        for end in (lambda process: os.write(self.terminal, b"half\x03"),  # Ctrl-C
+                    lambda process: process.send_signal(signal.SIGTERM)):
+            self.shown = b""
+            node, process = self.begin()
+            self.wait_for(b"New passphrase")
+            self.assertFalse(self.echoes())
+            end(process)
+            self.assertIn(process.wait(DEADLINE_S), (-signal.SIGINT, -signal.SIGTERM))
+            self.assertTrue(self.echoes())
+            self.assertFalse(node.folder.exists())
+
+    def test_who_was_stopped_is_asked_again(self):
+        node, process = self.begin()
+        self.wait_for(b"New passphrase")
+        process.send_signal(signal.SIGTSTP)  # of no effect without a shell, but noticed
+        self.wait_for(b"New passphrase", times=2)
+        os.write(self.terminal, b"correct horse\n")
+        self.wait_for(b"The same again")
+        os.write(self.terminal, b"correct horse\n")
+        self.wait_for(b"Founded a mesh")
+        self.assertEqual(0, process.wait(DEADLINE_S))
+        self.assertTrue(self.echoes())
+        self.assertNotIn(b"horse", self.shown)
+        self.assertTrue((node.folder / "owner.key").exists())
 
 
 class OwnerKeys(FreshMeshTest):
