@@ -117,9 +117,10 @@ void Reading::unshield() {
       prefix = unshielded(std::move(prefix));
   }
   auto& watch = arguments_.watch;
-  for (auto* text : {&texts_.node, &texts_.remote, &texts_.range, &texts_.expires, &texts_.weight,
-                     &texts_.since, &texts_.limit, &texts_.if_version, &watch.durable,
-                     &watch.command, &watch.forget, &arguments_.receipts, &arguments_.zone}) {
+  for (auto* text :
+       {&texts_.node, &texts_.remote, &texts_.range, &texts_.expires, &texts_.weight, &texts_.since,
+        &texts_.limit, &texts_.if_version, &watch.durable, &watch.command, &watch.forget,
+        &arguments_.receipts, &arguments_.output, &arguments_.zone}) {
     if (*text) *text = unshielded(std::move(**text));
   }
   for (auto& text : texts_.attributes)
@@ -192,6 +193,7 @@ std::string Reading::problem() {
   if (arguments_.verb == "put" && arguments_.receipts && arguments_.recursive) {
     return "--receipts: is for one object, not for -r";
   }
+  if (arguments_.output && arguments_.output->empty()) return given("--output", "") + "is no file";
   if (arguments_.verb == "verify" && arguments_.names.empty() == !arguments_.receipts) {
     return "verify: give one key, or --receipts FILE";
   }

@@ -55,6 +55,7 @@ struct Arguments {
   bool no_wait = false;
   WatchArguments watch;
   std::optional<std::string> receipts;  ///< a file
+  std::optional<std::string> output;    ///< a file, for a secret
 };
 
 /// Either arguments, or the code to exit with: what there was to say has been said.

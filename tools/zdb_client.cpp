@@ -53,9 +53,11 @@ void print_entry(const Entry& entry) {
 }  // namespace
 
 void run_client_add(Session& session) {
+  const auto& arguments = session.arguments();
+  auto to = open_secret(arguments);
+  if (!to) return session.failed("", to.error());
   auto client = session.connect();
   if (!client) return;
-  const auto& arguments = session.arguments();
   client::ClientAdd request{.client_name = arguments.names.front(),
                             .read = arguments.read,
                             .write = arguments.write,
@@ -67,12 +69,15 @@ void run_client_add(Session& session) {
   if (!credential && !client->lost()) {
     return session.failed("", credential.error().what, code_of(credential.error()));
   }
-  print_text(session, *client, credential);
-  if (!credential) return;
+  const auto revoke = "zdb client revoke " + printable(arguments.names.front());
+  if (!write_secret(session, *client, *to, credential)) {
+    if (credential) session.warn("nobody has the credential, but it lets in; so: " + revoke);
+    return;
+  }
   session.tell(
       "For one program on another machine: zdb --remote @FILE ..., with this line in FILE\n"
-      "Whoever has the line can do what it allows, until: zdb client revoke " +
-      printable(arguments.names.front()));
+      "Whoever has the line can do what it allows, until: " +
+      revoke);
 }
 
 void run_client_list(Session& session) {

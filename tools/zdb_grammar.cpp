@@ -86,6 +86,12 @@ void Grammar::add_names(CLI::App* verb, const std::string& usage, int at_least, 
   if (at_least > 0) names->required();
 }
 
+void Grammar::add_output(CLI::App* verb) {
+  verb->add_option("--output", arguments_.output,
+                   "Write it to FILE, which only you may read, in place of stdout")
+      ->type_name("FILE");
+}
+
 void Grammar::add_transfers() {
   auto* put =
       add_verb(app_, "put", "Store files",
@@ -209,10 +215,12 @@ void Grammar::add_administration() {
   scrub->add_flag("--no-wait", arguments_.no_wait, "With --now: do not wait");
   scrub->add_flag("--json", arguments_.json, "One JSON document");
 
-  auto* invite = add_verb(app_, "invite", "Print a ticket with which one machine may join",
-                          "  zdb invite                        then: zerodb-node join TICKET ...\n"
-                          "  zdb invite --share-owner          the new node reads your files too\n"
-                          "  zdb invite --expires 15m");
+  auto* invite =
+      add_verb(app_, "invite", "Print a ticket with which one machine may join",
+               "  zdb invite                        then, there: zerodb-node join - ...\n"
+               "  zdb invite --share-owner          the new node reads your files too\n"
+               "  zdb invite --expires 15m --output ticket");
+  add_output(invite);
   invite->add_flag("--share-owner", arguments_.share_owner,
                    "Put the owner's key into the ticket: keep it as secret as the key");
   invite->add_option("--expires", texts_.expires, "30s, 15m, 1h, 7d; default 1h")
@@ -222,8 +230,8 @@ void Grammar::add_administration() {
   owner->require_subcommand(1);
   owner->fallthrough();
   add_verb(*owner, "id", "Print the owner's id", "  zdb owner id");
-  add_verb(*owner, "export", "Print the recovery text: whoever has it has your files",
-           "  zdb owner export > paper.txt");
+  add_output(add_verb(*owner, "export", "Print the recovery text: whoever has it has your files",
+                      "  zdb owner export --output paper.txt"));
   auto* import = add_verb(*owner, "import", "Restore an owner's key from its recovery text",
                           "  zdb owner import                  asks for it\n"
                           "  zdb owner import paper.txt\n"
@@ -270,8 +278,9 @@ void Grammar::add_mesh_key() {
   auto* mesh = app_.add_subcommand("mesh", "The mesh key: save it, give it to another node");
   mesh->require_subcommand(1);
   mesh->fallthrough();
-  add_verb(*mesh, "export", "Print the recovery text: whoever has it decides who is a member",
-           "  zdb mesh export > paper.txt");
+  add_output(add_verb(*mesh, "export",
+                      "Print the recovery text: whoever has it decides who is a member",
+                      "  zdb mesh export --output paper.txt"));
   auto* import = add_verb(*mesh, "import", "Let this node invite and administer",
                           "  zdb mesh import                   asks for the recovery text\n"
                           "  zdb mesh import paper.txt");
@@ -283,11 +292,12 @@ void Grammar::add_clients() {
   client->require_subcommand(1);
   client->fallthrough();
   auto* add = add_verb(*client, "add", "Print a credential with which a program may come in",
-                       "  zdb client add camera --write cam/ > camera.credential\n"
+                       "  zdb client add camera --write cam/ --output camera.credential\n"
                        "  zdb client add web --read site/ --expires 30d\n"
                        "  zdb client add laptop --read '' --write '' --delete ''   everything\n"
                        "  zdb --remote @camera.credential put x.jpg cam/x.jpg      over there");
   add_names(add, "NAME", 1, 1);
+  add_output(add);
   const auto add_right = [add](const char* option, std::vector<std::string>& to,
                                const std::string& what) {
     add->add_option(option, to, what + " keys that begin with PREFIX; may be repeated")

@@ -45,6 +45,7 @@ class Grammar {
 
   CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& about,
                      const std::string& examples);
+  void add_output(CLI::App* verb);
   void add_names(CLI::App* verb, const std::string& usage, int at_least, int at_most);
   void add_transfers();
   void add_listings();

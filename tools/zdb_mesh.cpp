@@ -4,6 +4,8 @@
 namespace zerodb::tools {
 
 void run_mesh_export(Session& session) {
+  auto to = open_secret(session.arguments());
+  if (!to) return session.failed("", to.error());
   auto client = session.connect();
   if (!client) return;
   const auto text = client->mesh_export();
@@ -12,7 +14,7 @@ void run_mesh_export(Session& session) {
         "zdb: whoever has this text can add nodes to your mesh and remove them: keep it on paper, "
         "away from the machines");
   }
-  print_text(session, *client, text);
+  write_secret(session, *client, *to, text);
 }
 
 void run_mesh_import(Session& session) {

@@ -24,8 +24,8 @@ struct PutItem {
   std::string key;
 };
 
-/// What `zdb put NAMES...` means, without -r. `invalid` when it means nothing, or two files would be
-/// one object.
+/// What `zdb put NAMES...` means, without -r. `invalid` when it means nothing, or two files would
+/// be one object.
 Result<std::vector<PutItem>> put_items(const std::vector<std::string>& names);
 
 /// The prefix under which `zdb put -r FOLDER` stores: the folder's own name and "/".

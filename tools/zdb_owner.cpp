@@ -7,15 +7,17 @@
 namespace zerodb::tools {
 
 void run_invite(Session& session) {
+  const auto& arguments = session.arguments();
+  auto to = open_secret(arguments);
+  if (!to) return session.failed("", to.error());
   auto client = session.connect();
   if (!client) return;
-  const auto& arguments = session.arguments();
   const auto expires = static_cast<std::uint64_t>(arguments.expires.count());
   const auto ticket = client->invite({.share_owner = arguments.share_owner, .expires_s = expires});
-  print_text(session, *client, ticket);
-  if (!ticket) return;
+  if (!write_secret(session, *client, *to, ticket)) return;
   session.tell(fmt::format(
-      "For one machine, within {}: zerodb-node join TICKET --data DIR{}", format_seconds(expires),
+      "For one machine, within {}: zerodb-node join - --data DIR, which asks for it{}",
+      format_seconds(expires),
       arguments.share_owner ? "\nIt holds the owner's key: give it to nobody else." : ""));
 }
 
@@ -25,6 +27,8 @@ void run_owner_id(Session& session) {
 }
 
 void run_owner_export(Session& session) {
+  auto to = open_secret(session.arguments());
+  if (!to) return session.failed("", to.error());
   auto client = session.connect();
   if (!client) return;
   const auto text = client->owner_export();
@@ -33,7 +37,7 @@ void run_owner_export(Session& session) {
         "zdb: whoever has this text can read, change and delete your files: keep it on paper, "
         "away from the machines");
   }
-  print_text(session, *client, text);
+  write_secret(session, *client, *to, text);
 }
 
 void run_owner_import(Session& session) {

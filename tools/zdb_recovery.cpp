@@ -24,6 +24,26 @@ void print_text(Session& session, const BusClient& client, const Result<std::str
   print_out("{}{}", *text, text->ends_with('\n') ? "" : "\n");
 }
 
+Result<OutputFile> open_secret(const Arguments& arguments) {
+  if (arguments.output) remove_unfinished_files_on_signals();
+  auto file = OutputFile::create(arguments.output.value_or("-"));
+  if (file) file->keep_private();
+  return file;
+}
+
+bool write_secret(Session& session, const BusClient& client, OutputFile& to,
+                  const Result<std::string>& text) {
+  if (!text) {
+    session.failed("", text.error(), client);
+    return false;
+  }
+  const auto line = *text + (text->ends_with('\n') ? "" : "\n");
+  auto written = to.write(as_bytes(line));
+  if (written) written = to.finish({});
+  if (!written) session.failed("", written.error());
+  return written.has_value();
+}
+
 Result<std::string> read_recovery_text(const Arguments& arguments) {
   const std::filesystem::path path(arguments.names.empty() ? "-" : arguments.names.front());
   auto file = InputFile::open(path);

@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import stat
 import subprocess
 import termios
 
@@ -394,6 +395,17 @@ class OwnerKeys(FreshMeshTest):
                          stdin=typed.encode("latin1"))
         shouted = self.text.lower().replace("-", " ")
         self.ok(self.first, "owner", "import", "--replace", stdin=shouted.encode())
+
+    def test_a_secret_goes_to_a_file_of_its_user_alone(self):
+        for words in (["owner", "export"], ["mesh", "export"], ["invite", "--share-owner"]):
+            for path in (self.files / f"new {words[0]}", self.file(f"old {words[0]}", b"old")):
+                done = self.first.zdb(*words, "--output", path, umask=0)
+                self.assertEqual((0, b""), (done.code, done.out), done)
+                self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode), path)
+        self.assertEqual(self.text, (self.files / "new owner").read_text())
+        self.mesh.join((self.files / "old invite").read_text().strip())
+        self.refused(1, self.first, "owner", "export", "--output", "no/such/file", says=["no/such"])
+        self.refused(2, self.first, "owner", "export", "--output", "", says=["--output"])
 
     def test_the_export_is_nowhere_in_logs(self):
         groups = re.findall(r"[A-Z0-9]{5}", self.text)

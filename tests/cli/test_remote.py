@@ -115,6 +115,15 @@ class Commands(RemoteTest):
         self.complained(2, both, ["--node and --remote"])
         self.denied("@/no/such/file", "ls", code=2, says=["cannot be read"])
 
+    def test_a_credential_goes_to_a_file_of_its_user_alone(self):
+        path = self.files / "credential"
+        words = ("client", "add", "alone", "--read", "")
+        self.refused(1, self.node, *words, "--output", self.files / "no/such/file")
+        self.assertNotIn("alone", self.ok(self.node, "client", "list").out.decode())
+        self.ok(self.node, *words, "--output", path, umask=0)
+        self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode))
+        self.done(f"@{path}", "ls")
+
     def test_a_mistyped_credential_is_refused_with_the_character(self):
         line = add(self.node, "typo", "--read", "")
         for place in (3, 40, 150, len(line) - 1):
