@@ -1,6 +1,7 @@
 // The daemon's program: makes a node (init, join) and runs it (run).
 #include <fcntl.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -33,8 +34,9 @@ constexpr auto examples =
     "  zerodb-node init --data /srv/z --listen 192.0.2.10:7710   found a mesh\n"
     "  zerodb-node run --data /srv/z                             serve\n"
     "  zdb --node /srv/z invite                                  print a ticket for another node\n"
-    "  zerodb-node join TICKET --data /srv/z                     join with it, on the other "
-    "machine\n";
+    "  zerodb-node join - --data /srv/z                          join with it, on the other "
+    "machine,\n"
+    "                                                            which asks for it\n";
 
 ExitCode complain(const Error& error, ExitCode code) {
   std::fprintf(stderr, "zerodb-node: %s\n", error.what.c_str());
@@ -96,10 +98,22 @@ ExitCode init(Arguments& arguments) {
   return ExitCode::done;
 }
 
-/// "-" is a ticket on stdin, where no list of processes shows it.
+/// "-" is a ticket on stdin, where no list of processes shows it. A person ends it with the line.
 std::string ticket_words(const std::string& argument) {
   if (argument != "-") return argument;
-  return {std::istreambuf_iterator<char>(std::cin), {}};
+  if (::isatty(STDIN_FILENO) == 0) return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::fputs("Ticket: ", stderr);
+  std::string line;
+  std::getline(std::cin, line);
+  return line;
+}
+
+void warn_of_shown_ticket(const Ticket& ticket, const std::string& argument) {
+  if (!ticket.owner || argument == "-") return;
+  std::fputs(
+      "zerodb-node: warning: the ticket holds the owner's key, and the list of processes and the "
+      "shell's history show it; next time: zerodb-node join -, which asks for it\n",
+      stderr);
 }
 
 ExitCode join(Arguments& arguments) {
@@ -111,6 +125,7 @@ ExitCode join(Arguments& arguments) {
   }
   const auto ticket = parse_ticket(ticket_words(arguments.ticket));
   if (!ticket) return complain(ticket.error(), ExitCode::usage);
+  warn_of_shown_ticket(*ticket, arguments.ticket);
   if (auto taken = take_passphrase(arguments); !taken) {
     return complain(taken.error(), ExitCode::usage);
   }
@@ -183,8 +198,10 @@ void add_commands(CLI::App& app, Arguments& arguments) {
   auto* init = app.add_subcommand("init", "Make a node that founds a mesh");
   add_node_options(*init, arguments);
   auto* join = app.add_subcommand("join", "Make a node that joins a mesh, with a ticket");
-  join->add_option("TICKET", arguments.ticket,
-                   "What zdb invite printed, or - to read it from stdin")
+  join->add_option(
+          "TICKET", arguments.ticket,
+          "- to ask for what zdb invite printed, or to read it from stdin; or that itself, "
+          "which others on this machine may see then")
       ->required();
   add_node_options(*join, arguments);
   auto* run = app.add_subcommand("run", "Serve, until SIGINT or SIGTERM");

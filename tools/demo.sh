@@ -139,9 +139,9 @@ free_mib=$(df -Pm "$work" | awk 'NR == 2 { print $4 }')
 step "Three nodes on this machine: two gateways of one owner, and a blind one"
 node init --data "$work/n1" --name n1 --listen 127.0.0.1:0 >/dev/null
 start n1
-node join "$(zdb n1 invite --share-owner)" --data "$work/n2" --name n2 --listen 127.0.0.1:0 >/dev/null
+zdb n1 invite --share-owner | node join - --data "$work/n2" --name n2 --listen 127.0.0.1:0 >/dev/null
 start n2
-node join "$(zdb n1 invite)" --data "$work/n3" --name n3 --listen 127.0.0.1:0 --blind >/dev/null
+zdb n1 invite | node join - --data "$work/n3" --name n3 --listen 127.0.0.1:0 --blind >/dev/null
 start n3
 patiently "links between all nodes" all_linked
 say "$(status n1 "f\"each object on {s['replicas']} nodes, acknowledged when {s['write_quorum']} have it on disk\"")"

@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 """Tickets, members, owners and blind nodes."""
 
+import os
+import pty
+import subprocess
 import time
 
-from harness import (KIB, MIB, FreshMeshTest, MeshTest, content, eventually, main, ticket)
+from harness import (BIN, DEADLINE_S, KIB, MIB, FreshMeshTest, MeshTest, content, environment,
+                     eventually, main, ticket)
 
 
 def holds(folder, canary):
@@ -37,6 +41,34 @@ class Tickets(FreshMeshTest):
         self.complained(4, again, ["(?i)ticket"])
         self.assertEqual(2, len(self.first.status()["members"]))
         self.assertEqual(self.first.status()["mesh"], second.status()["mesh"])
+
+    def test_a_ticket_with_an_owner_is_not_for_the_command_line(self):
+        for words, given, warned in ((["-"], ["--share-owner"], False), ([], [], False),
+                                     ([], ["--share-owner"], True)):
+            text, node = ticket(self.first, *given), self.mesh.node()
+            done = node.command("join", *(words or [text]), "--name", node.name, "--listen",
+                                "127.0.0.1:0", stdin=text.encode())
+            self.assertEqual(0, done.code, done)
+            self.assertEqual(warned, "warning: the ticket holds the owner's key" in done.err, done)
+            self.assertNotIn(text, done.err)
+
+    def test_a_ticket_is_asked_for_on_a_terminal(self):
+        node, text = self.mesh.node(), ticket(self.first, "--share-owner")
+
+        def join(its_end):
+            os.write(terminal, f"{text}\n".encode())  # its line is all: no end of file follows
+            return subprocess.Popen(
+                [BIN / "zerodb-node", "join", "-", "--data", node.folder, "--listen",
+                 "127.0.0.1:0"], stdin=its_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env=environment(self.mesh.root))
+
+        terminal, its_end = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        self.addCleanup(os.close, its_end)
+        process = join(its_end)
+        self.mesh.others.append(process)
+        _, said = process.communicate(timeout=DEADLINE_S)
+        self.assertEqual((0, b"Ticket: "), (process.returncode, said))
 
     def test_a_used_ticket_stays_used_after_a_restart(self):
         text = ticket(self.first)
