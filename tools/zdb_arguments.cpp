@@ -1,5 +1,7 @@
 #include "tools/zdb_arguments.hpp"
 
+#include <sys/stat.h>
+
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -42,6 +44,15 @@ std::filesystem::path default_node() {
   return variable("HOME") / ".local/share/zerodb";
 }
 
+void warn_of_readers(const std::string& path) {
+  struct stat about {};
+  constexpr mode_t others = S_IRGRP | S_IROTH;
+  if (::stat(path.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) return;
+  if ((about.st_mode & others) == 0) return;
+  std::cerr << "zdb: warning: " << printable(path)
+            << ": others on this machine may read this credential; chmod 600 ends that\n";
+}
+
 /// A credential, or the file that one is in.
 Result<std::shared_ptr<const ClientCredential>> parse_remote(const std::string& text,
                                                              bool is_file) {
@@ -56,6 +67,7 @@ Result<std::shared_ptr<const ClientCredential>> parse_remote(const std::string& 
   auto credential = parse_credential(line);
   if (!credential && is_file) return fail(printable(text), std::move(credential.error()));
   if (!credential) return fail(std::move(credential.error()));
+  if (is_file) warn_of_readers(text);
   return std::make_shared<const ClientCredential>(std::move(*credential));
 }
 

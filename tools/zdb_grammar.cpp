@@ -36,9 +36,10 @@ Grammar::Grammar(Arguments& arguments, Texts& texts)
                   "$XDG_DATA_HOME/zerodb, then ~/.local/share/zerodb")
       ->type_name("DIR");
   app_.add_option("--remote", texts_.remote,
-                  "Speak to a node on another machine, with what zdb client add printed there, "
-                  "or with the file it is in; default: $ZERODB_REMOTE")
-      ->type_name("CREDENTIAL|@FILE");
+                  "Speak to a node on another machine, with the file that what zdb client add "
+                  "printed there is in, or with that itself, which others on this machine may "
+                  "see then; default: $ZERODB_REMOTE")
+      ->type_name("@FILE|CREDENTIAL");
   app_.add_flag("-q,--quiet", arguments_.quiet, "No progress, no summaries; errors only");
   app_.formatter(help_);
   app_.require_subcommand(1);

@@ -104,6 +104,12 @@ class Commands(RemoteTest):
     def test_the_credential_in_a_file_and_in_the_environment(self):
         line = add(self.node, "file", "--read", "", "--write", "file/")
         path = self.file("credential", line.encode() + b"\n")
+        for mode in (0o640, 0o604):
+            path.chmod(mode)
+            done = self.remote(f"@{path}", "ls")
+            self.assertEqual(0, done.code)
+            self.assertRegex(done.err, r"\Azdb: warning: .*/credential: others .* chmod 600.*\n\Z")
+        path.chmod(0o600)
         self.done(f"@{path}", "put", "-", "file/k", stdin=b"x")
         for value in (line, str(path), f"@{path}"):
             env = environment(self.mesh.root, ZERODB_REMOTE=value)
