@@ -13,8 +13,8 @@
 
 namespace zerodb {
 
-/// The whole client protocol, administration included. The library's zerodb::BusClient is the part
-/// of it that keeps objects.
+/// The whole client protocol, administration included. The library's zerodb::Client is the part of
+/// it that keeps objects.
 class BusClient {
  public:
   /// Connects to the node whose data folder is `folder` (its client.sock). `io` when no node

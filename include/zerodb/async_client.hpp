@@ -8,15 +8,16 @@
 //
 // Thread-safe. A thread of the client's own sends, receives and calls back. Each call comes as a
 // future and with a callback; what is answered, and which errors there are, is as with Client.
-// Requests start in the order they were made and end in any order; two for one key are not held
-// back for each other.
+// Requests start in the order they were made, but for objects that are streamed (see below), which
+// others may overtake; they end in any order. Two for one key are not held back for each other.
 //
 // Limits: at most `requests_max` calls are under way, and `bytes_max` of contents being put (one
 // larger content alone is taken). A call beyond waits until another one has ended. A callback must
 // not wait, and so gets `busy` instead: but the request it is called for has ended, and one made
 // from a callback has its room.
 //
-// When the node stops, all calls under way fail with `io`: a put or removal may have happened.
+// When the node stops, all calls under way fail with `io`: a put or removal may have happened, as
+// with Client.
 // Later ones connect again, and fail with `io` if no node answers.
 //
 // Objects larger than 64 KiB are streamed, eight puts and four gets of them at a time. A get holds

@@ -12,8 +12,12 @@
 //
 // Keys are 1 to 1024 bytes of UTF-8; another key is `invalid`. Calls about objects fail with
 // `not_found`; `denied` on a node that holds no owner's key; `no_quorum` or `timeout` when too few
-// nodes answer (a put or removal may still have happened: doing it again is harmless); `full`;
-// `corrupt` when no whole copy was found; `busy` at a limit; `io` when the node stopped.
+// nodes answer; `full`; `corrupt` when no whole copy was found; `busy` at a limit; `io` when the
+// node stopped.
+//
+// After `no_quorum`, `timeout`, `full` or `io` a put or removal may have happened, or may yet be
+// seen. Doing it again is harmless, but one with a condition may find its own first try there:
+// `conflict`.
 
 #include <filesystem>
 #include <iosfwd>
@@ -44,8 +48,8 @@ class ZERODB_API Client {
   Client& operator=(Client&&) noexcept;
   ~Client();
 
-  /// Stores an object in place of what was there. Answered once a write quorum has made it durable;
-  /// on an error nothing is visible, and what was there before stands.
+  /// Stores an object in place of what was there. Answered once a write quorum has made it durable.
+  /// On `invalid`, `denied` and `conflict` what was there before stands; for the others, see above.
   Result<Stored> put(const std::string& key, ByteView content, PutOptions options = {});
   Result<Stored> put(const std::string& key, std::string_view content, PutOptions options = {});
   /// All that is left of `in`. `io` when it goes bad.
@@ -77,9 +81,9 @@ class ZERODB_API Client {
   /// at least once, until options.stop is asked to stop; answers where another watch goes on. A
   /// durable follower's events count as handled, and will not come again, once `sink` has returned
   /// for all that came in one answer. A node that stops is waited for. Ends with the error of
-  /// `sink`, or with `not_found` when events since the position are not kept any more: then take
-  /// position(), list() what there is, and watch from that position. Uses this Client throughout;
-  /// `sink` must not.
+  /// `sink`; with one of the node, such as `denied`, `busy`, `timeout` or `io`; or with `not_found`
+  /// when events since the position are not kept any more: then take position(), list() what there
+  /// is, and watch from that position. Uses this Client throughout; `sink` must not.
   Result<EventPosition> watch(const std::string& prefix, const EventSink& sink,
                               WatchOptions options = {});
   /// The end of the node's log: where a watch begins that is told of what happens from now on.
