@@ -20,6 +20,7 @@
 #include "store/hash.hpp"
 #include "store/version.hpp"
 #include "tools/kept_memory.hpp"
+#include "tools/zbench_mesh.hpp"
 #include "tools/zbench_report.hpp"
 
 namespace {
@@ -116,6 +117,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   signal(SIGPIPE, SIG_IGN);
+  remove_mesh_on_signals();
   if (auto ready = initialise_crypto(); !ready) return complain(ready.error());
   return app.got_subcommand("roofline") ? print_roofline(settings) : run_and_print(settings);
 }

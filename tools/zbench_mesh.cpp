@@ -2,18 +2,19 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <sstream>
 #include <thread>
-
-extern char** environ;
 
 namespace zerodb::bench {
 
@@ -35,27 +36,83 @@ struct Child {
   int out = -1;
 };
 
+/// What must not outlive this process: the mesh's folder, and the children that run on it.
+class Remains {
+ public:
+  void set_folder(const fs::path& folder) {
+    const std::lock_guard lock(mutex_);
+    folder_ = folder;
+  }
+  /// Under the lock, so that a signal finds a child either listed or never begun.
+  template <class Start>
+  pid_t start(Start start) {
+    const std::lock_guard lock(mutex_);
+    const pid_t child = start();
+    if (child > 0) children_.insert(child);
+    return child;
+  }
+  int wait_for(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    const std::lock_guard lock(mutex_);
+    children_.erase(child);
+    return status;
+  }
+  /// Before the process ends: the lock is kept, so that nothing more comes to be.
+  void remove_all() {
+    mutex_.lock();
+    for (const auto child : children_)
+      kill(child, SIGKILL);
+    for (const auto child : children_)
+      waitpid(child, nullptr, 0);
+    std::error_code ignored;
+    if (!folder_.empty()) fs::remove_all(folder_, ignored);
+  }
+
+ private:
+  std::mutex mutex_;
+  fs::path folder_;
+  std::set<pid_t> children_;
+};
+
+Remains& remains() {
+  static auto* const all = new Remains;  // outlives the thread that waits for signals
+  return *all;
+}
+
+/// Runs in the child, between fork and exec. It ends with this process, however that ends.
+[[noreturn]] void become(char* const* words, int out, const char* log) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+  dup2(out, STDOUT_FILENO);
+  dup2(open(log, O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
+  execv(words[0], words);
+  _exit(127);
+}
+
 Result<Child> run(std::vector<std::string> words, const fs::path& log) {
+  const auto cannot_run = [&] {
+    return fail(Errc::io, "cannot run " + words[0] + "; is it beside zbench?");
+  };
+  if (access(words[0].c_str(), X_OK) != 0) return cannot_run();
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return fail(Errc::io, "cannot make a pipe");
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-  posix_spawn_file_actions_addopen(&actions, 2, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   std::vector<char*> argv;
   for (auto& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);
-  Child child{.out = ends[0]};
-  const int error = posix_spawn(&child.pid, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
+  const pid_t pid = remains().start([&] {
+    const pid_t child = fork();
+    if (child == 0) become(argv.data(), ends[1], log.c_str());
+    return child;
+  });
   close(ends[1]);
-  if (error != 0) {
-    close(ends[0]);
-    return fail(Errc::io, "cannot run " + words[0] + "; is it beside zbench?");
-  }
-  return child;
+  if (pid > 0) return Child{.pid = pid, .out = ends[0]};
+  close(ends[0]);
+  return cannot_run();
 }
 
 /// True once the child printed a line that begins with `word`; false at its end or the deadline.
@@ -80,8 +137,7 @@ Status run_to_end(std::vector<std::string> words, const fs::path& log) {
   auto child = run(std::move(words), log);
   if (!child) return fail(std::move(child.error()));
   close(child->out);
-  int status = 0;
-  waitpid(child->pid, &status, 0);
+  const int status = remains().wait_for(child->pid);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   std::stringstream said;
   said << std::ifstream(log).rdbuf();
@@ -117,6 +173,7 @@ Result<std::unique_ptr<BenchMesh>> BenchMesh::start(unsigned nodes, const fs::pa
     return fail(Errc::io, parent.string() + ": cannot make a folder here; choose one with --data");
   }
   mesh->root_ = pattern;
+  remains().set_folder(pattern);
   std::string ticket;
   for (unsigned i = 1; i <= nodes; ++i) {
     if (i > 1) {
@@ -189,9 +246,29 @@ BenchMesh::~BenchMesh() {
   for (const auto& daemon : daemons_)
     kill(daemon.pid, SIGTERM);
   for (const auto& daemon : daemons_)
-    waitpid(daemon.pid, nullptr, 0);
+    remains().wait_for(daemon.pid);
   std::error_code ignored;
   if (!root_.empty()) fs::remove_all(root_, ignored);
+  remains().set_folder({});
+}
+
+void remove_mesh_on_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    sigaction(signal, nullptr, &action);
+    if (action.sa_handler != SIG_IGN) sigaddset(&signals, signal);
+  }
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    remains().remove_all();
+    ::signal(signal, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    kill(getpid(), signal);
+  }).detach();
 }
 
 }  // namespace zerodb::bench

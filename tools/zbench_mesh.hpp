@@ -60,4 +60,8 @@ class BenchMesh {
   std::vector<Daemon> daemons_;
 };
 
+/// From now on SIGINT, SIGTERM and SIGHUP, unless ignored, stop the daemons and remove their folder
+/// before they end the program. To be called before other threads are started.
+void remove_mesh_on_signals();
+
 }  // namespace zerodb::bench
