@@ -41,7 +41,7 @@ Status Quarantine::prepare() {
     size_.bytes += size_of(file);
     next_ = number + 1;
   }
-  static_cast<void>(trim());  // what cannot be removed is no reason not to start
+  static_cast<void>(trim_locked());  // what cannot be removed is no reason not to start
   return {};
 }
 
