@@ -1,13 +1,10 @@
 #include "bus/reply_queue.hpp"
 
-#include <algorithm>
-
 namespace zerodb {
 namespace {
 
 /// A ROUTER cannot tell when one peer of many can take more, so we ask again.
 constexpr std::chrono::milliseconds retry_interval{5};
-constexpr std::size_t retried_at_once_max = 64;
 constexpr std::chrono::seconds parked_time_max{60};
 
 }  // namespace
@@ -24,10 +21,7 @@ void ReplyQueue::send(std::array<Payload, 3> frames) {
 }
 
 void ReplyQueue::retry() {
-  auto session = parked_.upper_bound(tried_last_);
-  for (auto left = std::min(parked_.size(), retried_at_once_max); left > 0; --left) {
-    if (session == parked_.end()) session = parked_.begin();
-    tried_last_ = session->first;
+  for (auto session = parked_.begin(); session != parked_.end();) {
     session = flush(session->second) ? parked_.erase(session) : std::next(session);
   }
 }

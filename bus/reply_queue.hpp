@@ -5,7 +5,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <deque>
-#include <map>
+#include <unordered_map>
 
 #include "bus/socket.hpp"
 
@@ -19,6 +19,8 @@ class ReplyQueue : public std::enable_shared_from_this<ReplyQueue> {
   /// and by time.
   void send(std::array<Payload, 3> frames);
 
+  /// Tries again to send what is parked.
+  void retry();
   void close();
 
  private:
@@ -29,17 +31,13 @@ class ReplyQueue : public std::enable_shared_from_this<ReplyQueue> {
   };
   using Queue = std::deque<Parked>;
 
-  /// Tries again to send what is parked, on the clock alone and of a few connections at a time: one
-  /// peer can have thousands that read nothing.
-  void retry();
   bool flush(Queue& queue);
   void retry_soon();
 
   std::shared_ptr<Socket> router_;
   asio::steady_timer timer_;
   bool timer_runs_ = false;
-  std::map<std::string, Queue> parked_;  ///< by routing id
-  std::string tried_last_;               ///< of them
+  std::unordered_map<std::string, Queue> parked_;  ///< by routing id
 };
 
 }  // namespace zerodb

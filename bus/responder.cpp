@@ -73,6 +73,7 @@ void Responder::close() {
 asio::awaitable<void> Responder::serve(std::shared_ptr<Responder> self) {
   while (auto inbound = co_await self->router_->receive()) {
     self->on_message(std::move(*inbound));
+    self->replies_->retry();
   }
 }
 
