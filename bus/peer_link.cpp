@@ -7,7 +7,6 @@
 
 #include "bus/codec.hpp"
 #include "bus/curve.hpp"
-#include "bus/resolve.hpp"
 
 namespace zerodb {
 namespace {
@@ -48,6 +47,7 @@ PeerLink::PeerLink(const LinkContext& context, const Member& member)
       name_("node " + member.node.short_hex()),
       requests_(std::make_shared<RequestTable>(context.io)),
       unsent_(std::make_shared<ByteBudget>(context.options.peer_bytes_max)),
+      resolver_(context.io),
       timer_(context.io),
       restart_timer_(context.io) {}
 
@@ -101,6 +101,7 @@ void PeerLink::close(const Error& reason) {
     lane->close();
   if (subscription_) subscription_->close();
   requests_->fail_all(reason);
+  resolver_.cancel();
   timer_.cancel();
   restart_timer_.cancel();
 }
@@ -149,19 +150,14 @@ Task<void> PeerLink::notice_restarts(std::shared_ptr<PeerLink> self) {
 
 /// A host with a name is looked up anew for each attempt: it may have moved.
 Task<void> PeerLink::connect(std::shared_ptr<PeerLink> self) {
-  auto& io = self->context_.io;
-  const auto turn = self->look_ups_++;
-  auto endpoint = co_await resolve(io, self->member_.address->endpoint, turn);
+  auto address = *self->member_.address;
+  auto found = co_await resolve(self->resolver_, std::move(address), self->look_ups_++);
   if (self->closed_) co_return;
-  auto broadcasts = co_await resolve(io, self->member_.address->broadcast_endpoint, turn);
-  if (self->closed_) co_return;
-  if (!endpoint || !broadcasts) {
-    const auto& why = endpoint ? broadcasts.error().what : endpoint.error().what;
-    self->context_.events.complain(self->member_.node, "no address", why);
+  if (!found) {
+    self->context_.events.complain(self->member_.node, "no address", found.error().what);
     co_return;
   }
-  self->resolved_.endpoint = std::move(*endpoint);
-  self->resolved_.broadcast_endpoint = std::move(*broadcasts);
+  self->resolved_ = std::move(*found);
   self->dialled_at_ = Clock::now();
   if (auto lane = self->open_lane(control_messages_max, true)) self->control_ = std::move(*lane);
 }

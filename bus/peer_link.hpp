@@ -7,6 +7,7 @@
 
 #include "bus/byte_budget.hpp"
 #include "bus/lane.hpp"
+#include "bus/resolve.hpp"
 #include "bus/subscription.hpp"
 #include "bus/zmq_links.hpp"
 
@@ -96,6 +97,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::vector<std::shared_ptr<Lane>> data_;
   std::shared_ptr<Subscription> subscription_;
   std::set<std::string> topics_;
+  Resolver resolver_;
   asio::steady_timer timer_;
   asio::steady_timer restart_timer_;
   LaneNumber last_lane_ = 0;
