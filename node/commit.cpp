@@ -232,16 +232,31 @@ std::vector<Failure> failures_of(const GatewayCore& core, const CommitRound& rou
   return failures;
 }
 
+/// Whether some node may keep the version, in spite of all.
+bool may_be_kept(const CommitRound& round, const SignedManifest& version) {
+  return std::ranges::any_of(round.slots(), [&](const CommitRound::Slot& slot) {
+    if (!slot.answer || slot.answer->stored) return true;
+    if (slot.answer->standing) return slot.answer->standing->hash() == version.hash();
+    const auto code = slot.answer->error->code;
+    return code == Errc::timeout || code == Errc::io;
+  });
+}
+
 Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& round,
-              const Tally& tally) {
+              const SignedManifest& version, const Tally& tally) {
   const auto failures = failures_of(core, round);
   const auto doing = about(plan.verb, plan.name);
-  if (tally.refused == 0) {
+  const bool clock_is_wrong = tally.refused > 0 && tally.stored == 0;
+  if (clock_is_wrong) {
+    core.clock =
+        {};  // it has run ahead with the wall clock; a later version that stands is told us
+    core.clock_confirmed_ms.reset();
+  }
+  // Where a node may keep it, what was there before need not stand: `invalid` would promise that.
+  if (!clock_is_wrong || may_be_kept(round, version)) {
     const auto can = count_stored(core, round, plan.targets, true);
     return too_few_replicas(core, doing, can, failures);
   }
-  core.clock = {};  // it has run ahead with the wall clock; a later version that stands is told us
-  core.clock_confirmed_ms.reset();
   return {Errc::invalid, doing + ": this node's clock is ahead of the others', which refuse its " +
                              "version: " + describe(core, failures) +
                              "; set the clock (NTP) and try again"};
@@ -291,16 +306,6 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
   return receipt;
 }
 
-/// Whether some node may keep the version, in spite of all.
-bool may_be_kept(const CommitRound& round, const SignedManifest& version) {
-  return std::ranges::any_of(round.slots(), [&](const CommitRound::Slot& slot) {
-    if (!slot.answer || slot.answer->stored) return true;
-    if (slot.answer->standing) return slot.answer->standing->hash() == version.hash();
-    const auto code = slot.answer->error->code;
-    return code == Errc::timeout || code == Errc::io;
-  });
-}
-
 Error explain_conflict(const CommitRound& round, const SignedManifest& version,
                        const SignedManifest& standing, const CommitPlan& plan) {
   auto what = about(plan.verb, plan.name) + ": version " + std::to_string(standing->version.value) +
@@ -334,7 +339,7 @@ std::optional<Result<WriteReceipt>> conclude(const CorePtr& core, CommitRound& r
   }
   const auto tally = count(*core, round);
   if (tally.standing) return {};
-  return fail(explain(*core, plan, round, tally));
+  return fail(explain(*core, plan, round, *version, tally));
 }
 
 Task<Result<WriteReceipt>> commit_if_expected(CorePtr core, SignedPtr version, CommitPlan plan) {

@@ -271,6 +271,18 @@ TEST_CASE("gateway: a clock that is an hour ahead is named, and harms nothing", 
   CHECK(mesh.get(1, "early") == pattern(7));
 }
 
+TEST_CASE("gateway: a version that a node keeps is not refused for a clock", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "kept", pattern(10, 1)).has_value());
+  mesh.mesh.down(2);
+  mesh.mesh[1].runtime.set_clock_skew(-hour_ms);
+  const auto put = mesh.put(0, "kept", pattern(10, 2));
+  REQUIRE_FALSE(put.has_value());
+  CHECK(put.error().code == Errc::no_quorum);
+  CHECK(put.error().what.find("clock") != std::string::npos);
+  REQUIRE(mesh.kept(0, "kept").has_value());
+}
+
 TEST_CASE("gateway: a damaged chunk is read from another holder", "[gateway]") {
   GatewayMesh mesh(3);
   const auto content = pattern(3 * mib);
