@@ -24,6 +24,13 @@ std::uint64_t settled_version_under(const SignedRoster& standing, const SignedRo
 
 }  // namespace
 
+std::uint64_t oldest_in_force(const SignedRoster& latest, const std::vector<SignedRoster>& older) {
+  auto oldest = latest->version;
+  for (const auto& roster : older)
+    oldest = std::min(oldest, roster->version);
+  return oldest;
+}
+
 // ------------------------------------------------------------------------------------------ work
 
 Mesh::Work::Work(std::shared_ptr<WorkList> list, std::uint64_t version)

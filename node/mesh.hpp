@@ -21,6 +21,10 @@ namespace zerodb {
 /// Rosters in force at once. Beyond, all but the oldest and the latest of them are let go.
 inline constexpr std::size_t rosters_in_force_max = 16;
 
+/// What a new node takes for over_before(): nothing before the oldest roster that whoever let it
+/// in, who holds the mesh's key, knows to be in force is so any more.
+std::uint64_t oldest_in_force(const SignedRoster& latest, const std::vector<SignedRoster>& older);
+
 /// What a member says of itself with every greeting.
 struct MemberProgress {
   RosterHash roster;  ///< the one that stands there

@@ -175,7 +175,7 @@ Result<NewNode> join_node(const NewNodeOptions& options, const Ticket& ticket) {
   if (!roster) return fail(roster.error());
   const auto older = check_older(*reply, ticket);
   if (!older) return fail(older.error());
-  auto saved = folder.save_older_rosters(*older, 0);
+  auto saved = folder.save_older_rosters(*older, oldest_in_force(*roster, *older));
   if (saved) saved = folder.save_roster(*roster);
   if (saved) saved = save_last_without(folder, member.node, *older);
   if (saved) saved = folder.save_records(reply->records);

@@ -243,6 +243,21 @@ TEST_CASE("mesh: a roster that is over comes into force no more, whoever says it
   CHECK(mesh.over_before() == 5);
 }
 
+TEST_CASE("mesh: what was over before a node joined does not come into force there", "[node]") {
+  const std::vector older = {signed_roster(4, 5), signed_roster(4, 6)};
+  const auto latest = signed_roster(5, 7);
+  CHECK(oldest_in_force(latest, {}) == 7);
+  CHECK(oldest_in_force(latest, older) == 5);
+  Mesh mesh(node_id(5), latest, older.back(), older, oldest_in_force(latest, older));
+  mesh.hear(node_id(2), progress(latest, 0));
+  mesh.learn_older({signed_roster(2, 1), signed_roster(3, 4)});
+  CHECK(in_force(mesh) == Versions{5, 6, 7});
+  hear_all(mesh, 6);
+  mesh.hear(node_id(2), progress(latest, 0));
+  mesh.learn_older({signed_roster(2, 1), signed_roster(3, 4)});
+  CHECK(in_force(mesh) == Versions{6, 7});
+}
+
 TEST_CASE("mesh: of two rosters of one version neither is over because the other one was settled",
           "[node]") {
   auto one = signed_roster(2, 6);

@@ -188,6 +188,7 @@ Task<void> Cluster::admit(Machine& at, NodeKeys keys, std::string zone, Millisec
       folder.settled = folder.older.back();
     }
   }
+  folder.over_before = oldest_in_force(*folder.roster, folder.older);
   auto& machine = add(std::move(keys), std::move(folder), true);
   trace_.say(machine.name() + " joined at " + at.name());
   note_replicas();
