@@ -11,6 +11,9 @@ constexpr std::uint64_t followed_for_ms = 60'000;  // after somebody last asked
 constexpr Milliseconds news_wait{2};               // so that several are looked at together
 constexpr Milliseconds keep_up_step{500};
 
+/// A page after the first may be of another gateway's listing: what it names is no older than that.
+constexpr std::uint64_t page_age_max_ms = 10'000;
+
 /// What a broadcast did not tell is told this late at most. Each member sends 64 KiB a round.
 constexpr std::uint64_t keep_up_every_ms = 10'000;
 constexpr std::uint64_t keep_up_every_ms_per_member = 100;
@@ -37,6 +40,7 @@ class Catalogue::Impl {
 
   bool is_followed() const { return state->context.runtime.steady_ms() < followed_until_ms; }
   bool is_behind() const;
+  bool is_complete(std::uint64_t life) const;
 
   std::shared_ptr<CatalogueState> state;
   Event round_ended;
@@ -45,6 +49,7 @@ class Catalogue::Impl {
   std::uint64_t refreshed_ms;           ///< steady: when a round last began
   Status outcome;                       ///< of the latest round
   std::uint64_t complete_life = 0;      ///< of the names: one that a round went well in
+  std::uint64_t complete_ms = 0;        ///< steady: when that round, the latest such, began
   std::uint64_t followed_until_ms = 0;  ///< steady
   bool keeping_up = false;
   bool learning = false;
@@ -62,14 +67,24 @@ Task<Status> Catalogue::Impl::refresh(std::shared_ptr<Impl> self) {
       continue;
     }
     self->rounds_begun += 1;
-    self->refreshed_ms = self->state->context.runtime.steady_ms();
+    const auto began_ms = self->state->context.runtime.steady_ms();
+    self->refreshed_ms = began_ms;
     const auto life = self->state->names->life();
     self->outcome = co_await sync_catalogue(self->state);
-    if (self->outcome && self->state->names->life() == life) self->complete_life = life;
+    if (self->outcome && self->state->names->life() == life) {
+      self->complete_life = life;
+      self->complete_ms = began_ms;
+    }
     self->rounds_done = self->rounds_begun;
     self->round_ended.notify();
   }
   co_return self->outcome;
+}
+
+/// Whether all names of a moment ago are known.
+bool Catalogue::Impl::is_complete(std::uint64_t life) const {
+  return life == complete_life &&
+         state->context.runtime.steady_ms() - complete_ms < page_age_max_ms;
 }
 
 /// Names lost on the way are caught up with and listed again. So are those lost since an earlier
@@ -80,7 +95,7 @@ Task<Result<ListPage>> Catalogue::Impl::page(std::shared_ptr<Impl> self, ListQue
   for (int i = 0; i < lives_max; ++i) {
     co_await names.open();
     const auto life = names.life();
-    if (first || life != self->complete_life) {
+    if (first || !self->is_complete(life)) {
       auto caught_up = co_await refresh(self);
       if (!caught_up) co_return fail("list", std::move(caught_up.error()));
     }

@@ -60,6 +60,19 @@ TEST_CASE("catalogue: a later page is as complete as a first one", "[gateway]") 
   CHECK(names(after_a()) == Names{"b", "c"});
 }
 
+TEST_CASE("catalogue: a later page of another gateway has what was stored before the first",
+          "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "a", pattern(10)).has_value());
+  REQUIRE(names(mesh.list(1)) == Names{"a"});
+  mesh.mesh.down(1);
+  REQUIRE(mesh.put(0, "b", pattern(10)).has_value());
+  mesh.mesh.up(1);
+  mesh.mesh.world().run_for(std::chrono::seconds(20));
+  REQUIRE(names(mesh.list(0)) == Names{"a", "b"});
+  CHECK(names(mesh.list(1, {.after = "a"})) == Names{"b"});
+}
+
 TEST_CASE("catalogue: what all nodes have is not listed by others", "[gateway]") {
   GatewayMesh mesh(3);
   auto& network = mesh.mesh.network();
