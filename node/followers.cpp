@@ -168,8 +168,13 @@ Task<Result<FollowerPosition>> Followers::move(std::string name, FollowerPositio
 
 Task<Status> Followers::remove(std::string name) {
   co_await open();
-  if (followers_.erase(name) == 0) co_return no_such_follower(name);
-  co_return co_await save();
+  const bool known = followers_.erase(name) != 0;
+  // One that is gone here may still be in the file, if that could not be written.
+  if (known || saved_changes_ != changes_) {
+    if (auto saved = co_await save(); !saved) co_return saved;
+  }
+  if (!known) co_return no_such_follower(name);
+  co_return Status();
 }
 
 Task<std::map<std::string, FollowerPosition>> Followers::all() {

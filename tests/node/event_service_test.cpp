@@ -372,6 +372,22 @@ TEST_CASE("events: what could not be made durable is not taken for it when it is
     CHECK(told(stage->events({.durable = name})) == Strings{"+b"});
 }
 
+TEST_CASE("events: a follower that could not be removed durably is not gone when it is tried again",
+          "[gateway]") {
+  Stage stage(1);
+  REQUIRE(stage->ask({.durable = "mirror"}).has_value());
+  const auto remove = [&] {
+    return stage.mesh.mesh.run(stage->service.remove({.durable = "mirror"}));
+  };
+  stage.disk.fails = true;
+  CHECK(remove().error().code == Errc::io);
+  CHECK(remove().error().code == Errc::io);
+  stage.disk.fails = false;
+  CHECK(remove().error().code == Errc::not_found);
+  stage.restart();
+  CHECK(remove().error().code == Errc::not_found);
+}
+
 TEST_CASE("events: durable followers are bounded, named and removed", "[gateway]") {
   Stage stage(1);
   for (std::size_t i = 0; i < followers_max; ++i)
