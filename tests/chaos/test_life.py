@@ -24,7 +24,7 @@ from wire import Refused, Wire
 
 SEED = int(os.environ.get("ZERODB_SEED", time.time_ns() % 1_000_000))
 OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 300 if SANITIZED else 3000))
-PATIENCE_S = 300
+PATIENCE_S = 900 if SANITIZED else 300
 ABSENT = None
 
 
