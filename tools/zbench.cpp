@@ -20,6 +20,7 @@
 #include "store/hash.hpp"
 #include "store/version.hpp"
 #include "tools/kept_memory.hpp"
+#include "tools/standard_streams.hpp"
 #include "tools/zbench_mesh.hpp"
 #include "tools/zbench_report.hpp"
 
@@ -100,6 +101,7 @@ void add_workload(CLI::App& app, const Defaults& defaults, Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  zerodb::tools::hold_standard_streams();
   zerodb::tools::keep_freed_memory();
   Settings settings{.folder = std::filesystem::temp_directory_path().string()};
   CLI::App app{"zbench: measure zerodb on this machine", "zbench"};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tools/kept_memory.hpp"
+#include "tools/standard_streams.hpp"
 #include "tools/zdb_arguments.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
@@ -54,6 +55,7 @@ ExitCode run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_standard_streams();
   keep_freed_memory();
   const auto parsed = parse_arguments(argc, argv);
   return static_cast<int>(parsed.arguments ? run(*parsed.arguments) : parsed.exit_code);

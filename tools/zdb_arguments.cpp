@@ -152,6 +152,7 @@ std::string Reading::problem_of_watch() {
       return given("--limit", *texts_.limit) + "is no number of events";
     }
   }
+  if (watch.command && watch.command->empty()) return given("--exec", "") + "is no command";
   const bool follows = watch.since || watch.durable || watch.command || watch.limit || watch.once;
   if ((watch.list || watch.forget) && (follows || (watch.list && watch.forget))) {
     return "--list and --forget: go with no other option but --json";

@@ -323,7 +323,8 @@ class Usage(MeshTest):
 
     def test_an_option_given_as_nothing_is_not_left_out(self):
         for option, *words in (("--range", "get", "k", "-"), ("--since", "watch", "--once"),
-                               ("--limit", "watch", "--once"), ("--expires", "invite"),
+                               ("--limit", "watch", "--once"), ("--exec", "watch", "--once"),
+                               ("--expires", "invite"),
                                ("--expires", "client", "add", "c", "--read", "k/"),
                                ("--weight", "node", "set", "n1", "--zone", "z")):
             for unset in ([option, ""], [f"{option}="]):
@@ -334,6 +335,22 @@ class Usage(MeshTest):
                 self.complained(2, run([BIN / "zdb", "ls", *unset], env=there), [option])
         self.ok(self.node, "ls", env={**environment(self.files), "ZERODB_REMOTE": ""})
         self.assertEqual(b"", self.ok(self.node, "client", "list").out)
+
+    def test_nothing_else_is_taken_for_a_stream_that_is_closed(self):
+        def without(stream):
+            return {"preexec_fn": lambda: os.close(stream)}
+        text = self.node.zdb("owner", "export").out
+        copy = self.files / "owner.txt"
+        exporting = self.node.zdb_start("owner", "export", "--output", copy, **without(2))
+        self.assertEqual(0, exporting.wait(DEADLINE_S))
+        self.assertEqual(text, copy.read_bytes())
+        self.put(self.node, self.key, b"content")
+        for stream, *words in ((0, "put", "-", self.key), (1, "get", self.key, "-")):
+            process = self.node.zdb_start(*words, **without(stream))
+            complaint = process.communicate(timeout=DEADLINE_S)[1].decode()
+            self.assertIn("Bad file descriptor", complaint)
+            self.assertGreater(process.returncode, 0)
+        self.assertEqual(b"content", self.get(self.node, self.key))
 
     def test_wrong_usage_of_the_daemon(self):
         for words in ((), ("fly",), ("init",), ("run",), ("join", "--data", self.files / "x"),
