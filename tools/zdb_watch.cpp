@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -54,17 +55,21 @@ class Middle {
 
 // ---------------------------------------------------------------------------------------- commands
 
-/// The environment of this process and what the event says.
+/// What the event says, and what else is in the environment of this process: that by which a zdb
+/// finds its node, too.
 std::vector<std::string> environment_of(const client::Event& event) {
-  std::vector<std::string> all;
+  std::vector<std::string> all{"ZERODB_KEY=" + event.key, "ZERODB_EVENT=" + event.kind,
+                               "ZERODB_VERSION=" + std::to_string(event.version),
+                               "ZERODB_SEQUENCE=" + std::to_string(event.sequence),
+                               "ZERODB_SIZE=" + std::to_string(event.size)};
+  const auto own = all;
   for (char** one = environ; *one != nullptr; ++one) {
-    if (!std::string_view(*one).starts_with("ZERODB_")) all.emplace_back(*one);
+    const std::string_view text(*one);
+    const auto name = text.substr(0, text.find('=') + 1);
+    const bool is_of_event =
+        std::ranges::any_of(own, [&](const std::string& set) { return set.starts_with(name); });
+    if (name.empty() || !is_of_event) all.emplace_back(text);
   }
-  all.push_back("ZERODB_KEY=" + event.key);
-  all.push_back("ZERODB_EVENT=" + event.kind);
-  all.push_back("ZERODB_VERSION=" + std::to_string(event.version));
-  all.push_back("ZERODB_SEQUENCE=" + std::to_string(event.sequence));
-  all.push_back("ZERODB_SIZE=" + std::to_string(event.size));
   return all;
 }
 
@@ -76,6 +81,10 @@ std::vector<std::string> environment_of(const client::Event& event) {
 
 /// Nothing if the command succeeded; else how it failed.
 std::string run_command(const std::string& command, const client::Event& event) {
+  if (event.key.find('\0') != std::string::npos) {
+    return "the key has a NUL byte, which no environment can hold; --since " +
+           std::to_string(event.sequence + 1) + " passes the event over";
+  }
   auto texts = environment_of(event);
   std::vector<char*> pointers;
   pointers.reserve(texts.size() + 1);

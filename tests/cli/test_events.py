@@ -9,7 +9,7 @@ import subprocess
 import msgpack
 import zmq
 
-from harness import DEADLINE_S, FreshMeshTest, eventually, main
+from harness import BIN, DEADLINE_S, FreshMeshTest, environment, eventually, main, run
 from wire import Wire
 
 
@@ -112,6 +112,29 @@ class Events(FreshMeshTest):
         self.ok(one, "watch", "--forget", "runner")
         self.assertEqual({}, self.followers(one))
         self.refused(3, one, "watch", "--forget", "runner", says=["there is no follower 'runner'"])
+
+    def test_a_command_finds_the_node_that_is_watched(self):
+        one = self.mesh.init().start()
+        self.put(one, "key", b"")
+        there = {**environment(self.mesh.root), "ZERODB_DIR": str(one.folder), "ZERODB_KEY": "no"}
+        done = run([BIN / "zdb", "watch", "--since", "0", "--once", "--exec",
+                    f'{BIN / "zdb"} stat "$ZERODB_KEY"'], env=there)
+        self.assertEqual(0, done.code, done)
+
+    def test_a_key_that_no_command_can_be_told_of_is_not_cut_short(self):
+        one = self.mesh.init().start()
+        log = self.files / "log"
+        with Wire(one) as wire:
+            wire.put("dir\0/x", b"")
+        self.put(one, "after", b"")
+        words = ("watch", "--durable", "runner", "--once", "--exec", f'echo "$ZERODB_KEY" >> {log}')
+        done = one.zdb(*words, "--since", "0")
+        self.assertEqual(1, done.code, done)
+        self.assertIn("NUL byte", done.err)
+        self.assertFalse(log.exists())
+        self.assertEqual(2, self.followers(one)["runner"]["behind"])
+        self.ok(one, *words, "--since", "2")
+        self.assertEqual("after\n", log.read_text())
 
     def test_a_watch_that_shall_live_through_a_signal_does(self):
         """As in the background of a script, where Ctrl-C is for somebody else."""
