@@ -24,6 +24,7 @@ from wire import Refused, Wire
 
 SEED = int(os.environ.get("ZERODB_SEED", time.time_ns() % 1_000_000))
 OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 300 if SANITIZED else 3000))
+CLIENTS = 1 if SANITIZED else 3
 PATIENCE_S = 900 if SANITIZED else 300
 ABSENT = None
 
@@ -125,7 +126,7 @@ class Life(FreshMeshTest):
         choice = random.Random(SEED)
         n1, n2, n3 = self.mesh.grow(3)
         expected = self.fill(n1)
-        clients = [Client(number, self.mesh.nodes, expected) for number in range(3)]
+        clients = [Client(number, self.mesh.nodes, expected) for number in range(CLIENTS)]
         for client in clients:
             client.start()
             self.addCleanup(client.join)
