@@ -437,6 +437,8 @@ Result<DamagedPage> DiskStore::damaged(const std::optional<ChunkBinding>& after,
   const auto marked = marks_.list(after, limit);
   for (const auto& binding : marked) {
     auto latest = index_->latest(binding.object);
+    // The next start makes the index anew; until then the others are repaired.
+    if (!latest && note_if_index_damage(latest.error())) continue;
     if (!latest) return fail(std::move(latest.error()));
     const bool stands =
         *latest && !(**latest)->is_tombstone() && (**latest)->blob_id == binding.blob_id;

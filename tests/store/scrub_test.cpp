@@ -312,6 +312,21 @@ TEST_CASE("scrub: what cannot be read of the index is passed over", "[store]") {
   CHECK(Walk(*disk.store).counts.versions == 3);
 }
 
+TEST_CASE("scrub: a mark of what the index cannot read keeps no others from repair", "[store]") {
+  Disk disk;
+  const auto unreadable = seal_object(disk.owner, {.name = "unreadable", .size = 100'000});
+  disk.put(unreadable);
+  flip(disk.blob_files().at(0), 5'000);
+  REQUIRE_FALSE(disk->check(unreadable.manifest).value());
+  disk.reopen();  // from the log into tables
+  const FailingDisk failing({.read_error = EIO, .only = ".sst"});
+  const auto page = disk->damaged(std::nullopt, 10);
+  REQUIRE(page);
+  CHECK(page->versions.empty());
+  CHECK(disk.stats().damaged == 1);
+  CHECK(disk.stats().index_damaged);
+}
+
 TEST_CASE("scrub: what the machine lacks says nothing of what is on the disk", "[store]") {
   Disk disk;
   disk.put(seal_object(disk.owner, {.size = 100'000}));
