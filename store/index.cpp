@@ -261,25 +261,33 @@ Index::~Index() = default;
 
 namespace {
 
+/// Of an index of which not even the list of files can be read nothing can be saved: it is no more
+/// damaged than the disk is, and stays as it is.
 tl::unexpected<Error> open_failure(const std::filesystem::path& folder,
-                                   const rocksdb::Status& status) {
+                                   const rocksdb::Status& status, Index::Mode mode) {
   if (status.IsIOError() && status.ToString().find("lock ") != std::string::npos) {
     return fail(Errc::busy, "another process has " + folder.string() + " open");
   }
-  auto error = index_failure("open " + folder.string(), status);
+  const auto doing = "open " + folder.string();
+  auto error = mode == Index::Mode::salvage ? index_failure(doing, status)
+                                            : index_read_failure(doing, status);
   if (status.IsNotFound()) error.value().code = Errc::corrupt;
   return error;
 }
 
 using Families = std::vector<rocksdb::ColumnFamilyDescriptor>;
 
-Families all_families(std::uint64_t cache_bytes) {
+Families all_families(std::uint64_t cache_bytes, Index::Mode mode) {
   const auto table = table_options(rocksdb::NewLRUCache(cache_bytes));
-  return {{rocksdb::kDefaultColumnFamilyName, family_options(table)},
-          {"versions", version_options(table)},
-          {"inline", inline_options(table)},
-          {"superseded", family_options(table)},
-          {"damaged", family_options(table)}};
+  Families families{{rocksdb::kDefaultColumnFamilyName, family_options(table)},
+                    {"versions", version_options(table)},
+                    {"inline", inline_options(table)},
+                    {"superseded", family_options(table)},
+                    {"damaged", family_options(table)}};
+  // What is saved of a log may be in a table already: two tables of the same numbers.
+  for (auto& family : families)
+    family.options.force_consistency_checks = mode != Index::Mode::salvage;
+  return families;
 }
 
 /// Without those that an index lacks whose making was broken off, or of which all is lost.
@@ -296,7 +304,7 @@ rocksdb::Status leave_out_missing(const std::string& folder, Families& families)
 
 Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, Mode mode,
                                            std::uint64_t cache_bytes) {
-  auto families = all_families(cache_bytes);
+  auto families = all_families(cache_bytes, mode);
   auto impl = std::make_unique<Impl>();
   rocksdb::Status status;
   if (mode == Mode::salvage) {
@@ -307,7 +315,7 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, 
     options.create_if_missing = !is_there(folder);
     status = impl->open(options, folder.string(), families);
   }
-  if (!status.ok()) return open_failure(folder, status);
+  if (!status.ok()) return open_failure(folder, status, mode);
   impl->name_families();
   if (impl->by_version != nullptr) return std::unique_ptr<Index>(new Index(std::move(impl)));
   return fail(Errc::corrupt, "index: no versions in " + folder.string());
@@ -316,7 +324,7 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& folder, 
 Status Index::repair(const std::filesystem::path& folder) {
   if (auto made = add_empty_tables(folder); !made) return made;
   const auto status = rocksdb::RepairDB(folder.string(), db_options(Mode::salvage),
-                                        all_families(salvage_cache_bytes));
+                                        all_families(salvage_cache_bytes, Mode::salvage));
   if (!status.ok()) return index_failure("repair " + folder.string(), status);
   return {};
 }
@@ -443,7 +451,7 @@ Status Index::sum_up(Tally& tally) const {
                       .tombstone = head->kind == ObjectKind::tombstone,
                       .sealed_bytes = head->sealed_bytes});
   }
-  if (!at->status().ok()) return index_failure("scan", at->status());
+  if (!at->status().ok()) return index_read_failure("scan", at->status());
   return {};
 }
 
@@ -476,9 +484,10 @@ Result<bool> Index::salvage(const std::function<Status(const SignedManifest&)>& 
       if (!visited) return fail(visited.error());
       is_all = is_all && manifest;
     }
-    const auto status = at->status();
-    if (!status.ok() && code_of(status) != Errc::corrupt) return index_failure("salvage", status);
-    is_all = is_all && status.ok();
+    is_all = is_all && at->status().ok();
+    if (at->status().ok()) continue;
+    auto failure = index_read_failure("salvage", at->status());
+    if (failure.value().code != Errc::corrupt) return failure;
   }
   return is_all;
 }
@@ -509,7 +518,7 @@ Result<std::vector<ChunkBinding>> Index::marked() const {
     if (!binding) return fail(std::move(binding.error()));
     bindings.push_back(*binding);
   }
-  if (!at->status().ok()) return index_failure("list marks", at->status());
+  if (!at->status().ok()) return index_read_failure("list marks", at->status());
   return bindings;
 }
 

@@ -170,6 +170,7 @@ Status adopt_from_files(const fs::path& blobs, Adopter& adopter) {
     std::error_code ignored;
     if (!it->is_regular_file(ignored)) continue;
     const auto content = inspect_blob_file(it->path());
+    if (!content && content.error().code == Errc::io) return fail(content.error());
     const bool own = content && content->binding.object == content->manifest->object &&
                      content->binding.blob_id == content->manifest->blob_id &&
                      it->path().filename() == content->binding.object.hashed_key.hex() + "." +

@@ -1,6 +1,7 @@
 #include "store/salvage.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <system_error>
 
 #include "store/cipher.hpp"
@@ -40,24 +41,37 @@ class Salvager {
   std::vector<ChunkBinding> marked() { return std::move(marked_); }
 
  private:
+  Result<std::optional<Payload>> find_value(const Manifest& manifest) const;
+
   const SalvageVisit& visit_;
+  std::vector<std::unique_ptr<Index>> opened_;  ///< one may have a value of what another one tells
   std::vector<ChunkBinding> marked_;
 };
 
+Result<std::optional<Payload>> Salvager::find_value(const Manifest& manifest) const {
+  for (const auto& index : opened_) {
+    auto whole = whole_value(*index, manifest);
+    if (!whole || *whole) return whole;
+  }
+  return std::nullopt;
+}
+
 Result<Salvaged> Salvager::read(const fs::path& folder) {
-  const auto index = Index::open(folder, Index::Mode::salvage);
-  if (!index && index.error().code == Errc::corrupt) return Salvaged::nothing;
-  if (!index) return fail(index.error());
+  auto opened = Index::open(folder, Index::Mode::salvage);
+  if (!opened && opened.error().code == Errc::corrupt) return Salvaged::nothing;
+  if (!opened) return fail(opened.error());
+  opened_.push_back(std::move(*opened));
+  const auto& index = *opened_.back();
   bool is_all = true;
-  const auto versions = (*index)->salvage([&](const SignedManifest& manifest) -> Status {
+  const auto versions = index.salvage([&](const SignedManifest& manifest) -> Status {
     if (!manifest->is_inline()) return visit_(manifest, std::nullopt);
-    auto sealed = whole_value(**index, manifest.manifest());
+    auto sealed = find_value(manifest.manifest());
     if (!sealed) return fail(std::move(sealed.error()));
     is_all = is_all && *sealed;
     return visit_(manifest, std::move(*sealed));
   });
   if (!versions) return fail(versions.error());
-  const auto marked = (*index)->marked();
+  const auto marked = index.marked();
   if (!marked && marked.error().code != Errc::corrupt) return fail(marked.error());
   if (marked) marked_.insert(marked_.end(), marked->begin(), marked->end());
   return is_all && *versions && marked ? Salvaged::all : Salvaged::some;
@@ -74,7 +88,7 @@ template <class Wanted>
 Status copy_files(const fs::path& from, const fs::path& to, Wanted wanted) {
   std::error_code error;
   fs::remove_all(to, error);
-  if (!error) fs::create_directory(to, error);
+  if (!error) fs::create_directories(to, error);
   if (error) return copy_failure(from, error);
   for (auto it = fs::directory_iterator(from, error); !error && it != fs::directory_iterator();) {
     const auto path = it->path();
@@ -141,10 +155,10 @@ Result<std::vector<ChunkBinding>> salvage_index(const fs::path& folder, const fs
   Salvager salvager(visit);
   auto salvaged = salvager.read(folder);
   if (salvaged && *salvaged == Salvaged::nothing) {
-    salvaged = read_by_latest_list(salvager, folder, scratch);
+    salvaged = read_by_latest_list(salvager, folder, scratch / "listed");
   }
   if (salvaged && *salvaged != Salvaged::all) {
-    salvaged = read_whole_files(salvager, folder, scratch);
+    salvaged = read_whole_files(salvager, folder, scratch / "whole");
   }
   std::error_code ignored;
   fs::remove_all(scratch, ignored);

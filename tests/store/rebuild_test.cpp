@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/store/disk_fixture.hpp"
+#include "tests/support/failing_disk.hpp"
 
 using namespace zerodb;
 using namespace zerodb::test;
@@ -260,6 +261,90 @@ TEST_CASE("rebuild: a version that is found without its bytes is marked, and mar
   scene.put(fileless);
   CHECK(scene.stats().damaged == 1);
   check_content(*scene.store, valueless);
+}
+
+TEST_CASE("rebuild: what tables and the log both have is found without the list of files",
+          "[store]") {
+  Disk disk;
+  std::vector<sim::SealedObject> objects;
+  const auto has_tables = [&] {
+    const fs::directory_iterator files(disk.dir / "index");
+    return std::any_of(begin(files), end(files),
+                       [](const auto& file) { return file.path().extension() == ".sst"; });
+  };
+  while (!has_tables() && objects.size() < 3'000) {
+    objects.push_back(seal_object(
+        disk.owner, {.name = "name " + std::to_string(objects.size()), .size = 60'000}));
+    disk.put(objects.back());
+  }
+  REQUIRE(has_tables());
+  disk.store.reset();
+  for (const auto& entry : fs::directory_iterator(disk.dir / "index")) {
+    if (entry.path().filename().string().starts_with("MANIFEST"))
+      overwrite(entry.path(), 20, "garbage!");
+  }
+  disk.reopen();
+  CHECK(disk.stats().objects == objects.size());
+  CHECK(disk.stats().damaged == 0);
+  for (const auto& object : objects)
+    check_content(*disk.store, object);
+}
+
+TEST_CASE("rebuild: values beside the tables are found without a table of versions", "[store]") {
+  Scene scene;
+  const auto large = seal_object(scene.owner, {.name = "large", .size = 30'000});
+  scene.put(large);
+  scene.open();  // what was logged becomes tables, and the value lies beside them
+  REQUIRE(scene.index_files(".blob").size() == 1);
+  const auto early_tables = scene.index_files(".sst");
+  scene->commit_inline(sign_tombstone(scene.owner, "name 1", Version::at(9'000)), {}).value();
+  scene.open();
+  scene.store.reset();
+  for (const auto& table : scene.index_files(".sst"))
+    if (!std::ranges::count(early_tables, table)) fs::remove(table);
+  SECTION("which the list of files tells of") {}
+  SECTION("nor the name of the list of files") {
+    fs::remove(scene.dir / "index" / "CURRENT");
+  }
+  scene.open();
+  CHECK(scene.stats().index_rebuilt);
+  CHECK(scene.stats().damaged == 0);
+  CHECK(scene.is_here(large));
+  check_content(*scene.store, large);
+}
+
+TEST_CASE("rebuild: a table that the disk cannot read is lost, and no start is", "[store]") {
+  Scene scene;
+  scene.open();  // what was logged becomes tables
+  scene.store.reset();
+  auto tables = scene.index_files(".sst");
+  std::ranges::sort(tables);
+  const auto bad = tables.at(GENERATE(0U, 1U));
+  std::string where = "index/";
+  SECTION("of an index that a start finds so") {}
+  SECTION("of an index that was put aside") {
+    REQUIRE(note_index_lost(scene.dir.path(), 77));
+    fs::rename(scene.dir / "index", scene.dir / "index.damaged-77");
+    where = "index.damaged-77/";
+  }
+  const FailingDisk failing({.read_error = EIO, .only = where + bad.filename().string()});
+  scene.open();
+  for (const auto& object : scene.objects)
+    if (!object.manifest->is_inline()) CHECK(scene.is_here(object));
+}
+
+TEST_CASE("rebuild: a blob file that cannot be opened for now is not passed over", "[store]") {
+  Scene scene;
+  scene.store.reset();
+  fs::remove_all(scene.dir / "index");
+  {
+    const auto error = GENERATE(EMFILE, ENOMEM, EACCES);
+    const FailingDisk failing({.open_error = error, .only = scene.blob_files().at(0)});
+    CHECK(error_of(open_store({.folder = scene.dir.path()})) == Errc::io);
+  }
+  scene.open();
+  for (const auto& object : scene.objects)
+    if (!object.manifest->is_inline()) CHECK(scene.is_here(object));
 }
 
 TEST_CASE("rebuild: what is in the log alone is found without the list of files", "[store]") {
