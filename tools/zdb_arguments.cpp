@@ -206,6 +206,9 @@ std::string Reading::problem() {
   if (arguments_.verb == "put" && arguments_.receipts && arguments_.recursive) {
     return "--receipts: is for one object, not for -r";
   }
+  if (arguments_.receipts && arguments_.receipts->empty()) {
+    return given("--receipts", "") + "is no file";
+  }
   if (arguments_.output && arguments_.output->empty()) return given("--output", "") + "is no file";
   if (arguments_.verb == "verify" && arguments_.names.empty() == !arguments_.receipts) {
     return "verify: give one key, or --receipts FILE";

@@ -27,7 +27,8 @@ constexpr mode_t all_may = 0777;
 
 /// Whether what was written is on the disk now. Some file systems have no word for it: no failure.
 bool is_synced(int outcome) {
-  return outcome == 0 || (errno != EIO && errno != ENOSPC && errno != EDQUOT);
+  return outcome == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ||
+         errno == EROFS;
 }
 
 Status sync_folder(const std::filesystem::path& folder, int (*sync)(int)) {
@@ -94,7 +95,7 @@ Unfinished& unfinished() {
 sigset_t ending_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
     if (!is_ignored(signal)) sigaddset(&signals, signal);
   }
   return signals;
@@ -183,8 +184,7 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       temporary_(std::move(other.temporary_)),
       target_(std::move(other.target_)),
       private_(other.private_),
-      new_(other.new_),
-      syncs_(other.syncs_) {
+      new_(other.new_) {
   other.temporary_.clear();
 }
 
@@ -279,7 +279,7 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
     ::futimens(descriptor_, times);
   }
   // Errors of delayed writing show here at the latest.
-  const bool synced = !syncs_ || is_synced(::fsync(descriptor_));
+  const bool synced = is_synced(::fsync(descriptor_));
   const int sync_error = errno;
   const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
   if (!synced || !closed) {
@@ -290,7 +290,7 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
   if (number == EEXIST) return fail(is_there(name_));
   if (number != 0) return fail(system_error(name_, "cannot be put in place", number));
   temporary_.clear();
-  return syncs_ ? sync_folder(target_.parent_path(), ::fsync) : Status();
+  return sync_folder(target_.parent_path(), ::fsync);
 }
 
 Status sync_disk_of(const std::filesystem::path& folder) {
@@ -304,6 +304,9 @@ bool is_ignored(int signal) {
 
 void remove_unfinished_files_on_signals() {
   static_cast<void>(new_file_mode());
+  // These come to whoever writes, who is told by the error, too.
+  for (const int signal : {SIGPIPE, SIGXFSZ})
+    ::signal(signal, SIG_IGN);
   const auto signals = ending_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread([signals] {

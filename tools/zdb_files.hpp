@@ -56,14 +56,9 @@ class OutputFile {
   /// Whatever the umask allows, only this user may read it.
   void keep_private() { private_ = true; }
 
-  /// Its bytes need not be on the disk when it is finished: for one of many, see sync_disk_of().
-  /// A power cut until then may leave it empty.
-  void sync_later() { syncs_ = false; }
-
   /// A ByteSink: `full` when the disk is, `io` otherwise.
   Status write(ByteView bytes);
-  /// After that a power cut takes nothing of it; before, it leaves what was there; but for
-  /// sync_later().
+  /// After that a power cut takes nothing of it; before, it leaves what was there.
   Status finish(std::optional<std::int64_t> mtime_ms);
 
  private:
@@ -78,7 +73,6 @@ class OutputFile {
   std::filesystem::path target_;
   bool private_ = false;
   bool new_ = false;  ///< replaces nothing
-  bool syncs_ = true;
 };
 
 /// Has all that was written to the disk that `folder` is on survive a power cut: once for

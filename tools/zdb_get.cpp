@@ -23,7 +23,6 @@ struct Wanted {
 struct Destination {
   fs::path path;
   bool may_replace = true;
-  bool sync_later = false;
 };
 
 Result<client::ObjectInfo> fetch(BusClient& client, const Wanted& wanted, const ByteSink& sink,
@@ -40,7 +39,6 @@ std::optional<std::uint64_t> get_file(Session& session, BusClient& client, const
     session.failed("", file.error());
     return {};
   }
-  if (to.sync_later) file->sync_later();
   const ByteSink sink = [&](ByteView bytes) -> Status {
     progress.add(bytes.size());
     return file->write(bytes);
@@ -201,8 +199,11 @@ void get_recursively(Session& session) {
 }  // namespace
 
 void run_get(Session& session) {
-  remove_unfinished_files_on_signals();
-  return session.arguments().recursive ? get_recursively(session) : get_one(session);
+  const auto& arguments = session.arguments();
+  const auto& names = arguments.names;
+  const bool to_stdout = !arguments.recursive && names.size() == 2 && names[1] == "-";
+  if (!to_stdout) remove_unfinished_files_on_signals();
+  return arguments.recursive ? get_recursively(session) : get_one(session);
 }
 
 }  // namespace zerodb::tools

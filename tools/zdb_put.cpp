@@ -85,6 +85,11 @@ void put_one(Session& session, BusClient& client, const PutItem& item) {
     const auto code = folder ? ExitCode::usage : exit_code_of(file.error().code);
     return session.failed("", file.error().what, code);
   }
+  std::error_code unknown;
+  const auto& kept_in = session.arguments().receipts;
+  if (kept_in && std::filesystem::equivalent(item.path, *kept_in, unknown)) {
+    return session.failed("", "--receipts: would replace the file that is put", ExitCode::usage);
+  }
   auto receipts = open_receipts(session);
   if (!receipts) return session.failed("", receipts.error());
   Progress progress(session.shows_progress(), file->size());

@@ -150,15 +150,34 @@ class Files(MeshTest):
     def test_a_full_disk_under_get_leaves_nothing(self):
         self.put(self.node, self.key, content(3 * MIB))
         words = self.node.zdb_words("get", self.key, self.files / "got")
-        limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 1024; exec "$@"', "bash", *words]
-        done = run(limited, env=environment(self.mesh.root))  # fails after 1 MiB
-        self.complained(1, done, ["got"])
-        self.assertEqual([], list(self.files.iterdir()))
+        for ignored in ("trap '' XFSZ; ", ""):
+            limited = ["bash", "-c", ignored + 'ulimit -f 1024; exec "$@"', "bash", *words]
+            done = run(limited, env=environment(self.mesh.root))  # fails after 1 MiB
+            self.complained(1, done, ["got"])
+            self.assertEqual([], list(self.files.iterdir()))
         with open("/dev/full", "wb") as full:
             getting = self.node.zdb_start("get", self.key, "-", stdout=full)
             _, err = getting.communicate(timeout=60)
         self.assertEqual(7, getting.returncode)
         self.assertRegex(err.decode(), "(?i)no space")
+
+    def test_a_get_whose_messages_nobody_reads_leaves_nothing_unfinished(self):
+        self.put(self.node, f"{self.key}/../up", b"")  # has no place in a folder
+        self.put(self.node, f"{self.key}/large", content(20 * MIB))
+        nobody, its_end = os.pipe()
+        os.close(nobody)
+        getting = self.node.zdb_start("get", "-r", f"{self.key}/", self.files / "out",
+                                      stdout=its_end, stderr=its_end)
+        os.close(its_end)
+        self.assertGreater(getting.wait(DEADLINE_S), 0)
+        self.assertEqual(["large"], [path.name for path in (self.files / "out").iterdir()])
+
+    def test_receipts_replace_nothing_that_is_put(self):
+        deed = self.file("deed", b"content")
+        self.refused(2, self.node, "put", deed, self.key, "--receipts", deed, says=["--receipts"])
+        self.refused(2, self.node, "put", deed, self.key, "--receipts", "", says=["--receipts"])
+        self.assertEqual(b"content", deed.read_bytes())
+        self.assertNotIn(self.key, self.keys(self.node))
 
 
 class DataFolders(FreshMeshTest):
