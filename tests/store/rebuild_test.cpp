@@ -464,7 +464,7 @@ TEST_CASE("rebuild: what looks like a write broken off, and is not, is a loss", 
     overwrite(log, before + 5, "\x7f");
   }
   SECTION("the one before it is damaged") {
-    overwrite(log, before - 1, "x");
+    flip(log, before - 1);
     cut_log();
   }
   SECTION("an earlier log is cut, too") {
