@@ -269,8 +269,10 @@ tl::unexpected<Error> open_failure(const std::filesystem::path& folder,
     return fail(Errc::busy, "another process has " + folder.string() + " open");
   }
   const auto doing = "open " + folder.string();
-  auto error = mode == Index::Mode::salvage ? index_failure(doing, status)
-                                            : index_read_failure(doing, status);
+  // Opening writes, too, and what could not be written is no damage.
+  const bool is_of_reading = status.ToString().find("read") != std::string::npos;
+  auto error = is_of_reading && mode != Index::Mode::salvage ? index_read_failure(doing, status)
+                                                             : index_failure(doing, status);
   if (status.IsNotFound()) error.value().code = Errc::corrupt;
   return error;
 }

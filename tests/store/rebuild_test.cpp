@@ -333,6 +333,17 @@ TEST_CASE("rebuild: a table that the disk cannot read is lost, and no start is",
     if (!object.manifest->is_inline()) CHECK(scene.is_here(object));
 }
 
+TEST_CASE("rebuild: an index that cannot be synced when it is opened is not damaged", "[store]") {
+  Scene scene;
+  scene.store.reset();
+  {
+    const FailingDisk failing({.sync_error = EIO, .only = "index/"});
+    CHECK(error_of(open_store({.folder = scene.dir.path()})) == Errc::io);
+  }
+  scene.open();
+  CHECK_FALSE(scene.stats().index_rebuilt);
+}
+
 TEST_CASE("rebuild: a blob file that cannot be opened for now is not passed over", "[store]") {
   Scene scene;
   scene.store.reset();
