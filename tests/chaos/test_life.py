@@ -23,9 +23,9 @@ from harness import KIB, MIB, SANITIZED, FreshMeshTest, content, eventually, mai
 from wire import Refused, Wire
 
 SEED = int(os.environ.get("ZERODB_SEED", time.time_ns() % 1_000_000))
-OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 300 if SANITIZED else 3000))
-CLIENTS = 1 if SANITIZED else 3
-PATIENCE_S = 900 if SANITIZED else 300
+OBJECTS = int(os.environ.get("ZERODB_OBJECTS", 1000 if SANITIZED else 3000))
+CLIENTS = 3
+PATIENCE_S = 300
 ABSENT = None
 
 
