@@ -28,6 +28,8 @@ import tempfile
 import time
 import unittest
 
+import sanitizer_reports
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("ZERODB_BIN", ROOT / "build/release/bin")).resolve()
 KIB, MIB = 1 << 10, 1 << 20
@@ -151,11 +153,8 @@ class Node:
     def sanitizer_report(self):
         """What a sanitizer said; the one for races lets a daemon go on."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        for found in re.finditer(SANITIZER_BEGINS, text):
-            report = text[found.start():].split("\n=====", 1)[0]
-            if not is_within_rocksdb(report):
-                return f"--- {self.log.name}\n{report[:8000]}"
-        return ""
+        report = sanitizer_reports.first_of_ours(text)
+        return f"--- {self.log.name}\n{report[:8000]}" if report else ""
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -212,21 +211,6 @@ class Node:
     def temporaries(self):
         """Files that nothing refers to yet."""
         return list((self.folder / "store/tmp").iterdir())
-
-
-SANITIZER_BEGINS = r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)"
-
-
-def is_within_rocksdb(report):
-    """Whether a race is between RocksDB's threads and what made them, which ThreadSanitizer sees
-    without the locks between: one side is a thread that an opened index started, in no code of
-    ours. tsan.supp cannot say that: it knows no threads."""
-    started = re.findall(r"  Thread (T\d+) .*? created by .*? at:\n(.*?)\n\n", report + "\n\n",
-                         re.DOTALL)
-    theirs = {name for name, stack in started
-              if re.search(r"zerodb::(open_or_recover_index|NameDatabase::open)\(", stack)}
-    sides = re.findall(r" by (?:thread )?(T\d+|main thread)[^\n]*:\n(.*?)\n\n", report, re.DOTALL)
-    return any(name in theirs and "zerodb::" not in stack for name, stack in sides)
 
 
 class Mesh:
