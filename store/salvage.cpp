@@ -32,6 +32,22 @@ Result<std::optional<Payload>> whole_value(const Index& index, const Manifest& m
   return whole;
 }
 
+/// RocksDB, told to pass over damage, takes a file that cannot be opened for now for lost.
+Status check_that_all_open(const fs::path& folder) {
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    std::error_code ignored;
+    if (!it->is_regular_file(ignored)) continue;
+    const auto file = File::open_for_reading(it->path());
+    if (!file && file.error().code == Errc::io) return fail(file.error());
+  }
+  if (error) {
+    return fail(Errc::io, "cannot look through " + folder.string() + ": " + error.message());
+  }
+  return {};
+}
+
 class Salvager {
  public:
   explicit Salvager(const SalvageVisit& visit) : visit_(visit) {}
@@ -57,6 +73,7 @@ Result<std::optional<Payload>> Salvager::find_value(const Manifest& manifest) co
 }
 
 Result<Salvaged> Salvager::read(const fs::path& folder) {
+  if (auto checked = check_that_all_open(folder); !checked) return fail(std::move(checked.error()));
   auto opened = Index::open(folder, Index::Mode::salvage);
   if (!opened && opened.error().code == Errc::corrupt) return Salvaged::nothing;
   if (!opened) return fail(opened.error());
@@ -142,6 +159,8 @@ Result<Salvaged> read_whole_files(Salvager& salvager, const fs::path& folder,
     return path.extension() == ".sst" || path.extension() == ".log";
   });
   if (!copied) return fail(copied.error());
+  if (auto checked = check_that_all_open(scratch); !checked)
+    return fail(std::move(checked.error()));
   const auto repaired = Index::repair(scratch);
   if (!repaired && repaired.error().code == Errc::corrupt) return Salvaged::nothing;
   if (!repaired) return fail(repaired.error());

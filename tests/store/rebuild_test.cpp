@@ -358,6 +358,31 @@ TEST_CASE("rebuild: a blob file that cannot be opened for now is not passed over
     if (!object.manifest->is_inline()) CHECK(scene.is_here(object));
 }
 
+TEST_CASE("rebuild: a log of the old index that cannot be opened for now is not passed over",
+          "[store]") {
+  Scene scene;
+  scene.store.reset();
+  REQUIRE(scene.index_files(".sst").empty());
+  REQUIRE(note_index_lost(scene.dir.path(), 77));
+  const auto aside = scene.dir / "index.damaged-77";
+  fs::rename(scene.dir / "index", aside);
+  SECTION("all else is whole") {}
+  SECTION("the list of files is lost, too") {
+    fs::remove(aside / "CURRENT");
+  }
+  {
+    const auto error = GENERATE(EMFILE, ENOMEM, EACCES);
+    const auto logs =
+        GENERATE("index.damaged-77/000004.log", "listed/000004.log", "whole/000004.log");
+    const FailingDisk failing({.open_error = error, .only = logs});
+    const auto opened = open_store({.folder = scene.dir.path()});
+    if (!opened) CHECK(opened.error().code == Errc::io);
+  }
+  scene.open();
+  for (const auto& object : scene.objects)
+    CHECK(scene.is_here(object));
+}
+
 TEST_CASE("rebuild: what is in the log alone is found without the list of files", "[store]") {
   Scene scene;
   scene.store.reset();
