@@ -12,7 +12,7 @@ class BlobCheck {
   /// the disk cannot read it; any other error, as of too many open files, says nothing about it.
   static Result<BlobCheck> begin(const std::filesystem::path& path, const Manifest& manifest);
 
-  /// Verifies one chunk, which exists. `corrupt` as above.
+  /// Verifies one chunk, which exists. Errors as above.
   Status check_chunk(std::uint64_t index);
 
   /// What was read is not kept in memory instead of what others read.

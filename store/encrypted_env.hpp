@@ -23,7 +23,7 @@ enum class FileHead {
   cut,    ///< ends before one could tell: nothing was ever synced in it, or it is damaged
   other,  ///< of another key, or damaged
 };
-/// `io`, `full` or `not_found` if it cannot be read.
+/// `not_found`, `corrupt` when the disk cannot read it, or `io`.
 Result<FileHead> look_at_head(const std::filesystem::path& file, const Secret<32>& key);
 
 }  // namespace zerodb

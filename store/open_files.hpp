@@ -15,7 +15,8 @@ class OpenFiles {
  public:
   explicit OpenFiles(std::size_t files_max) : files_max_(files_max) {}
 
-  /// The file, which stays open for as long as the caller holds it. `not_found` or `io`.
+  /// The file, which stays open for as long as the caller holds it. `not_found`,
+  /// `corrupt` when the disk cannot read it, or `io`.
   Result<std::shared_ptr<const File>> get(const std::filesystem::path& path);
 
   /// Forgets `path`: its name now stands for another file or none.

@@ -69,7 +69,7 @@ std::string format_seconds(std::uint64_t seconds) {
 }
 
 std::string format_time(std::int64_t ms) {
-  const std::time_t seconds = ms >= 0 ? ms / 1000 : (ms - 999) / 1000;
+  const std::time_t seconds = whole_seconds(ms);
   std::tm parts{};
   if (::localtime_r(&seconds, &parts) == nullptr) return fmt::format("{} ms", ms);
   std::array<char, 64> text{};

@@ -21,6 +21,11 @@ std::string format_bytes(std::uint64_t bytes);
 /// "7 s", "2 min 5 s", "3 h 10 min", "4 d 2 h".
 std::string format_seconds(std::uint64_t seconds);
 
+/// Rounded down, before 1970 too.
+constexpr std::int64_t whole_seconds(std::int64_t ms) {
+  return ms / 1000 - (ms % 1000 < 0 ? 1 : 0);
+}
+
 /// "2026-11-23 10:20:30" in the local time zone; `ms` since 1970, UTC.
 std::string format_time(std::int64_t ms);
 

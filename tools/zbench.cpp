@@ -16,6 +16,8 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <system_error>
+#include <zmq.hpp>
 
 #include "store/hash.hpp"
 #include "store/version.hpp"
@@ -66,6 +68,23 @@ int run_and_print(const Settings& settings) {
   return 0;
 }
 
+int run(bool is_roofline, const Settings& settings) {
+  if (settings.folder.empty()) {
+    return complain({Errc::invalid, "TMPDIR is no folder; name another one with --data"});
+  }
+  try {
+    return is_roofline ? print_roofline(settings) : run_and_print(settings);
+  } catch (const zmq::error_t& error) {
+    return complain({Errc::io, "sockets in " + settings.folder + ": " + error.what()});
+  }
+}
+
+/// Empty if TMPDIR is no folder.
+std::string temporary_folder() {
+  std::error_code is_none;
+  return std::filesystem::temp_directory_path(is_none).string();
+}
+
 struct Defaults {
   Workload workload;
   const char* help;
@@ -103,7 +122,7 @@ void add_workload(CLI::App& app, const Defaults& defaults, Settings& settings) {
 int main(int argc, char** argv) {
   zerodb::tools::hold_standard_streams();
   zerodb::tools::keep_freed_memory();
-  Settings settings{.folder = std::filesystem::temp_directory_path().string()};
+  Settings settings{.folder = temporary_folder()};
   CLI::App app{"zbench: measure zerodb on this machine", "zbench"};
   app.set_version_flag("--version", std::string{version()});
   app.add_flag("--json", settings.json, "Print JSON instead of a table");
@@ -121,5 +140,5 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   remove_mesh_on_signals();
   if (auto ready = initialise_crypto(); !ready) return complain(ready.error());
-  return app.got_subcommand("roofline") ? print_roofline(settings) : run_and_print(settings);
+  return run(app.got_subcommand("roofline"), settings);
 }

@@ -130,6 +130,7 @@ InputFile::InputFile(InputFile&& other) noexcept
       name_(std::move(other.name_)),
       waits_(other.waits_),
       size_(other.size_),
+      end_(other.end_),
       mtime_ms_(other.mtime_ms_) {}
 
 InputFile::~InputFile() {
@@ -155,10 +156,16 @@ Result<InputFile> InputFile::open(const std::filesystem::path& path) {
   file.mtime_ms_ = std::int64_t{about.st_mtim.tv_sec} * 1000 + about.st_mtim.tv_nsec / 1'000'000;
   const auto offset = std::max<off_t>(::lseek(file.descriptor_, 0, SEEK_CUR), 0);
   // Files such as those in /proc claim to be empty and are not.
+  file.end_ = about.st_size;
   if (about.st_size > 0) {
     file.size_ = static_cast<std::uint64_t>(std::max<off_t>(about.st_size - offset, 0));
   }
   return file;
+}
+
+bool InputFile::has_grown() const {
+  struct stat about {};
+  return size_ && ::fstat(descriptor_, &about) == 0 && about.st_size > end_;
 }
 
 Result<std::size_t> InputFile::read(MutableBytes to) {
@@ -275,7 +282,7 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
   set_access();
   if (mtime_ms) {
     const auto ms = (*mtime_ms % 1000 + 1000) % 1000;
-    timespec times[2] = {{0, UTIME_OMIT}, {(*mtime_ms - ms) / 1000, ms * 1'000'000}};
+    timespec times[2] = {{0, UTIME_OMIT}, {whole_seconds(*mtime_ms), ms * 1'000'000}};
     ::futimens(descriptor_, times);
   }
   // Errors of delayed writing show here at the latest.

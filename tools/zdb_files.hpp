@@ -26,6 +26,9 @@ class InputFile {
   std::optional<std::uint64_t> size() const { return size_; }
   std::optional<std::int64_t> mtime_ms() const { return mtime_ms_; }
 
+  /// Whether there is more in it by now than its size says.
+  bool has_grown() const;
+
   /// A ByteSource: `busy` when a pipe has had nothing to give for some seconds.
   Result<std::size_t> read(MutableBytes to);
 
@@ -36,6 +39,7 @@ class InputFile {
   std::string name_;
   bool waits_ = false;  ///< a pipe or terminal, which may have nothing yet
   std::optional<std::uint64_t> size_;
+  std::int64_t end_ = 0;  ///< of a regular file, when it was opened
   std::optional<std::int64_t> mtime_ms_;
 };
 

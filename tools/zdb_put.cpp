@@ -56,6 +56,10 @@ std::optional<client::Stored> put_file(Session& session, BusClient& client, Inpu
                             .if_version = arguments.if_version,
                             .if_absent = arguments.if_absent},
                            arguments.receipts.has_value());
+  if (stored && file.has_grown()) {
+    session.warn(fmt::format("{} has grown meanwhile; stored is what it was at first, {}",
+                             printable(item.path.string()), format_bytes(stored->size)));
+  }
   if (stored) return std::move(*stored);
   session.failed(item.path.string(), stored.error(), client);
   return {};

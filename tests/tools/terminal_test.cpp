@@ -42,6 +42,9 @@ TEST_CASE("terminal: durations as people write them", "[tools]") {
 TEST_CASE("terminal: a time before 1970 is shown, too", "[tools]") {
   CHECK(format_time(0).substr(0, 2) != "");
   CHECK(format_time(-1).size() == 19);
+  CHECK(whole_seconds(-1'000) == -1);
+  CHECK(whole_seconds(-999) == -1);
+  CHECK_FALSE(format_time(std::numeric_limits<std::int64_t>::min()).empty());
 }
 
 TEST_CASE("progress: bytes, rate, and what is left", "[tools]") {

@@ -415,6 +415,20 @@ TEST_CASE("zdb: without a node it says how to start one, and answers 5", "[tools
   CHECK_THAT(longest.err, Contains("too long for a socket"));
 }
 
+TEST_CASE("zdb put: a file that grows meanwhile is stored as it was, with a warning", "[tools]") {
+  Desk desk;
+  desk.write("log", large);
+  desk.node.look([&] { desk.node.held = "put"; });
+  auto running = desk.start({"put", "log"});
+  CHECK(desk.node.eventually([&] { return !desk.node.started.empty(); }));
+  desk.write("log", large + "and more");
+  desk.node.release();
+  const auto outcome = running.wait();
+  CHECK(outcome.exit_code == 0);
+  CHECK_THAT(outcome.err, Contains("warning: log has grown meanwhile"));
+  CHECK(desk.kept("log") == large);
+}
+
 TEST_CASE("zdb: a node that stops in the middle is answered with 5", "[tools]") {
   Desk desk;
   desk.write("large", large);
