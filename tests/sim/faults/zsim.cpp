@@ -15,7 +15,11 @@ namespace {
 
 using namespace zerodb::sim;
 
+#ifdef __SANITIZE_THREAD__
+constexpr unsigned seconds_max = 900;  ///< of a processor, for one seed
+#else
 constexpr unsigned seconds_max = 120;  ///< of a processor, for one seed
+#endif
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
