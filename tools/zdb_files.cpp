@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <climits>
 #include <csignal>
 #include <cstring>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "store/hash.hpp"
+#include "tools/terminal.hpp"
 
 namespace zerodb::tools {
 
@@ -111,6 +113,19 @@ mode_t current_umask() {
 mode_t new_file_mode() {
   static const mode_t mode = usual_mode & ~current_umask();
   return mode;
+}
+
+/// What the shell has opened under a name such as /dev/stdout or /dev/fd/3 is to be written to, not
+/// replaced: its number here.
+std::optional<int> own_descriptor(std::string_view path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+    const auto number = path.starts_with(folder) ? parse_number(path.substr(folder.size()))
+                                                 : std::optional<std::uint64_t>();
+    if (number && *number <= INT_MAX) return static_cast<int>(*number);
+  }
+  return {};
 }
 
 }  // namespace
@@ -211,6 +226,11 @@ void OutputFile::open_beside(const std::filesystem::path& path) {
 
 Result<OutputFile> OutputFile::create(const std::filesystem::path& path) {
   if (path == "-") return OutputFile(STDOUT_FILENO, "stdout");
+  if (const auto number = own_descriptor(path.native())) {
+    OutputFile file(::fcntl(*number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), path.string());
+    if (file.descriptor_ >= 0) return file;
+    return fail(system_error(file.name_, "cannot be written", errno));
+  }
   std::error_code ignored;
   const auto kind = std::filesystem::status(path, ignored).type();
   if (kind == std::filesystem::file_type::directory) {

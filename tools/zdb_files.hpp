@@ -44,8 +44,8 @@ class InputFile {
 };
 
 /// What is fetched: written under another name in the same folder, renamed at the end. What it
-/// replaces hands on its mode, group and owner. "-" is stdout, and devices and pipes are written as
-/// they are.
+/// replaces hands on its mode, group and owner. "-" is stdout; devices, pipes, and what the shell
+/// has opened (/dev/stdout) are written as they are.
 class OutputFile {
  public:
   static Result<OutputFile> create(const std::filesystem::path& path);

@@ -172,6 +172,16 @@ class Files(MeshTest):
         self.assertGreater(getting.wait(DEADLINE_S), 0)
         self.assertEqual(["large"], [path.name for path in (self.files / "out").iterdir()])
 
+    def test_what_the_shell_appends_to_is_not_replaced(self):
+        self.put(self.node, self.key, b"content")
+        log = self.file("log", b"before, ")
+        for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "-"):
+            with open(log, "ab") as end:
+                getting = self.node.zdb_start("get", self.key, name, stdout=end)
+            self.assertEqual(0, getting.wait(DEADLINE_S), name)
+        self.assertEqual(b"before, " + 4 * b"content", log.read_bytes())
+        self.refused(1, self.node, "get", self.key, "/dev/fd/999", says=["/dev/fd/999"])
+
     def test_receipts_replace_nothing_that_is_put(self):
         deed = self.file("deed", b"content")
         self.refused(2, self.node, "put", deed, self.key, "--receipts", deed, says=["--receipts"])
