@@ -153,9 +153,10 @@ std::string Reading::problem_of_watch() {
     }
   }
   if (watch.command && watch.command->empty()) return given("--exec", "") + "is no command";
-  const bool follows = watch.since || watch.durable || watch.command || watch.limit || watch.once;
+  const bool follows = watch.since || watch.durable || watch.command || watch.limit || watch.once ||
+                       !arguments_.names.empty();
   if ((watch.list || watch.forget) && (follows || (watch.list && watch.forget))) {
-    return "--list and --forget: go with no other option but --json";
+    return "--list and --forget: go with nothing else but --json";
   }
   return {};
 }
@@ -203,6 +204,7 @@ std::string Reading::problem() {
     arguments_.weight = static_cast<std::uint32_t>(*weight);
   }
   if (const auto what = problem_of_watch(); !what.empty()) return what;
+  if (arguments_.no_wait && !arguments_.now) return "--no-wait: goes with --now";
   if (arguments_.verb == "put" && arguments_.receipts && arguments_.recursive) {
     return "--receipts: is for one object, not for -r";
   }

@@ -230,6 +230,8 @@ class Events(FreshMeshTest):
         one = self.mesh.init().start()
         self.refused(2, one, "watch", "--since", "x", says=["--since x: is no number"])
         self.refused(2, one, "watch", "--list", "--once")
+        self.refused(2, one, "watch", "--list", "photos/", says=["--list and --forget"])
+        self.refused(2, one, "scrub", "--no-wait", says=["goes with --now"])
         self.refused(1, one, "watch", "--durable", "no\nname", says=["is no follower's name"])
         blind = self.mesh.join(self.ok(one, "invite").out.decode().strip(), "--blind").start()
         self.refused(4, blind, "watch", says=["holds no owner's key"])
