@@ -1,6 +1,8 @@
 #include "tools/zdb_arguments.hpp"
 
+#include <pwd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -41,7 +43,10 @@ std::filesystem::path default_node() {
   };
   if (const auto folder = variable("ZERODB_DIR"); !folder.empty()) return folder;
   if (const auto folder = variable("XDG_DATA_HOME"); !folder.empty()) return folder / "zerodb";
-  return variable("HOME") / ".local/share/zerodb";
+  auto home = variable("HOME");
+  const passwd* user = home.empty() ? ::getpwuid(::getuid()) : nullptr;
+  if (user != nullptr) home = user->pw_dir;
+  return home / ".local/share/zerodb";
 }
 
 void warn_of_readers(const std::string& path) {
