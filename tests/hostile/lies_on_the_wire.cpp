@@ -1,6 +1,7 @@
 // Messages that are none, or that nobody asked for.
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <map>
 
 #include "bus/codec.hpp"
 #include "bus/curve.hpp"
@@ -41,6 +42,34 @@ class Malformed final : public Shouting {
   }
 };
 
+/// With a field that nobody knows, which makes it as long as a header may be, and dear to read.
+Bytes padded(Bytes header) {
+  constexpr std::size_t numbers = 1'000'000;
+  header.front() += 1;  // a map of one more
+  const std::string_view field("\xa2zz\xdd\x00\x0f\x42\x40", 8);
+  header.insert(header.end(), field.begin(), field.end());
+  header.resize(header.size() + numbers, 1);
+  return header;
+}
+
+/// Requests that are dear to read.
+class DearRequests final : public Shouting {
+ public:
+  ~DearRequests() override { silence(); }
+
+ private:
+  void shout(const std::vector<PeerAddress>& others) override {
+    auto all = lanes(others, 1000);
+    const auto header = padded(codec::encode(1, peer::Request(peer::GetRoster{})));
+    while (goes_on()) {
+      for (auto& lane : all) {
+        lane.send({std::string(as_text(header)), ""});
+        lane.drain();
+      }
+    }
+  }
+};
+
 /// One message of a million frames to each, now and then: libzmq collects them all.
 class ManyFrames final : public Shouting {
  public:
@@ -67,7 +96,7 @@ using Garble = std::function<std::vector<Frames>(std::uint64_t id, const Bytes& 
                                                  const Payload& payload)>;
 
 /// Listens in the daemon's place, asks its node, and sends what becomes of the answers.
-class OwnRouter final : public Lie {
+class OwnRouter : public Lie {
  public:
   explicit OwnRouter(Garble garble) : garble_(std::move(garble)) {}
 
@@ -90,11 +119,18 @@ class OwnRouter final : public Lie {
     if (router_) router_->close();
   }
 
+ protected:
+  const DaemonParts& parts() const { return *parts_; }
+  Socket& router() { return *router_; }
+  const std::map<std::string, Payload>& callers() const { return callers_; }
+
  private:
   Task<void> serve() {
     while (auto inbound = co_await router_->receive()) {
       const auto key = NodeId::from_hex(inbound->user_id);
       if (!key || inbound->frames.size() != 3) continue;
+      const auto& route = inbound->frames[0];
+      callers_.emplace(as_text(route.view()), route);
       auto decoded = codec::decode_peer_request(inbound->frames[1].view());
       if (!decoded) continue;
       asio::co_spawn(parts_->io, answer(*key, std::move(*inbound), std::move(*decoded)),
@@ -121,6 +157,35 @@ class OwnRouter final : public Lie {
   Garble garble_;
   const DaemonParts* parts_ = nullptr;
   std::shared_ptr<Socket> router_;
+  std::map<std::string, Payload> callers_;  ///< routing ids
+};
+
+/// And to all who ever asked, answers to what they did not ask.
+class Unasked final : public OwnRouter {
+ public:
+  Unasked() : OwnRouter(as_it_is) {}
+  void begin(const DaemonParts& parts) override {
+    OwnRouter::begin(parts);
+    spawn(parts.context.runtime, tell(parts.context.runtime, ended_));
+  }
+  ~Unasked() override { *ended_ = true; }
+
+ private:
+  static std::vector<Frames> as_it_is(std::uint64_t, const Bytes& header, const Payload& payload) {
+    return {{Payload::copy_of(header), payload}};
+  }
+
+  Task<void> tell(Runtime& runtime, std::shared_ptr<bool> ended) {
+    const auto header = Payload::take(padded(codec::encode(1ULL << 60, peer::Reply(peer::Ok{}))));
+    const auto nothing = Payload::copy_of({});
+    while (!*ended) {
+      for (const auto& caller : callers())
+        router().send(std::array{caller.second, header, nothing});
+      co_await runtime.sleep(Milliseconds(1));
+    }
+  }
+
+  std::shared_ptr<bool> ended_ = std::make_shared<bool>(false);
 };
 
 std::vector<Frames> twice(std::uint64_t, const Bytes& header, const Payload& payload) {
@@ -144,9 +209,12 @@ std::function<std::unique_ptr<Lie>()> answering_with(Garble garble) {
 const std::array wire_lies{
     NamedLie{"malformed", "junk, oversized headers and wrong counts of frames, without pause",
              making<Malformed>()},
+    NamedLie{"dear", "requests that are long and dear to read, without pause",
+             making<DearRequests>()},
     NamedLie{"frames", "messages of a million frames", making<ManyFrames>()},
     NamedLie{"twice", "three answers to each request", answering_with(twice)},
     NamedLie{"garbled", "answers that cannot be read, or of nine frames", answering_with(garbled)},
+    NamedLie{"unasked", "long answers that nobody asked for, without pause", making<Unasked>()},
 };
 
 }  // namespace
