@@ -62,6 +62,10 @@ CommitWindow::CommitWindow(Runtime& runtime, Stragglers& slow, CommitWindowOptio
     : state_(std::make_shared<State>(runtime, slow, options)) {}
 
 CommitWindow::~CommitWindow() {
+  close();
+}
+
+void CommitWindow::close() {
   state_->closed = true;
 }
 
@@ -79,6 +83,7 @@ std::shared_ptr<const void> CommitWindow::begin(const NodeId& node) {
   state_->count(node, lane);
   ++lane.under_way;
   const auto end = [state = state_, node](const void*) {
+    if (state->closed) return;
     auto& ended = state->lanes.at(node);
     const bool was_full = state->is_full(ended);
     state->count(node, ended);

@@ -30,8 +30,12 @@ class CommitWindow {
   /// Until none of `nodes` holds writes up.
   Task<void> wait(std::vector<NodeId> nodes);
 
-  /// A commit under way to `node`, as long as what is answered is held. It may not outlive this.
+  /// A commit under way to `node`, as long as what is answered is held. That may be longer than all
+  /// else lives, once this is closed: a coroutine that holds it is unwound with its executor.
   std::shared_ptr<const void> begin(const NodeId& node);
+
+  /// Nothing is counted any more, and neither `runtime` nor `slow` used.
+  void close();
 
  private:
   struct State;

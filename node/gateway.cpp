@@ -103,7 +103,10 @@ Gateway::Gateway(NodeContext context, OwnerKeys keys, GatewayOptions options, Op
     : core_(std::make_shared<GatewayCore>(context, std::move(keys), options, std::move(open_names),
                                           std::move(followers))) {}
 
-Gateway::~Gateway() = default;
+/// Coroutines may hold the core for longer than what it works with lives.
+Gateway::~Gateway() {
+  core_->commit_window.close();
+}
 
 const OwnerKeys& Gateway::keys() const {
   return *core_->keys;

@@ -87,3 +87,13 @@ TEST_CASE("commit window: what was waited long ago is forgotten", "[gateway]") {
   }
   CHECK_FALSE(scene.slow.has(scene.node));
 }
+
+TEST_CASE("commit window: once it is closed, what ends is not counted", "[gateway]") {
+  WindowScene scene;
+  scene.begin_one(scene.node);
+  scene.begin_one(scene.node);
+  scene.world.run_for(2 * options.patience);
+  scene.window.close();
+  scene.under_way.clear();
+  CHECK_FALSE(scene.slow.has(scene.node));
+}
