@@ -65,8 +65,8 @@ class Index {
   Result<std::vector<Latest>> latest_from(const std::string& from, std::size_t limit) const;
 
   /// Every version that can still be read, an object's latest first; a damaged part is passed over
-  /// up to the next partition. True if there was none. What the disk cannot read is
-  /// damaged; another error of it, or one of `visit`, ends it.
+  /// up to the next partition. True if there was none. What the disk cannot read is damaged;
+  /// another error of it, or one of `visit`, ends it.
   Result<bool> salvage(const std::function<Status(const SignedManifest&)>& visit) const;
 
   // Marks of blobs whose bytes are damaged or missing.

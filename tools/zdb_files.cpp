@@ -170,8 +170,8 @@ Result<InputFile> InputFile::open(const std::filesystem::path& path) {
   ::posix_fadvise(file.descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
   file.mtime_ms_ = std::int64_t{about.st_mtim.tv_sec} * 1000 + about.st_mtim.tv_nsec / 1'000'000;
   const auto offset = std::max<off_t>(::lseek(file.descriptor_, 0, SEEK_CUR), 0);
-  // Files such as those in /proc claim to be empty and are not.
   file.end_ = about.st_size;
+  // Files such as those in /proc claim to be empty and are not.
   if (about.st_size > 0) {
     file.size_ = static_cast<std::uint64_t>(std::max<off_t>(about.st_size - offset, 0));
   }
