@@ -2,29 +2,21 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <climits>
-#include <csignal>
 #include <cstring>
-#include <mutex>
-#include <set>
-#include <thread>
 
-#include "store/hash.hpp"
 #include "tools/terminal.hpp"
+#include "tools/unfinished_files.hpp"
 
 namespace zerodb::tools {
 
 namespace {
 
 constexpr int nothing_yet_ms = 10'000;
-constexpr int names_tried_max = 16;
-constexpr mode_t private_mode = 0600;
-constexpr mode_t usual_mode = 0666;
+constexpr int links_followed_max = 40;  // as the kernel
 constexpr mode_t all_may = 0777;
 
 /// Whether what was written is on the disk now. Some file systems have no word for it: no failure.
@@ -48,71 +40,13 @@ Error is_there(const std::string& name) {
   return {Errc::invalid, printable(name) + ": is there already; name a PATH to replace it"};
 }
 
-/// A name of its own: in containers that share a folder, processes have one number.
-std::filesystem::path temporary_beside(const std::filesystem::path& target) {
-  std::array<std::uint8_t, 8> number{};
-  fill_random(number);
-  return target.parent_path() / (".zdb-" + to_hex(number) + ".part");
-}
-
-class Unfinished {
- public:
-  /// Opens a new file beside `target`, whose name is written to `path`; -1 if that fails. A file
-  /// that is there already is somebody else's.
-  int open_beside(const std::filesystem::path& target, std::filesystem::path& path) {
-    const std::lock_guard lock(mutex_);
-    for (int tries_left = names_tried_max;;) {
-      const auto name = temporary_beside(target);
-      const int descriptor =
-          ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, private_mode);
-      if (descriptor < 0 && errno == EEXIST && --tries_left > 0) continue;
-      if (descriptor >= 0) path = *paths_.insert(name).first;
-      return descriptor;
-    }
-  }
-  /// Under the lock, so that a signal finds a file either unfinished or in its place.
-  template <class End>
-  auto end(const std::filesystem::path& path, End how) {
-    const std::lock_guard lock(mutex_);
-    paths_.erase(path);
-    return how();
-  }
-  /// Before the process ends: the lock is kept, so that there will be no more files.
-  void remove_all() {
-    mutex_.lock();
-    for (const auto& path : paths_)
-      ::unlink(path.c_str());
-  }
-
- private:
-  std::mutex mutex_;
-  std::set<std::filesystem::path> paths_;
-};
-
-Unfinished& unfinished() {
-  static auto* const all = new Unfinished;  // outlives the thread that waits for signals
-  return *all;
-}
-
-sigset_t ending_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
-    if (!is_ignored(signal)) sigaddset(&signals, signal);
-  }
-  return signals;
-}
-
-mode_t current_umask() {
-  const auto mask = ::umask(0);
-  ::umask(mask);
-  return mask;
-}
-
-/// Made at start, as asking for it means changing it.
-mode_t new_file_mode() {
-  static const mode_t mode = usual_mode & ~current_umask();
-  return mode;
+/// Where a link leads, whether or not there is anything yet: that is written, not the link.
+std::filesystem::path end_of_links(std::filesystem::path path) {
+  std::error_code ignored;
+  for (int left = links_followed_max; left > 0 && std::filesystem::is_symlink(path, ignored);
+       --left)
+    path = path.parent_path() / std::filesystem::read_symlink(path, ignored);
+  return path;
 }
 
 /// What the shell has opened under a name such as /dev/stdout or /dev/fd/3 is to be written to, not
@@ -213,15 +147,13 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
 OutputFile::~OutputFile() {
   if (descriptor_ > STDOUT_FILENO) ::close(descriptor_);
   if (temporary_.empty()) return;
-  unfinished().end(temporary_, [this] { return ::unlink(temporary_.c_str()); });
+  unfinished_files().end(temporary_, [this] { return ::unlink(temporary_.c_str()); });
 }
 
-/// Opens the file that will be renamed to `path`. A link is followed: its file is replaced, not it.
-void OutputFile::open_beside(const std::filesystem::path& path) {
-  std::error_code ignored;
-  const auto linked = std::filesystem::is_symlink(path, ignored);
-  target_ = linked ? std::filesystem::weakly_canonical(path, ignored) : path;
-  descriptor_ = unfinished().open_beside(target_, temporary_);
+/// Opens the file that will be renamed to `target`.
+void OutputFile::open_beside(std::filesystem::path target) {
+  target_ = std::move(target);
+  descriptor_ = unfinished_files().open_beside(target_, temporary_);
 }
 
 Result<OutputFile> OutputFile::create(const std::filesystem::path& path) {
@@ -239,7 +171,7 @@ Result<OutputFile> OutputFile::create(const std::filesystem::path& path) {
   OutputFile file(-1, path.string());
   if (kind == std::filesystem::file_type::regular ||
       kind == std::filesystem::file_type::not_found) {
-    file.open_beside(path);
+    file.open_beside(end_of_links(path));
   } else {
     file.descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   }
@@ -313,7 +245,7 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
     return fail(system_error(name_, "cannot be written", synced ? errno : sync_error));
   }
   const auto number =
-      unfinished().end(temporary_, [this] { return put_in_place() == 0 ? 0 : errno; });
+      unfinished_files().end(temporary_, [this] { return put_in_place() == 0 ? 0 : errno; });
   if (number == EEXIST) return fail(is_there(name_));
   if (number != 0) return fail(system_error(name_, "cannot be put in place", number));
   temporary_.clear();
@@ -322,28 +254,6 @@ Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
 
 Status sync_disk_of(const std::filesystem::path& folder) {
   return sync_folder(folder, ::syncfs);
-}
-
-bool is_ignored(int signal) {
-  struct sigaction action {};
-  return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
-}
-
-void remove_unfinished_files_on_signals() {
-  static_cast<void>(new_file_mode());
-  // These come to whoever writes, who is told by the error, too.
-  for (const int signal : {SIGPIPE, SIGXFSZ})
-    ::signal(signal, SIG_IGN);
-  const auto signals = ending_signals();
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread([signals] {
-    int signal = 0;
-    ::sigwait(&signals, &signal);
-    unfinished().remove_all();
-    ::signal(signal, SIG_DFL);
-    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-    ::kill(::getpid(), signal);
-  }).detach();
 }
 
 }  // namespace zerodb::tools

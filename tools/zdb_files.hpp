@@ -1,6 +1,6 @@
 #pragma once
 // Local files as zdb reads and writes them: sources for put, and files that appear whole or not at
-// all for get. One thread an object; the list of unfinished files is thread-safe.
+// all for get. One thread an object.
 
 #include <filesystem>
 #include <optional>
@@ -67,7 +67,7 @@ class OutputFile {
 
  private:
   OutputFile(int descriptor, std::string name);
-  void open_beside(const std::filesystem::path& path);
+  void open_beside(std::filesystem::path target);
   void set_access() const;
   int put_in_place() const;
 
@@ -82,12 +82,5 @@ class OutputFile {
 /// Has all that was written to the disk that `folder` is on survive a power cut: once for
 /// thousands of files, each of which would take the time of some writes.
 Status sync_disk_of(const std::filesystem::path& folder);
-
-/// True if who started the program wants it to live through that signal, as nohup does.
-bool is_ignored(int signal);
-
-/// From now on SIGINT, SIGTERM and SIGHUP, unless ignored, remove unfinished files before they end
-/// the program. To be called before other threads are started.
-void remove_unfinished_files_on_signals();
 
 }  // namespace zerodb::tools

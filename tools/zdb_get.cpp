@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "tools/terminal.hpp"
+#include "tools/unfinished_files.hpp"
 #include "tools/zdb_files.hpp"
 #include "tools/zdb_names.hpp"
 #include "tools/zdb_verbs.hpp"

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "tools/terminal.hpp"
+#include "tools/unfinished_files.hpp"
 #include "tools/zdb_files.hpp"
 #include "tools/zdb_names.hpp"
 #include "tools/zdb_receipts.hpp"

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "tools/terminal.hpp"
+#include "tools/unfinished_files.hpp"
 #include "tools/zdb_files.hpp"
 #include "tools/zdb_print.hpp"
 

@@ -130,6 +130,7 @@ void print_text(const CheckedReceipts& checked) {
   for (const auto& one : checked.receipts) {
     print_out("{:<20} {:<8} {}  {}\n", printable(one.node_name), one.good ? "valid" : "FORGED",
               format_time(static_cast<std::int64_t>(one.time_ms)), printable(one.node));
+    print_out("{:<20} {:<8} signed with {}\n", "", "", printable(one.sign_key));
   }
   print_out("{} valid receipts for {}{}, version {}, of owner {}\n", checked.good,
             checked.deletion ? "the deletion of " : "", shown(checked.key, STDOUT_FILENO),

@@ -13,7 +13,7 @@
 
 #include "bus/event_follower.hpp"
 #include "tools/terminal.hpp"
-#include "tools/zdb_files.hpp"
+#include "tools/unfinished_files.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 

@@ -106,6 +106,17 @@ class Objects(MeshTest):
         self.ok(self.node, "get", self.key, self.files)
         self.assertEqual(b"new", (self.files / self.key).read_bytes())
 
+    def test_a_link_is_followed_though_there_is_nothing_yet(self):
+        self.put(self.node, self.key, b"new")
+        (self.files / "in").mkdir()
+        (self.files / "link").symlink_to("in/link")
+        (self.files / "in/link").symlink_to("target")
+        self.ok(self.node, "get", self.key, self.files / "link")
+        self.assertTrue((self.files / "link").is_symlink())
+        self.assertEqual(b"new", (self.files / "in/target").read_bytes())
+        (self.files / "knot").symlink_to("knot")
+        self.refused(1, self.node, "get", self.key, self.files / "knot", says=["knot"])
+
     def test_a_file_that_is_replaced_stays_for_whom_it_was(self):
         self.put(self.node, self.key, b"new")
         old = self.file("old", b"old")

@@ -74,6 +74,8 @@ class Verify(MeshTest):
             self.assertEqual(len(document["receipts"]), json.loads(checked.out)["valid"])
             said = self.nobody("verify", "--receipts", kept).out.decode()
             self.assertRegex(said, rf"{len(document['receipts'])} valid receipts for {self.key}")
+            for receipt in document["receipts"]:
+                self.assertRegex(said, rf"(?m)^ +signed with {signers[receipt['node']]}$")
 
     def nobody(self, *words):
         """zdb where no node is."""
