@@ -4,12 +4,47 @@
 
 namespace zerodb::fields {
 
+namespace {
+
+/// Adds up what arrays and maps say they hold, and stops when that is too much.
+class ItemCounter : public msgpack::null_visitor {
+ public:
+  explicit ItemCounter(std::size_t most) : left_(most) {}
+  bool start_array(std::uint32_t elements) { return take(elements); }
+  bool start_map(std::uint32_t pairs) { return take(std::size_t{2} * pairs); }
+  bool stopped() const { return stopped_; }
+
+ private:
+  bool take(std::size_t items) {
+    stopped_ = items > left_;
+    if (!stopped_) left_ -= items;
+    return !stopped_;
+  }
+
+  std::size_t left_;
+  bool stopped_ = false;
+};
+
+/// Whatever else is wrong with the bytes.
+bool holds_more_than(std::size_t items, ByteView bytes) {
+  if (bytes.size() <= items) return false;  // each is a byte at least
+  ItemCounter counter(items);
+  std::size_t offset = 0;
+  msgpack::parse(reinterpret_cast<const char*>(bytes.data()), bytes.size(), offset, counter);
+  return counter.stopped();
+}
+
+}  // namespace
+
 Result<msgpack::object_handle> parse(ByteView bytes, const Limits& limits) {
   if (bytes.size() > limits.bytes) {
     return fail(Errc::invalid, "msgpack: " + std::to_string(bytes.size()) + " bytes, at most " +
                                    std::to_string(limits.bytes) + " allowed");
   }
   try {
+    if (holds_more_than(limits.items, bytes)) {
+      return fail(Errc::invalid, "msgpack: more than " + std::to_string(limits.items) + " items");
+    }
     std::size_t offset = 0;
     const msgpack::unpack_limit unpack_limit(limits.array, limits.map, limits.string, limits.binary,
                                              0, limits.depth);

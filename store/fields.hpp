@@ -135,9 +135,11 @@ struct Limits {
   std::size_t string = 65536;
   std::size_t binary = 1 << 20;
   std::size_t depth = 8;
+  std::size_t items = 1 << 17;  ///< in all: elements of arrays, keys and values of maps
 };
 
-/// One msgpack value that keeps its memory. `invalid` on anything but exactly one value.
+/// One msgpack value that keeps its memory. `invalid` on anything but exactly one value, and on
+/// more items than allowed before any is made: each costs 24 bytes, and may be one byte long.
 Result<msgpack::object_handle> parse(ByteView bytes, const Limits& limits);
 
 using Object = msgpack::object;

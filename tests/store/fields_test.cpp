@@ -135,4 +135,28 @@ TEST_CASE("fields: limits on size and depth hold", "[store]") {
   CHECK_FALSE(fields::decode<Outer>(bytes, {.map = 10}));
   CHECK_FALSE(fields::decode<Outer>(bytes, {.depth = 1}));
   CHECK_FALSE(fields::decode<Inner>(Bytes(1000, 0x91)));
+
+  auto nested = Bytes(8, 0x91);
+  nested.push_back(0x05);
+  CHECK(fields::parse(nested, {}));
+  nested.insert(nested.begin(), 0x91);
+  CHECK_FALSE(fields::parse(nested, {}));
+}
+
+TEST_CASE("fields: what holds too many items is refused before it is read", "[store]") {
+  const auto bytes = fields::encode(all_kinds());
+  CHECK(fields::decode<Outer>(bytes, {.items = 32}));
+  const auto refused = fields::decode<Outer>(bytes, {.items = 31});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().what == "msgpack: more than 31 items");
+
+  // {"number": 5, "a": [1, …], "b": [1, …], "c": [1, …]}, each as long as an array may be.
+  auto padded = hex("84a66e756d62657205");
+  for (const char name : {'a', 'b', 'c'}) {
+    for (const int byte : {0xa1, int{name}, 0xdd, 0, 0, 0xff, 0xff})
+      padded.push_back(static_cast<std::uint8_t>(byte));
+    padded.resize(padded.size() + 0xffff, 1);
+  }
+  CHECK(fields::decode<Inner>(padded, {.items = 1 << 18})->number == 5);
+  CHECK_FALSE(fields::decode<Inner>(padded));
 }
