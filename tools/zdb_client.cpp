@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tools/terminal.hpp"
+#include "tools/zdb_json.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_recovery.hpp"
 #include "tools/zdb_verbs.hpp"
@@ -98,8 +97,7 @@ void run_client_list(Session& session) {
   auto document = ordered_json::array();
   for (const auto& entry : all)
     document.push_back(to_json(entry));
-  constexpr auto indent = 2;
-  print_out("{}\n", document.dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}", json_text(document));
 }
 
 void run_client_revoke(Session& session) {

@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tools/terminal.hpp"
+#include "tools/zdb_json.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 #include "tools/zdb_workers.hpp"
@@ -19,8 +18,7 @@ std::int64_t version_ms(std::uint64_t version) {
 }
 
 void print(const ordered_json& document) {
-  constexpr auto indent = 2;
-  print_out("{}\n", document.dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}", json_text(document));
 }
 
 ordered_json to_json(const client::List::Entry& entry) {

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tools/terminal.hpp"
+#include "tools/zdb_json.hpp"
 #include "tools/zdb_members.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
@@ -98,9 +99,7 @@ void run_node_list(Session& session) {
   if (!status) return session.failed("", status.error(), *client);
   warn_if_removed(session, *status);
   if (!session.arguments().json) return print_members(status->members);
-  constexpr auto indent = 2;
-  print_out("{}\n", members_json(status->members)
-                        .dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}", json_text(members_json(status->members)));
 }
 
 void run_node_drain(Session& session) {

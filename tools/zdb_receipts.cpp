@@ -1,10 +1,10 @@
 #include "tools/zdb_receipts.hpp"
 
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "store/manifest.hpp"
 #include "store/receipt.hpp"
+#include "tools/zdb_json.hpp"
 
 namespace zerodb::tools {
 
@@ -91,7 +91,7 @@ Result<std::string> receipts_document(const std::string& key, const client::Stor
                               {"manifest_hash", manifest->hash().hex()},
                               {"manifest", to_hex(manifest->wire())},
                               {"receipts", std::move(receipts)}};
-  return document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_text(document);
 }
 
 Result<CheckedReceipts> check_receipts(const std::string& text) {

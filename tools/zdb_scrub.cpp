@@ -1,8 +1,7 @@
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tools/terminal.hpp"
+#include "tools/zdb_json.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
@@ -25,8 +24,7 @@ void print_json(const Report& report) {
                                         {"started_ms", report.started_ms},
                                         {"finished_ms", report.finished_ms},
                                         {"trouble", report.trouble}};
-  using Handler = nlohmann::ordered_json::error_handler_t;
-  print_out("{}\n", document.dump(2, ' ', false, Handler::replace));
+  print_out("{}", json_text(document));
 }
 
 std::string what_was_seen(const Report& report) {

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "tools/terminal.hpp"
+#include "tools/zdb_json.hpp"
 #include "tools/zdb_members.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
@@ -140,11 +141,7 @@ void run_status(Session& session) {
         "and the node restarted");
   }
   warn_if_removed(session, *status);
-  if (session.arguments().json) {
-    constexpr auto indent = 2;
-    return print_out(
-        "{}\n", to_json(*status).dump(indent, ' ', false, ordered_json::error_handler_t::replace));
-  }
+  if (session.arguments().json) return print_out("{}", json_text(to_json(*status)));
   print_node(*status);
   print_out("\n");
   print_members(status->members);

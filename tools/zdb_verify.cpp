@@ -1,10 +1,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "tools/terminal.hpp"
 #include "tools/zdb_files.hpp"
+#include "tools/zdb_json.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_receipts.hpp"
 #include "tools/zdb_verbs.hpp"
@@ -17,7 +16,7 @@ using nlohmann::ordered_json;
 using Report = client::Verify::Reply;
 
 void print(const ordered_json& document) {
-  print_out("{}\n", document.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  print_out("{}", json_text(document));
 }
 
 // ------------------------------------------------------------------------------------- an object

@@ -9,11 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 
-#include <nlohmann/json.hpp>
-
 #include "bus/event_follower.hpp"
 #include "tools/terminal.hpp"
 #include "tools/unfinished_files.hpp"
+#include "tools/zdb_json.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"
 
@@ -119,8 +118,7 @@ void print_event(const client::Event& event, const std::string& epoch, bool json
                               {"time_ms", event.time_ms},
                               {"epoch", epoch}};
   if (event.mtime_ms) line["mtime_ms"] = *event.mtime_ms;
-  using Handler = nlohmann::ordered_json::error_handler_t;
-  print_out("{}\n", line.dump(-1, ' ', false, Handler::replace));
+  print_out("{}", json_line(line));
 }
 
 // ---------------------------------------------------------------------------------------- watching
@@ -254,7 +252,7 @@ void list_followers(Session& session, BusClient& client) {
                           {"behind", one.behind},
                           {"lost", one.lost}});
     }
-    print_out("{}\n", document.dump(2));
+    print_out("{}", json_text(document));
     return;
   }
   for (const auto& one : reply->entries) {

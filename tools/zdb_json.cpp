@@ -1,0 +1,24 @@
+#include "tools/zdb_json.hpp"
+
+namespace zerodb::tools {
+
+namespace {
+
+constexpr int indent = 2;
+constexpr int one_line = -1;
+
+std::string written(const nlohmann::ordered_json& document, int how) {
+  return document.dump(how, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string json_text(const nlohmann::ordered_json& document) {
+  return written(document, indent);
+}
+
+std::string json_line(const nlohmann::ordered_json& document) {
+  return written(document, one_line);
+}
+
+}  // namespace zerodb::tools
