@@ -31,7 +31,6 @@ struct Peer {
 };
 
 struct Request {
-  Envelope envelope;
   Payload header;
   Payload payload;
 };
@@ -105,20 +104,19 @@ std::string key_of(const Payload& routing_id) {
   return std::string(as_text(routing_id.view()));
 }
 
-/// [routing id] [empty, from a REQ] header [payload]
-Result<Request> open_envelope(const Inbound& inbound) {
-  Request request;
-  request.envelope.routing_id = inbound.frames.front();
-  auto rest = std::span(inbound.frames).subspan(1);
-  request.envelope.delimited = !rest.empty() && rest.front().empty();
-  if (request.envelope.delimited) rest = rest.subspan(1);
+/// Of [routing id] [empty, from a REQ] header [payload].
+Envelope envelope_of(const Inbound& inbound) {
+  const auto& frames = inbound.frames;
+  return {.routing_id = frames.front(), .delimited = frames.size() > 1 && frames[1].empty()};
+}
+
+Result<Request> open_envelope(const Inbound& inbound, const Envelope& envelope) {
+  const auto rest = std::span(inbound.frames).subspan(envelope.delimited ? 2 : 1);
   if (rest.empty() || rest.size() > 2) {
     return fail(Errc::invalid, "a request is a header frame and a payload frame; " +
                                    std::to_string(rest.size()) + " frames came");
   }
-  request.header = rest.front();
-  if (rest.size() == 2) request.payload = rest.back();
-  return request;
+  return Request{.header = rest.front(), .payload = rest.size() == 2 ? rest.back() : Payload()};
 }
 
 Task<void> State::read_requests(std::shared_ptr<State> self) {
@@ -228,10 +226,9 @@ State::PeerResult State::admit(const Inbound& inbound, const ClientIdentity& ide
 void State::take(Inbound inbound) {
   const auto identity = identity_of(inbound);
   if (!identity) return;
-  const Envelope sender{inbound.frames.front(), false};
-  auto request = open_envelope(inbound);
-  if (!request) return reply(sender, codec::encode(0, request.error()));
-  const auto& envelope = request->envelope;
+  const auto envelope = envelope_of(inbound);
+  auto request = open_envelope(inbound, envelope);
+  if (!request) return reply(envelope, codec::encode(0, request.error()));
   const auto bytes = request->payload.size();
   const auto peer = admit(inbound, *identity, bytes);
   auto decoded = codec::decode_client_request(request->header.view());

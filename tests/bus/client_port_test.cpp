@@ -164,6 +164,15 @@ TEST_CASE("client port: malformed messages are answered and the connection stays
   CHECK(is_stat_reply(client.receive().at(0), 7));
 }
 
+TEST_CASE("client port: a REQ is told of what is malformed, too, and goes on", "[bus]") {
+  Serving serving;
+  Plain client(serving.node, zmq::socket_type::req);
+  client.send({stat_of(1, "k"), {}, {1}});
+  CHECK_THAT(client.receive_error().first.what, Catch::Contains("3 frames came"));
+  client.send({stat_of(2, "k")});
+  CHECK(is_stat_reply(client.receive().at(0), 2));
+}
+
 TEST_CASE("client port: an oversized frame ends its connection and no other", "[bus]") {
   Serving serving;
   Plain rude(serving.node, zmq::socket_type::dealer);
