@@ -61,11 +61,10 @@ void ClientGate::on_client_gone(ClientId client) {
 
 /// Once a credential is good no more, what its connections left open goes; a resumable upload when
 /// its time is up, as nobody else can go on with it.
-Status ClientGate::check(ClientId client, const NodeId& key) {
-  auto valid = keys_.check(key, runtime_.now_ms());
-  if (valid) return {};
-  if (remote_.contains(client)) drop(client);
-  return fail(std::move(valid.error()));
+Result<const ClientKey*> ClientGate::credential_of(ClientId client, const NodeId& key) {
+  auto known = keys_.check(key, runtime_.now_ms());
+  if (!known && remote_.contains(client)) drop(client);
+  return known;
 }
 
 void ClientGate::drop(ClientId client) {
@@ -73,9 +72,18 @@ void ClientGate::drop(ClientId client) {
   node_.on_client_gone(client);
 }
 
+void ClientGate::drop_all_of(const NodeId& credential) {
+  std::vector<ClientId> theirs;
+  for (const auto& [client, key] : remote_) {
+    if (key == credential) theirs.push_back(client);
+  }
+  for (const auto client : theirs)
+    drop(client);
+}
+
 Status ClientGate::check(ClientId client, const NodeId& key, const client::Request& request) {
-  if (auto valid = check(client, key); !valid) return valid;
-  const auto known = keys_.check(key, runtime_.now_ms());
+  const auto known = credential_of(client, key);
+  if (!known) return fail(known.error());
   return check_allowed((*known)->rights, request);
 }
 
@@ -88,10 +96,10 @@ Task<Result<ClientAnswer>> ClientGate::on_remote(ClientId client, NodeId key,
   remote_.emplace(client, key);
   auto answer = co_await node_.on_client_request(client, ClientIdentity{key}, std::move(request),
                                                  std::move(payload));
-  if (keys_.check(key, runtime_.now_ms())) co_return answer;
+  const auto known = credential_of(client, key);
+  if (known) co_return answer;
   node_.on_client_gone(client);  // what the request opened
-  auto valid = check(client, key);
-  co_return fail(std::move(valid.error()));
+  co_return fail(known.error());
 }
 
 // --------------------------------------------------------------------------------------- local
@@ -144,6 +152,7 @@ Result<ClientAnswer> ClientGate::add(client::ClientAdd request) {
   }
   if (auto saved = save_(changed.encode()); !saved) return fail(std::move(saved.error()));
   keys_ = std::move(changed);
+  struck_out_.clear();
   spdlog::info("client '{}' may come in from now on", credential.name);
   return ClientAnswer{client::Text{credential_text(credential)}, {}};
 }
@@ -162,19 +171,18 @@ Result<ClientAnswer> ClientGate::list(const client::ClientList& request) const {
 /// Out first, for good second: what cannot be written down still holds until the node stops.
 Result<ClientAnswer> ClientGate::revoke(const client::ClientRevoke& request) {
   if (auto able = check_administered(); !able) return fail(std::move(able.error()));
-  const auto revoked = keys_.revoke(request.client_name);
-  if (!revoked) return fail(revoked.error());
-  spdlog::info("client '{}' is revoked", revoked->name);
-  std::vector<ClientId> theirs;
-  for (const auto& [client, key] : remote_) {
-    if (key == revoked->key) theirs.push_back(client);
+  const auto& name = request.client_name;
+  if (const auto revoked = keys_.revoke(name)) {
+    spdlog::info("client '{}' is revoked", name);
+    drop_all_of(revoked->key);
+    struck_out_.insert(name);
+  } else if (!struck_out_.contains(name)) {
+    return fail(revoked.error());
   }
-  for (const auto client : theirs)
-    drop(client);
   if (auto saved = save_(keys_.encode()); !saved) {
-    return fail("'" + revoked->name + "' is revoked only until this node stops",
-                std::move(saved.error()));
+    return fail("'" + name + "' is revoked only until this node stops", std::move(saved.error()));
   }
+  struck_out_.clear();
   return ClientAnswer{client::Ok{}, {}};
 }
 

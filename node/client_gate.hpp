@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "bus/client_port.hpp"
@@ -43,7 +44,8 @@ class ClientGate final : public ClientHandler {
   Reply on_local(ClientId client, client::Request request, Payload payload);
   Reply on_remote(ClientId client, NodeId key, client::Request request, Payload payload);
   void drop(ClientId client);
-  Status check(ClientId client, const NodeId& key);
+  void drop_all_of(const NodeId& credential);
+  Result<const ClientKey*> credential_of(ClientId client, const NodeId& key);
   Status check(ClientId client, const NodeId& key, const client::Request& request);
 
   Result<ClientAnswer> add(client::ClientAdd request);
@@ -56,6 +58,7 @@ class ClientGate final : public ClientHandler {
   NodeId server_;
   std::function<Status(ByteView)> save_;
   ClientKeys keys_;
+  std::set<std::string> struck_out_;  ///< clients that the file may still name
   std::optional<Error> trouble_;
   std::string endpoint_;
   std::map<ClientId, NodeId> remote_;  ///< that the node knows, and their credentials

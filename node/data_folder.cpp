@@ -66,15 +66,24 @@ struct OlderRosters {
   }
 };
 
-/// None if there is no such file, or none that can be read.
-OlderRosters load_older(const fs::path& path) {
-  auto content = read_secret_file(path, older_bytes_max);
-  if (!content) return {};
+/// Nothing if there is no such file. What cannot be read for now is not taken for that, as the next
+/// that is written would replace it for good.
+Result<Bytes> read_if_there(const fs::path& path, std::size_t bytes_max) {
+  auto content = read_secret_file(path, bytes_max);
+  if (!content && content.error().code == Errc::not_found) return Bytes{};
+  return content;
+}
+
+/// None if there is no such file, or it is damaged.
+Result<OlderRosters> load_older(const fs::path& path) {
+  auto content = read_if_there(path, older_bytes_max);
+  if (!content) return fail(std::move(content.error()));
+  if (content->empty()) return OlderRosters{};
   auto older = fields::decode<OlderRosters>(
       *content, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
   if (older) return std::move(*older);
   spdlog::warn("{} is left out: {}", path.string(), older.error().what);
-  return {};
+  return OlderRosters{};
 }
 
 // ------------------------------------------------------------------------------ what a folder is
@@ -200,9 +209,11 @@ Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters,
   return write_secret_file(path_ / "older.rosters", fields::encode(older), {.replace = true});
 }
 
-std::vector<SignedRoster> DataFolder::load_older_rosters(const MeshId& mesh) const {
+Result<std::vector<SignedRoster>> DataFolder::load_older_rosters(const MeshId& mesh) const {
+  const auto older = load_older(path_ / "older.rosters");
+  if (!older) return fail(older.error());
   std::vector<SignedRoster> rosters;
-  for (const auto& wire : load_older(path_ / "older.rosters").items) {
+  for (const auto& wire : older->items) {
     auto roster = SignedRoster::verify(wire, mesh);
     if (roster)
       rosters.push_back(std::move(*roster));
@@ -212,8 +223,10 @@ std::vector<SignedRoster> DataFolder::load_older_rosters(const MeshId& mesh) con
   return rosters;
 }
 
-std::uint64_t DataFolder::load_over_before() const {
-  return load_older(path_ / "older.rosters").over_before.value_or(0);
+Result<std::uint64_t> DataFolder::load_over_before() const {
+  const auto older = load_older(path_ / "older.rosters");
+  if (!older) return fail(older.error());
+  return older->over_before.value_or(0);
 }
 
 Status DataFolder::save_settled_roster(const SignedRoster& roster) const {
@@ -249,9 +262,9 @@ std::string DataFolder::load_scrub() const {
 }
 
 std::optional<SignedRoster> DataFolder::load_settled_roster(const MeshId& mesh) const {
-  auto wire = read_secret_file(settled_roster(), file_bytes_max);
-  if (!wire) return std::nullopt;
-  auto roster = SignedRoster::verify(*wire, mesh);
+  const auto wire = read_secret_file(settled_roster(), file_bytes_max);
+  if (!wire && wire.error().code == Errc::not_found) return std::nullopt;
+  auto roster = wire ? SignedRoster::verify(*wire, mesh) : fail(Error(wire.error()));
   if (roster) return std::move(*roster);
   spdlog::warn("{} is left out: {}", settled_roster().string(), roster.error().what);
   return std::nullopt;
@@ -261,13 +274,14 @@ Status DataFolder::save_records(const std::vector<Bytes>& records) const {
   return write_secret_file(path_ / "records", fields::encode(FileList{records}), {.replace = true});
 }
 
-std::vector<Bytes> DataFolder::load_records() const {
-  auto content = read_secret_file(path_ / "records", file_bytes_max);
-  if (!content) return {};
+Result<std::vector<Bytes>> DataFolder::load_records() const {
+  const auto content = read_if_there(path_ / "records", file_bytes_max);
+  if (!content) return fail(content.error());
+  if (content->empty()) return std::vector<Bytes>();
   auto list = fields::decode<FileList>(*content, {.bytes = file_bytes_max, .array = members_max});
   if (list) return std::move(list->items);
   spdlog::warn("{}/records is left out: {}", path_.string(), list.error().what);
-  return {};
+  return std::vector<Bytes>();
 }
 
 Status DataFolder::save_followers(const OwnerId& owner, ByteView sealed) const {
@@ -283,9 +297,7 @@ Status DataFolder::save_clients(ByteView clients) const {
 }
 
 Result<Bytes> DataFolder::load_clients() const {
-  auto content = read_secret_file(path_ / "clients", client_keys_bytes_max);
-  if (!content && content.error().code == Errc::not_found) return Bytes{};
-  return content;
+  return read_if_there(path_ / "clients", client_keys_bytes_max);
 }
 
 void DataFolder::save_client_endpoint(const std::string& endpoint) const {
@@ -302,9 +314,8 @@ Status DataFolder::save_invites(ByteView invites) const {
   return write_secret_file(path_ / "invites", invites, {.replace = true});
 }
 
-Bytes DataFolder::load_invites() const {
-  auto content = read_secret_file(path_ / "invites", file_bytes_max);
-  return content ? std::move(*content) : Bytes{};
+Result<Bytes> DataFolder::load_invites() const {
+  return read_if_there(path_ / "invites", file_bytes_max);
 }
 
 // ----------------------------------------------------------------------------------- a new folder

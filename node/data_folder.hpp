@@ -56,13 +56,14 @@ class DataFolder {
   /// Rosters of versions before `over_before` are over for good; 0: none is known to be.
   Status save_older_rosters(const std::vector<SignedRoster>& rosters,
                             std::uint64_t over_before) const;
-  /// Those of them that can be believed.
-  std::vector<SignedRoster> load_older_rosters(const MeshId& mesh) const;
-  std::uint64_t load_over_before() const;
+  /// Those of them that can be believed. As of all that follows: what is missing is empty, what
+  /// cannot be read is an error.
+  Result<std::vector<SignedRoster>> load_older_rosters(const MeshId& mesh) const;
+  Result<std::uint64_t> load_over_before() const;
 
   Status save_settled_roster(const SignedRoster& roster) const;
-  /// Nothing when there is none, or none that can be believed: then the store fills up again, and
-  /// that it has nothing of an object means nothing until it has.
+  /// Nothing when there is none, or none that can be read and believed: then the store fills up
+  /// again, and that it has nothing of an object means nothing until it has.
   std::optional<SignedRoster> load_settled_roster(const MeshId& mesh) const;
 
   /// Durably: this node does not hold any more what it held.
@@ -74,7 +75,7 @@ class DataFolder {
 
   Status save_records(const std::vector<Bytes>& records) const;
   /// Empty when they are missing or damaged: the other nodes know them, too.
-  std::vector<Bytes> load_records() const;
+  Result<std::vector<Bytes>> load_records() const;
 
   /// May be called from any thread, one at a time for an owner.
   Status save_followers(const OwnerId& owner, ByteView sealed) const;
@@ -88,7 +89,7 @@ class DataFolder {
   std::string load_client_endpoint() const;
 
   Status save_invites(ByteView invites) const;
-  Bytes load_invites() const;
+  Result<Bytes> load_invites() const;
 
  private:
   friend class NewDataFolder;

@@ -99,7 +99,9 @@ Task<Result<EventService::Start>> EventService::start_of_follower(GatewayPtr gat
                                                                   EventLogState log) {
   const auto& name = *request.durable;
   if (auto valid = check_follower_name(name); !valid) co_return fail(std::move(valid.error()));
-  auto position = co_await gateway->followers().find(name);
+  auto found = co_await gateway->followers().find(name);
+  if (!found) co_return fail(std::move(found.error()));
+  auto position = *found;
   if (!position) {
     const auto begin = std::min(request.since.value_or(log.next), log.next);
     const FollowerPosition first{.epoch = log.epoch, .next = std::max(begin, log.oldest)};
@@ -217,7 +219,8 @@ Task<Result<ClientAnswer>> EventService::followers() {
   client::Followers::Reply reply{
       .epoch = log->epoch.hex(), .oldest = log->oldest, .next = log->next, .entries = {}};
   const auto all = co_await gateway->followers().all();
-  for (const auto& [name, position] : all) {
+  if (!all) co_return fail(all.error());
+  for (const auto& [name, position] : *all) {
     const bool lost = position.epoch != log->epoch || position.next < log->oldest;
     const auto from = lost ? log->oldest : std::min(position.next, log->next);
     reply.entries.push_back(

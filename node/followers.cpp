@@ -74,8 +74,9 @@ Bytes Followers::encode() const {
   return seal_small(key_, as_bytes(followers_domain), fields::encode(content));
 }
 
-void Followers::decode(const Result<Bytes>& file) {
-  if (!file && file.error().code == Errc::not_found) return;
+Status Followers::decode(const Result<Bytes>& file) {
+  if (!file && file.error().code == Errc::not_found) return {};
+  if (!file && file.error().code != Errc::corrupt) return fail("followers", Error(file.error()));
   auto plain = file ? open_small(key_, as_bytes(followers_domain), *file) : file;
   auto content = plain ? fields::decode<FollowersContent>(*plain) : fail(std::move(plain.error()));
   if (!content || content->format != followers_format) {
@@ -83,23 +84,26 @@ void Followers::decode(const Result<Bytes>& file) {
         "the file of followers cannot be read{}; each is told that it may have missed events",
         content ? "" : ": " + content.error().what);
     lost_ = true;
-    return;
+    return {};
   }
   lost_ = content->lost;
   for (auto& one : content->followers)
     followers_[std::move(one.name)] = {.epoch = one.epoch, .next = one.next};
+  return {};
 }
 
-Task<void> Followers::open() {
+Task<Status> Followers::open() {
   while (opening_)
     co_await changed_.wait();
-  if (std::exchange(opened_, true) || !file_.load) co_return;
+  if (opened_ || !file_.load) co_return Status();
   opening_ = true;
   auto load = [this] { return file_.load(); };
   const auto loaded = co_await offload(runtime_, load);
-  decode(loaded);
+  auto decoded = decode(loaded);
+  opened_ = decoded.has_value();
   opening_ = false;
   changed_.notify();
+  co_return decoded;
 }
 
 /// All that changed before the call. Those who come while a file is being written share the next.
@@ -131,15 +135,16 @@ Task<Status> Followers::save() {
 
 // ------------------------------------------------------------------------------------------- calls
 
-Task<std::optional<FollowerPosition>> Followers::find(std::string name) {
-  co_await open();
+Task<Result<std::optional<FollowerPosition>>> Followers::find(std::string name) {
+  if (auto opened = co_await open(); !opened) co_return fail(std::move(opened.error()));
+  std::optional<FollowerPosition> position;
   const auto found = followers_.find(name);
-  if (found == followers_.end() || added_.contains(name)) co_return std::nullopt;
-  co_return found->second;
+  if (found != followers_.end() && !added_.contains(name)) position = found->second;
+  co_return position;
 }
 
 Task<Result<FollowerPosition>> Followers::add(std::string name, FollowerPosition position) {
-  co_await open();
+  if (auto opened = co_await open(); !opened) co_return fail(std::move(opened.error()));
   if (!followers_.contains(name) && followers_.size() >= followers_max) {
     co_return fail(Errc::full, "there are " + std::to_string(followers_max) +
                                    " durable followers; remove one that is not needed any more");
@@ -154,7 +159,7 @@ Task<Result<FollowerPosition>> Followers::add(std::string name, FollowerPosition
 
 Task<Result<FollowerPosition>> Followers::move(std::string name, FollowerPosition position,
                                                bool back) {
-  co_await open();
+  if (auto opened = co_await open(); !opened) co_return fail(std::move(opened.error()));
   const auto found = followers_.find(name);
   if (found == followers_.end()) co_return no_such_follower(name);
   const bool forward =
@@ -167,7 +172,7 @@ Task<Result<FollowerPosition>> Followers::move(std::string name, FollowerPositio
 }
 
 Task<Status> Followers::remove(std::string name) {
-  co_await open();
+  if (auto opened = co_await open(); !opened) co_return opened;
   const bool known = followers_.erase(name) != 0;
   // One that is gone here may still be in the file, if that could not be written.
   if (known || saved_changes_ != changes_) {
@@ -177,8 +182,8 @@ Task<Status> Followers::remove(std::string name) {
   co_return Status();
 }
 
-Task<std::map<std::string, FollowerPosition>> Followers::all() {
-  co_await open();
+Task<Result<std::map<std::string, FollowerPosition>>> Followers::all() {
+  if (auto opened = co_await open(); !opened) co_return fail(std::move(opened.error()));
   co_return followers_;
 }
 

@@ -36,23 +36,24 @@ class Followers {
  public:
   Followers(Runtime& runtime, FollowersFile file, const Secret<32>& catalogue_key);
 
-  /// Reads them, if that has not been done. Other calls wait for it by themselves.
-  Task<void> open();
+  /// Reads them, if that has not been done. Other calls wait for it by themselves, and end with
+  /// its error: a file that cannot be read for now is not taken for lost, nor written over.
+  Task<Status> open();
 
   /// Nothing if there is no such follower, or it is not on disk yet: then add() it, again.
-  Task<std::optional<FollowerPosition>> find(std::string name);
+  Task<Result<std::optional<FollowerPosition>>> find(std::string name);
   /// Begins at `position`, durably. If the file was lost a follower of any name may have been in
   /// it: it begins in no epoch then, so that it is told of a reset. `full` above followers_max.
   Task<Result<FollowerPosition>> add(std::string name, FollowerPosition position);
   /// Durably; never back within an epoch unless `back`. Answers where it is then. `not_found`.
   Task<Result<FollowerPosition>> move(std::string name, FollowerPosition position, bool back);
   Task<Status> remove(std::string name);
-  Task<std::map<std::string, FollowerPosition>> all();
+  Task<Result<std::map<std::string, FollowerPosition>>> all();
 
  private:
   Task<Status> save();
   Bytes encode() const;
-  void decode(const Result<Bytes>& file);
+  Status decode(const Result<Bytes>& file);
 
   Runtime& runtime_;
   FollowersFile file_;
@@ -60,7 +61,7 @@ class Followers {
   Event changed_;
   std::map<std::string, FollowerPosition> followers_;
   std::set<std::string> added_;  ///< those not on disk yet
-  bool lost_ = false;            ///< the file could not be read once
+  bool lost_ = false;            ///< the file was damaged once
   bool opened_ = false;
   bool opening_ = false;
   bool saving_ = false;

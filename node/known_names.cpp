@@ -64,6 +64,7 @@ KnownNames::Opened KnownNames::open_now(const OpenNames& open, std::uint64_t see
   if (!opened) return in_memory(opened.error());
   std::shared_ptr<NameStore> store = std::move(*opened);
   auto notes = store->notes();
+  if (!notes && notes.error().code != Errc::corrupt) return in_memory(notes.error());
   // The first batch ever written has a note.
   const bool is_new = notes && notes->empty();
   const bool is_fresh = notes && seen_all_in(*notes) >= seen_since_ms;

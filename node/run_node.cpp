@@ -55,9 +55,10 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// What cannot be looked at is there: who reads it then says why not.
 bool is_there(const fs::path& path) {
   std::error_code ignored;
-  return fs::exists(path, ignored);
+  return fs::symlink_status(path, ignored).type() != fs::file_type::not_found;
 }
 
 // ------------------------------------------------------------------------------------------ keys
@@ -213,16 +214,24 @@ Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
   if (!owner) return fail(std::move(owner.error()));
   auto clients = folder.load_clients();
   if (!clients) return fail(std::move(clients.error()));
-
   const auto mesh = (*roster)->mesh;
+  auto older = folder.load_older_rosters(mesh);
+  if (!older) return fail(std::move(older.error()));
+  const auto over_before = folder.load_over_before();
+  if (!over_before) return fail(over_before.error());
+  auto records = folder.load_records();
+  if (!records) return fail(std::move(records.error()));
+  auto invites = folder.load_invites();
+  if (!invites) return fail(std::move(invites.error()));
+
   DaemonSpec spec{.keys = std::move(*keys),
                   .roster = std::move(*roster),
                   .settled_roster = folder.load_settled_roster(mesh),
-                  .older_rosters = folder.load_older_rosters(mesh),
-                  .rosters_over_before = folder.load_over_before(),
+                  .older_rosters = std::move(*older),
+                  .rosters_over_before = *over_before,
                   .mesh_key = std::move(*mesh_key),
                   .owner = std::move(owner->keys),
-                  .membership = {folder.load_records(), folder.load_invites()}};
+                  .membership = {std::move(*records), std::move(*invites)}};
   apply_config(config, spec);
   connect_files(folder, std::move(owner->passphrase), spec);
   spec.client_keys.content = std::move(*clients);

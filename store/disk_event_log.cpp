@@ -67,7 +67,8 @@ Status DiskEventLog::load() {
   if (at->Valid()) {
     const auto first = sequence_in(*at);
     at->SeekToLast();
-    const auto last = at->Valid() ? sequence_in(*at) : first;
+    if (!at->Valid()) return catalogue_failure("read the event log", at->status());
+    const auto last = sequence_in(*at);
     if (!first || !last || *last + 1 != state_.next) {
       return fail(Errc::corrupt, "catalogue: the event log has another end than it says");
     }

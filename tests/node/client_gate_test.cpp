@@ -16,9 +16,10 @@ const bool gate_crypto_ready = initialise_crypto().has_value();
 struct GateRuntime : Runtime {
   asio::io_context io;
   std::uint64_t now = 1'000'000;
+  std::uint64_t passes = 0;  ///< from one look at the clock to the next
 
   asio::any_io_executor executor() override { return io.get_executor(); }
-  std::uint64_t now_ms() override { return now; }
+  std::uint64_t now_ms() override { return std::exchange(now, now + passes); }
   std::uint64_t steady_ms() override { return now; }
   void random(MutableBytes out) override { fill_random(out); }
   Task<void> sleep(Milliseconds) override { co_return; }
@@ -214,6 +215,27 @@ TEST_CASE("gate: a client that could not be written down does not exist", "[node
   CHECK(code_of(revoked) == Errc::full);
   CHECK_THAT(revoked.error().what, Contains("only until this node stops"));
   CHECK_FALSE(here.gate->admits(key));
+  // Asked again when there is room, it is out for good; a stranger never was in.
+  CHECK(code_of(here.ask(client::ClientRevoke{.client_name = "one"})) == Errc::full);
+  here.saving = {};
+  CHECK(code_of(here.ask(client::ClientRevoke{.client_name = "two"})) == Errc::not_found);
+  CHECK(here.ask(client::ClientRevoke{.client_name = "one"}));
+  CHECK(code_of(here.ask(client::ClientRevoke{.client_name = "one"})) == Errc::not_found);
+  here.gate = here.open();
+  CHECK_FALSE(here.gate->admits(key));
+}
+
+TEST_CASE("gate: a credential may end at any moment of a request", "[node]") {
+  for (std::uint64_t left_ms = 1; left_ms <= 8; ++left_ms) {
+    Gated here;
+    const auto key = here.reader("one", 1);
+    here.runtime.now += 1000 - left_ms;
+    here.runtime.passes = 1;
+    const auto answer = here.ask(client::Get{.key = "k"}, key, 7);
+    if (!answer) CHECK(code_of(answer) == Errc::denied);
+    here.runtime.now += left_ms;
+    CHECK(code_of(here.ask(client::Get{.key = "k"}, key, 7)) == Errc::denied);
+  }
 }
 
 TEST_CASE("gate: with a damaged list nobody is let in, and nothing is written over", "[node]") {

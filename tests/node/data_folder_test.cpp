@@ -168,8 +168,8 @@ TEST_CASE("data_folder: rosters, records and invites are kept", "[node]") {
   REQUIRE(folder);
   CHECK(folder->load_roster().error().code == Errc::not_found);
   CHECK_FALSE(folder->load_settled_roster(mesh_id(mesh_key())));
-  CHECK(folder->load_records().empty());
-  CHECK(folder->load_invites().empty());
+  CHECK(folder->load_records().value().empty());
+  CHECK(folder->load_invites().value().empty());
   for (std::uint64_t version = 1; version <= 2; ++version) {
     const auto roster = SignedRoster::sign(roster_of(2, version), mesh_key());
     REQUIRE(folder->save_roster(roster));
@@ -180,9 +180,9 @@ TEST_CASE("data_folder: rosters, records and invites are kept", "[node]") {
   CHECK_FALSE(folder->load_settled_roster(mesh_id(mesh_key(201))));
   const std::vector<Bytes> records(members_max, Bytes(400, 7));
   REQUIRE(folder->save_records(records));
-  CHECK(folder->load_records() == records);
+  CHECK(folder->load_records().value() == records);
   REQUIRE(folder->save_invites(Bytes(9, 9)));
-  CHECK(folder->load_invites() == Bytes(9, 9));
+  CHECK(folder->load_invites().value() == Bytes(9, 9));
 }
 
 TEST_CASE("data_folder: a damaged roster is damage; damaged records are only left out", "[node]") {
@@ -201,8 +201,26 @@ TEST_CASE("data_folder: a damaged roster is damage; damaged records are only lef
   CHECK(roster.error().code == Errc::corrupt);
   CHECK_THAT(roster.error().what, Contains((dir / "data" / "roster").string()));
   CHECK_FALSE(folder->load_settled_roster(MeshId{}));
-  CHECK(folder->load_older_rosters(MeshId{}).empty());
-  CHECK(folder->load_records().empty());
+  CHECK(folder->load_older_rosters(MeshId{})->empty());
+  CHECK(folder->load_records().value().empty());
+}
+
+TEST_CASE("data_folder: what cannot be read is not taken for missing", "[node]") {
+  const TempDir dir;
+  make(dir / "data");
+  const auto folder = DataFolder::open(dir / "data");
+  REQUIRE(folder);
+  REQUIRE(folder->save_older_rosters({SignedRoster::sign(roster_of(2, 1), mesh_key())}, 7));
+  REQUIRE(folder->save_records({Bytes(4)}));
+  REQUIRE(folder->save_invites(Bytes(9)));
+  REQUIRE(folder->save_clients(Bytes(9)));
+  for (const auto* name : {"older.rosters", "records", "invites", "clients"})
+    fs::permissions(dir / "data" / name, fs::perms::others_read, fs::perm_options::add);
+  CHECK(folder->load_older_rosters(mesh_id(mesh_key())).error().code == Errc::denied);
+  CHECK(folder->load_over_before().error().code == Errc::denied);
+  CHECK(folder->load_records().error().code == Errc::denied);
+  CHECK(folder->load_invites().error().code == Errc::denied);
+  CHECK(folder->load_clients().error().code == Errc::denied);
 }
 
 TEST_CASE("data_folder: rosters in force are kept; the settled one is lost with the store",
@@ -212,18 +230,18 @@ TEST_CASE("data_folder: rosters in force are kept; the settled one is lost with 
   const auto folder = DataFolder::open(dir / "data");
   REQUIRE(folder);
   const auto mesh = mesh_id(mesh_key());
-  CHECK(folder->load_older_rosters(mesh).empty());
+  CHECK(folder->load_older_rosters(mesh)->empty());
   const std::vector rosters{SignedRoster::sign(roster_of(2, 1), mesh_key()),
                             SignedRoster::sign(roster_of(3, 2), mesh_key())};
   CHECK(folder->load_over_before() == 0);
   REQUIRE(folder->save_older_rosters(rosters, 7));
   CHECK(folder->load_over_before() == 7);
   REQUIRE(folder->save_settled_roster(rosters[0]));
-  const auto loaded = folder->load_older_rosters(mesh);
+  const auto loaded = folder->load_older_rosters(mesh).value();
   REQUIRE(loaded.size() == 2);
   CHECK(loaded[1].hash() == rosters[1].hash());
-  CHECK(folder->load_older_rosters(mesh_id(mesh_key(201))).empty());
+  CHECK(folder->load_older_rosters(mesh_id(mesh_key(201)))->empty());
   fs::remove_all(folder->store());
   CHECK_FALSE(folder->load_settled_roster(mesh));
-  CHECK(folder->load_older_rosters(mesh).size() == 2);
+  CHECK(folder->load_older_rosters(mesh)->size() == 2);
 }

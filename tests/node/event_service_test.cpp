@@ -24,6 +24,7 @@ struct FollowerDisk {
 
   FollowersFile file() {
     return {.load = [this]() -> Result<Bytes> {
+              if (fails) return fail(Errc::io, "test");
               if (!content) return fail(Errc::not_found, "test");
               return *content;
             },
@@ -418,6 +419,24 @@ TEST_CASE("events: followers whose file is damaged are told that they may have m
   stage->put("b");
   stage.restart();
   CHECK(told(stage->events({.durable = "mirror"})) == Strings{"+b"});
+}
+
+TEST_CASE("events: followers whose file cannot be read for now are not forgotten", "[gateway]") {
+  Stage stage(1);
+  const auto before = stage->events({.durable = "mirror"});
+  stage->put("a");
+  stage.restart();
+  stage.disk.fails = true;
+  const auto remove = [&] { return stage.mesh.mesh.run(stage->service.remove({.durable = "x"})); };
+  CHECK(stage->ask({.durable = "mirror"}).error().code == Errc::io);
+  CHECK(stage->ask({.durable = "another"}).error().code == Errc::io);
+  CHECK(stage.mesh.mesh.run(stage->service.followers()).error().code == Errc::io);
+  CHECK(remove().error().code == Errc::io);
+  stage.disk.fails = false;
+  const auto after = stage->events({.durable = "mirror"});
+  CHECK_FALSE(after.reset);
+  CHECK(after.epoch == before.epoch);
+  CHECK(told(after) == Strings{"+a"});
 }
 
 TEST_CASE("events: subscribers are told as it happens, and nobody when none is there",
