@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <fstream>
@@ -320,6 +321,20 @@ Result<Bytes> DataFolder::load_invites() const {
 
 // ----------------------------------------------------------------------------------- a new folder
 
+namespace {
+
+/// The folder may be a disk of its own, which is born with this in it.
+bool is_of_the_disk(const fs::directory_entry& entry) {
+  return entry.path().filename() == "lost+found";
+}
+
+bool holds_nothing(const fs::path& folder, std::error_code& error) {
+  const fs::directory_iterator inside(folder, error);
+  return !error && std::all_of(fs::begin(inside), fs::end(inside), is_of_the_disk);
+}
+
+}  // namespace
+
 Status NewDataFolder::check(const fs::path& given) {
   const auto path = whole_path(given);
   if (auto checked = check_path_length(path); !checked) return checked;
@@ -335,7 +350,7 @@ Status NewDataFolder::check(const fs::path& given) {
                                    " is a zerodb data folder already: start its node with "
                                    "zerodb-node run, or choose another folder");
   }
-  const bool empty = fs::is_empty(path, error);
+  const bool empty = holds_nothing(path, error);
   if (error) return fail(error_of(error, "read", path));
   if (empty) return {};
   return fail(Errc::invalid,
@@ -371,7 +386,7 @@ NewDataFolder::~NewDataFolder() {
   if (folder_) {  // all that is in it was put there since begin()
     std::vector<fs::path> inside;
     for (const auto& entry : fs::directory_iterator(folder_->path(), ignored)) {
-      inside.push_back(entry.path());
+      if (!is_of_the_disk(entry)) inside.push_back(entry.path());
     }
     for (const auto& entry : inside)
       fs::remove_all(entry, ignored);

@@ -70,6 +70,10 @@ TEST_CASE("data_folder: one that was not finished leaves nothing behind", "[node
     std::ofstream(made->folder().config()) << "x";
   }
   CHECK(fs::is_empty(dir / "empty"));
+
+  fs::create_directories(dir / "disk" / "lost+found");  // as it is born
+  CHECK(NewDataFolder::begin(dir / "disk"));
+  CHECK(fs::exists(dir / "disk" / "lost+found"));
 }
 
 TEST_CASE("data_folder: what is not one is named, with what to do", "[node]") {
