@@ -1,4 +1,4 @@
-# Debian packages, made by `make packages`: zerodb (node and tools), libzerodb0 and libzerodb-dev. What they hold is said where
+# Debian packages, made by `make packages`: zerodb (node and tools), libzerodb0.1 and libzerodb-dev. What they hold is said where
 # it is installed, by component. What only packages hold, as it names /usr and /var, is left out of `make install`.
 set(packaging "${PROJECT_SOURCE_DIR}/packaging")
 
@@ -8,7 +8,7 @@ install(FILES "${packaging}/zerodb.service"
   DESTINATION lib/systemd/system
   COMPONENT node EXCLUDE_FROM_ALL)
 
-set(library_package "libzerodb${PROJECT_VERSION_MAJOR}")
+set(library_package "libzerodb${ZERODB_ABI}")
 set(package_of_node zerodb)
 set(package_of_library ${library_package})
 set(package_of_development libzerodb-dev)

@@ -105,7 +105,7 @@ class Installed(MeshTest):
             r"zerodb::((Async)?Client|Listing)::|zerodb::to_string\(|ZERODB_0$", n)]
         self.assertEqual([], strange)
         dynamic = self.built(["readelf", "-d", self.lib / "libzerodb.so"])
-        self.assertIn("Library soname: [libzerodb.so.0]", dynamic)
+        self.assertIn("Library soname: [libzerodb.so.0.1]", dynamic)
         needed = re.findall(r"Shared library: \[(lib\w+)", dynamic)
         self.assertNotIn("librocksdb", needed)
         self.assertNotIn("RUNPATH", dynamic)

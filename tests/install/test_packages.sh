@@ -5,7 +5,7 @@ set -euo pipefail
 packages=$(realpath "${1:?usage: tests/install/test_packages.sh FOLDER}")
 consumer=$(realpath "$(dirname "$0")/consumer")
 data=/var/lib/zerodb
-names=(zerodb libzerodb0 libzerodb-dev)
+names=(zerodb libzerodb0.1 libzerodb-dev)
 
 if [ "$(id -u)" -ne 0 ]; then
   echo "SKIPPED: $0 installs packages, and so must run as root: NOTHING WAS CHECKED" >&2
@@ -67,8 +67,8 @@ for name in "${names[@]}"; do
   grep -qx "/usr/share/doc/$name/copyright" "$work/files" || die "$name has no copyright file"
 done
 dpkg-query -W -f '${Depends}' zerodb | grep -q librocksdb || die "zerodb does not depend on its libraries"
-dpkg-query -W -f '${Depends}' libzerodb0 | grep -q libzmq5 || die "libzerodb0 does not depend on libzmq5"
-grep -qx "libzerodb 0 libzerodb0.*" /var/lib/dpkg/info/libzerodb0.shlibs || die "no shlibs for programs' packages"
+dpkg-query -W -f '${Depends}' libzerodb0.1 | grep -q libzmq5 || die "libzerodb0.1 does not depend on libzmq5"
+grep -qx "libzerodb 0.1 libzerodb0.1.*" /var/lib/dpkg/info/libzerodb0.1.shlibs || die "no shlibs for programs' packages"
 
 say "the unit"
 if command -v systemd-analyze >/dev/null; then
