@@ -12,15 +12,18 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t only_id = 1;
 
+/// Who has been reached gets so many times longer to answer: it may be waiting for its disk.
+constexpr int answer_patience = 4;
+
 /// What is known while no answer has come.
 struct Progress {
-  bool connected = false;
+  int connections = 0;  ///< that were made
   bool broken_off = false;
 };
 
 Error no_answer(const std::string& endpoint, const Progress& progress) {
   const std::string who = "the node at " + printable(endpoint);
-  if (progress.connected) return {Errc::timeout, who + " did not answer in time"};
+  if (progress.connections > 0) return {Errc::timeout, who + " did not answer in time"};
   if (progress.broken_off) {
     return {Errc::denied, who + " is not the one expected: its key differs"};
   }
@@ -48,21 +51,32 @@ std::optional<Result<PeerAnswer>> receive_answer(zmq::socket_t& socket) {
 bool is_refused(HandshakeWatch& watch, Progress& progress) {
   while (const auto event = watch.next()) {
     if (*event == Handshake::refused) return true;
-    progress.connected = progress.connected || *event == Handshake::accepted;
+    progress.connections += *event == Handshake::accepted ? 1 : 0;
     progress.broken_off = progress.broken_off || *event == Handshake::failed;
   }
   return false;
 }
 
-Result<PeerAnswer> await_answer(zmq::socket_t& socket, HandshakeWatch& watch,
-                                const std::string& endpoint, Clock::time_point deadline) {
+void send(zmq::socket_t& socket, const Bytes& header) {
+  socket.send(zmq::buffer(header), zmq::send_flags::dontwait | zmq::send_flags::sndmore);
+  socket.send(zmq::message_t(), zmq::send_flags::dontwait);
+}
+
+/// Asks once on each connection: the answer may have been lost with the one before.
+Result<PeerAnswer> ask(zmq::socket_t& socket, HandshakeWatch& watch, const Bytes& header,
+                       const std::string& endpoint, Milliseconds timeout) {
+  const auto begin = Clock::now();
   Progress progress;
-  for (;;) {
+  send(socket, header);
+  for (int sent = 1;;) {
     if (is_refused(watch, progress)) {
       return fail(Errc::denied, "the node at " + printable(endpoint) +
                                     " refuses this key: the ticket is not, or no longer, valid");
     }
     if (auto answer = receive_answer(socket)) return std::move(*answer);
+    for (; sent < progress.connections; ++sent)
+      send(socket, header);
+    const auto deadline = begin + (progress.connections > 0 ? answer_patience : 1) * timeout;
     const auto left = std::chrono::duration_cast<Milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) return fail(no_answer(endpoint, progress));
     std::array<zmq::pollitem_t, 2> items{
@@ -76,7 +90,6 @@ Result<PeerAnswer> await_answer(zmq::socket_t& socket, HandshakeWatch& watch,
 Result<PeerAnswer> call_once(const std::string& endpoint, const NodeId& server,
                              const CurvePair& keys, const peer::Request& request,
                              Milliseconds timeout) {
-  const auto deadline = Clock::now() + timeout;
   auto context = BusContext::open({.io_threads = 1, .max_sockets = 16});
   if (!context) return fail(std::move(context.error()));
   try {
@@ -87,10 +100,7 @@ Result<PeerAnswer> call_once(const std::string& endpoint, const NodeId& server,
     if (ready) ready = use_curve(socket, keys, server);
     if (ready) ready = connect_to(socket, endpoint);
     if (!ready) return fail(std::move(ready.error()));
-    const auto header = codec::encode(only_id, request);
-    socket.send(zmq::buffer(header), zmq::send_flags::dontwait | zmq::send_flags::sndmore);
-    socket.send(zmq::message_t(), zmq::send_flags::dontwait);
-    return await_answer(socket, *watch, endpoint, deadline);
+    return ask(socket, *watch, codec::encode(only_id, request), endpoint, timeout);
   } catch (const zmq::error_t& error) {
     return fail(Errc::io, "cannot ask the node at " + printable(endpoint) + ": " + error.what());
   }

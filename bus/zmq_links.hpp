@@ -68,7 +68,9 @@ class ZmqLinks : public Links {
 };
 
 /// One request over a connection of its own, made with `keys` to a server whose key is known: how
-/// a joining node speaks with an invite's key. Blocking; for use outside a running node.
+/// a joining node speaks with an invite's key. Asked again on a new connection if one breaks, so
+/// the request is one that may be repeated. `timeout` if the node cannot be reached within
+/// `timeout`, or does not answer within four times that. Blocking; for use outside a running node.
 Result<PeerAnswer> call_once(const std::string& endpoint, const NodeId& server,
                              const CurvePair& keys, const peer::Request& request,
                              Milliseconds timeout);

@@ -371,7 +371,10 @@ Status RosterAdmin::join(const NodeId& invite, const peer::Join& request) {
   }
   if (member != nullptr) return {};
   const RosterChange change{.id = {}, .node = request.node, .added = member_of(request)};
-  if (auto next = signed_with(change); !next) return fail(std::move(next.error()));
+  // Who is told to wait comes again, with the same ticket and other keys.
+  const auto next = signed_with(change);
+  if (!next) return fail(next.error());
+  if (auto room = check_room_beside(*next); !room) return room;
   auto invites = invites_;
   invites.mark_used(invite, request.node);
   if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;

@@ -67,6 +67,59 @@ TEST_CASE("call_once: a server with another key is not believed", "[bus]") {
   CHECK_THAT(answer.error().what, Catch::Contains("key"));
 }
 
+TEST_CASE("call_once: who was reached has longer to answer", "[bus]") {
+  asio::io_context io;
+  TestNode node(io);
+  const auto invite = CurvePair::generate();
+  node.links().set_members({node.member()});
+  node.links().set_invites({invite.public_key});
+  node.answer = [&io](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    asio::steady_timer disk(io, Milliseconds(1000));
+    co_await disk.async_wait(asio::use_awaitable);
+    co_return PeerAnswer{.message = peer::GetRoster::Reply{}, .payload = {}};
+  };
+  CHECK(call_meanwhile(io, node.links().endpoint(), node.id(), invite, Milliseconds(700)));
+}
+
+TEST_CASE("call_once: what a broken connection took along is asked again", "[bus]") {
+  asio::io_context io;
+  const auto invite = CurvePair::generate();
+  std::optional<TestNode> node(std::in_place, io);
+  auto options = test::calm_options();
+  options.listen = node->links().endpoint();
+  bool asked = false;
+  const auto let_in = [&] {
+    node->links().set_members({node->member()});
+    node->links().set_invites({invite.public_key});
+  };
+  let_in();
+  node->answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    asked = true;
+    asio::steady_timer never(io, std::chrono::hours(1));
+    co_await never.async_wait(asio::use_awaitable);
+    co_return fail(Errc::io, "never sent");
+  };
+  NodeKeys same{.curve = CurvePair::from_secret(node->keys().curve.secret.clone()),
+                .sign = SigningKey(node->keys().sign.seed())};
+  Result<PeerAnswer> answer;
+  std::atomic<bool> done = false;
+  std::thread caller([&, endpoint = options.listen, id = node->id()] {
+    answer = call_once(endpoint, id, invite, peer::Join{}, Milliseconds(5000));
+    done = true;
+  });
+  run_until(io, [&] { return asked; });
+  node.emplace(io, std::move(same), options);
+  let_in();
+  node->answer = [](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
+    co_return PeerAnswer{.message = peer::GetRoster::Reply{.roster = {7}, .records = {}},
+                         .payload = {}};
+  };
+  run_until(io, [&] { return done.load(); });
+  caller.join();
+  REQUIRE(answer);
+  CHECK(std::get<peer::GetRoster::Reply>(answer->message).roster == Bytes{7});
+}
+
 TEST_CASE("call_once: nobody there is a timeout that names the address", "[bus]") {
   asio::io_context io;
   std::string endpoint;

@@ -154,6 +154,7 @@ TEST_CASE("membership: changes wait while as many rosters are in force as can be
           "[node]") {
   JoinScene scene;
   const auto away = scene.join_new("away").id();
+  const auto invite = scene.invite();
   // Nobody settles here, as the other member never answers.
   std::size_t made = 0;
   Result<client::NodeChanged> last;
@@ -165,6 +166,11 @@ TEST_CASE("membership: changes wait while as many rosters are in force as can be
   CHECK(last.error().code == Errc::busy);
   CHECK(scene.founder().mesh.older_rosters().size() == made + 1);
   CHECK(scene.founder().mesh.older_rosters().size() < rosters_in_force_max);
+  // Who is told to wait has not used up the ticket: its next try is with other keys.
+  for (int i = 0; i < 2; ++i) {
+    const auto joined = scene.join(invite, JoinScene::request_of(NodeKeys::generate(), "new"));
+    CHECK(joined.error().code == Errc::busy);
+  }
   CHECK(scene.remove(scene.founder(), {.node = away.hex(), .force = true}));
 }
 
