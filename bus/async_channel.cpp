@@ -222,6 +222,11 @@ Task<void> AsyncChannel::watch_clock(std::shared_ptr<AsyncChannel> self) {
   self->clock_watched_ = false;
 }
 
+Error AsyncChannel::said_nothing() const {
+  return {Errc::timeout, "the node on " + printable(folder_.string()) + " said nothing for " +
+                             std::to_string(options_.answer_timeout.count() / 1000) + " s"};
+}
+
 void AsyncChannel::look_at_clock() {
   if (stopped_) return;
   const auto now = Clock::now();
@@ -229,9 +234,13 @@ void AsyncChannel::look_at_clock() {
   if (!connected_ && !unsent_.empty() && now - unsent_.front().since >= options_.connect_timeout) {
     fail_unsent(hung(folder_));
   }
+  // It takes nothing more, though it is connected and all that was sent has been given up.
+  if (connected_ && sent_.empty() && !unsent_.empty() &&
+      now - std::max(heard_, unsent_.front().since) >= options_.answer_timeout) {
+    fail_unsent(said_nothing());
+  }
   if (!sent_.empty() && now - heard_ >= options_.answer_timeout) {
-    fail_sent({Errc::timeout, "the node on " + printable(folder_.string()) + " said nothing for " +
-                                  std::to_string(options_.answer_timeout.count() / 1000) + " s"});
+    fail_sent(said_nothing());
   }
 }
 

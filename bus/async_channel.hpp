@@ -85,6 +85,7 @@ class AsyncChannel : public std::enable_shared_from_this<AsyncChannel> {
   void take_reply(const Inbound& inbound);
   void on_connection_event(const Inbound& event);
   void look_at_clock();
+  Error said_nothing() const;
   void fail_sent(const Error& error);
   void fail_unsent(const Error& error);
 

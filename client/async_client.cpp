@@ -7,6 +7,7 @@
 #include <asio/post.hpp>
 #include <asio/use_future.hpp>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -28,18 +29,25 @@ class Room {
   Room(std::size_t requests_max, std::size_t bytes_max)
       : requests_max_(requests_max), bytes_max_(bytes_max) {}
 
-  /// `busy` if there is no room and the caller must not wait for it.
-  Status take(std::size_t bytes, bool may_wait) {
+  void take(std::size_t bytes) {
     std::unique_lock lock(mutex_);
-    const auto has_room = [&] {
-      return requests_ < requests_max_ && (bytes_ == 0 || bytes_ + bytes <= bytes_max_);
-    };
-    if (!may_wait && !has_room()) {
-      return fail(Errc::busy, "as many requests as this client may have are under way");
-    }
-    given_back_.wait(lock, has_room);
+    given_back_.wait(lock, [&] { return has_room(0, 0, bytes); });
     ++requests_;
     bytes_ += bytes;
+  }
+
+  /// For who must not wait: in place of `ended` bytes of a request that ended, if there is one;
+  /// `busy` if there is no room.
+  Status take_now(std::size_t bytes, std::optional<std::size_t> ended) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!has_room(ended ? 1 : 0, ended.value_or(0), bytes)) {
+        return fail(Errc::busy, "as many requests as this client may have are under way");
+      }
+      requests_ += ended ? 0 : 1;
+      bytes_ += bytes - ended.value_or(0);
+    }
+    given_back_.notify_all();
     return {};
   }
 
@@ -53,6 +61,11 @@ class Room {
   }
 
  private:
+  bool has_room(std::size_t requests_ended, std::size_t bytes_ended, std::size_t bytes) const {
+    const auto held = bytes_ - bytes_ended;
+    return requests_ - requests_ended < requests_max_ && (held == 0 || held + bytes <= bytes_max_);
+  }
+
   const std::size_t requests_max_;
   const std::size_t bytes_max_;
   std::mutex mutex_;
@@ -68,6 +81,18 @@ std::pair<AsyncClient::Callback<T>, AsyncClient::Future<T>> promise() {
   return {[made](Result<T> result) { made->set_value(std::move(result)); }, std::move(future)};
 }
 
+/// A thread that leaves all signals to the program's own.
+template <class Run>
+std::thread quiet_thread(Run run) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(run));
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
 }  // namespace
 
 class AsyncClient::Impl {
@@ -77,11 +102,12 @@ class AsyncClient::Impl {
         options_(options),
         room_(std::max<std::size_t>(options.requests_max, 1), options.bytes_max),
         work_(io_.get_executor()),
-        thread_([this] { io_.run(); }) {}
+        thread_(quiet_thread([this] { io_.run(); })) {}
 
   /// Everything under way ends before the thread does.
   ~Impl() {
     asio::post(io_, [this] {
+      closing_ = true;
       if (transfers_) transfers_->channel->stop({Errc::io, "the client was closed"});
     });
     work_.reset();
@@ -106,8 +132,15 @@ class AsyncClient::Impl {
   /// Starts `work`, which makes the coroutine, on the client's thread when there is room for it.
   template <class T, class Work>
   void launch(std::size_t bytes, Work work, Callback<T> done) {
-    const bool may_wait = std::this_thread::get_id() != thread_.get_id();
-    if (auto room = room_.take(bytes, may_wait); !room) return done(fail(std::move(room.error())));
+    if (std::this_thread::get_id() != thread_.get_id()) {
+      room_.take(bytes);
+    } else if (closing_) {
+      return;  // a callback that tries again would do so without end
+    } else if (auto room = room_.take_now(bytes, ended_); !room) {
+      return done(fail(std::move(room.error())));
+    } else {
+      ended_.reset();
+    }
     asio::co_spawn(io_, run<T>(std::move(work), bytes, std::move(done)), asio::detached);
   }
 
@@ -119,12 +152,24 @@ class AsyncClient::Impl {
   }
 
  private:
-  /// Room is given back before the callback, which may make the next request.
+  /// Errors are answers; but memory may run out anywhere.
+  template <class T, class Work>
+  Task<Result<T>> result_of(Work& work) {
+    try {
+      co_return shown(co_await work(transfers_));
+    } catch (const std::exception& error) {
+      co_return fail(Errc::io, std::string("the request broke off: ") + error.what());
+    }
+  }
+
+  /// The next request that the callback makes has the room of this one.
   template <class T, class Work>
   Task<void> run(Work work, std::size_t bytes, Callback<T> done) {
-    auto result = shown(co_await work(transfers_));
-    room_.give_back(bytes);
+    auto result = co_await result_of<T>(work);
+    ended_ = bytes;
     done(std::move(result));
+    if (ended_) room_.give_back(*ended_);
+    ended_.reset();
   }
 
   BusContext context_;  // closed last
@@ -133,6 +178,8 @@ class AsyncClient::Impl {
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::shared_ptr<AsyncTransfers> transfers_;
+  std::optional<std::size_t> ended_;  ///< bytes of the request whose callback runs: its thread's
+  bool closing_ = false;              ///< its thread's
   std::thread thread_;
 };
 

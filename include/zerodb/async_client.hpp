@@ -13,12 +13,13 @@
 //
 // Limits: at most `requests_max` calls are under way, and `bytes_max` of contents being put (one
 // larger content alone is taken). A call beyond waits until another one has ended. A callback must
-// not wait, and so gets `busy` instead: but the request it is called for has ended, and one made
-// from a callback has its room.
+// not wait, and so gets `busy` instead: but the request it is called for has ended, and the next
+// one, made from its callback, has its room.
 //
 // When the node stops, all calls under way fail with `io`: a put or removal may have happened, as
 // with Client.
-// Later ones connect again, and fail with `io` if no node answers.
+// Later ones connect again, and fail with `io` if no node answers. When the client is destroyed all
+// fail with `io`, too; what their callbacks ask for then is dropped, and never calls back.
 //
 // Objects larger than 64 KiB are streamed, eight puts and four gets of them at a time. A get holds
 // its object in memory: larger ones than `object_bytes_max` are `invalid`, Client::get streams.

@@ -43,7 +43,7 @@ struct WatchOptions {
   std::string durable;
   /// Ends the watch, after the event that is being handled.
   std::stop_token stop;
-  std::chrono::milliseconds poll{1'000};  ///< a stop is noticed within this time
+  std::chrono::milliseconds poll{1'000};  ///< a node that answers lets a stop be noticed within it
 };
 
 }  // namespace zerodb

@@ -62,7 +62,8 @@ struct ByteRange {
 
 /// Fills the span from the front and answers how much; 0 at the end. May block; a source that may
 /// wait for more than some seconds answers `busy` instead ("nothing yet, ask again"), so that the
-/// client can keep its upload alive meanwhile. Any other error ends the put.
+/// client can keep its upload alive meanwhile. Any other error ends the put. Like a sink, it must
+/// not use the client that calls it.
 using ByteSource = std::function<Result<std::size_t>(MutableBytes)>;
 /// Takes the next bytes, in order. An error ends the get.
 using ByteSink = std::function<Status(ByteView)>;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <thread>
+#include <zmq.hpp>
 
 #include "tests/bus/fake_node.hpp"
 #include "tests/client/content.hpp"
@@ -13,6 +15,7 @@ using namespace zerodb;
 using namespace std::chrono_literals;
 using test::content_of;
 using test::FakeNode;
+using test::TempDir;
 
 namespace {
 
@@ -150,6 +153,75 @@ TEST_CASE("async: a callback may make the next request, and never waits", "[clie
   client.put("k", content_of(10), {}, next);
   REQUIRE(done.get_future().wait_for(10s) == std::future_status::ready);
   CHECK(refused == std::vector<Errc>(19, Errc::busy));
+}
+
+TEST_CASE("async: a callback has the room of its request, whoever else waits for some",
+          "[client]") {
+  FakeNode node;
+  auto client = connected_async(node, {.requests_max = 1});
+  hold(node, "stat");
+  std::promise<Result<ObjectInfo>> chained;
+  std::future<Result<ObjectInfo>> waiting;
+  client.stat("k", [&](Result<ObjectInfo>) {
+    waiting.wait_for(50ms);  // let it take what it can
+    client.stat("k", [&](Result<ObjectInfo> info) { chained.set_value(std::move(info)); });
+  });
+  CHECK(node.eventually([&] { return count(node, "stat")() == 1; }));
+  waiting = std::async(std::launch::async, [&] { return client.stat("k").get(); });
+  CHECK(waiting.wait_for(50ms) == std::future_status::timeout);
+  node.release();
+  CHECK(error_of(chained.get_future()).code == Errc::not_found);
+  CHECK(waiting.get().error().code == Errc::not_found);
+}
+
+TEST_CASE("async: callbacks that ask again do not keep a client from its end", "[client]") {
+  FakeNode node;
+  std::atomic<int> failed = 0;
+  std::function<void(Result<ObjectInfo>)> again;
+  {
+    auto client = connected_async(node);
+    again = [&](Result<ObjectInfo> info) {
+      if (info.error().code == Errc::io) ++failed;
+      client.stat("k", again);
+    };
+    for (int i = 0; i < 10; ++i)
+      client.stat("k", again);
+    CHECK(node.eventually([&] { return count(node, "stat")() > 20; }));
+  }
+  CHECK(failed == 10);
+}
+
+TEST_CASE("async: what a hung node does not even take is given up, too", "[client]") {
+  TempDir folder;
+  zmq::context_t context;
+  zmq::socket_t hung(context, zmq::socket_type::router);
+  hung.set(zmq::sockopt::linger, 0);
+  hung.set(zmq::sockopt::rcvhwm, 1);
+  hung.bind("ipc://" + (folder.path() / "client.sock").string());
+  const AsyncOptions options{
+      .connection = {.answer_timeout = 300ms}, .requests_max = 3000, .bytes_max = 100'000'000};
+  auto client = AsyncClient::connect(folder.path(), options);
+  REQUIRE(client);
+  std::vector<std::future<Result<Stored>>> puts;
+  for (int i = 0; i < 3000; ++i)
+    puts.push_back(client->put("k", content_of(10'000)));
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  for (auto& put : puts) {
+    REQUIRE(put.wait_until(deadline) == std::future_status::ready);
+    CHECK(error_of(std::move(put)).code == Errc::timeout);
+  }
+}
+
+TEST_CASE("async: signals are for the program's own threads", "[client]") {
+  FakeNode node;
+  auto client = connected_async(node);
+  std::promise<bool> blocked;
+  client.stat("k", [&](Result<ObjectInfo>) {
+    sigset_t now;
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &now);
+    blocked.set_value(sigismember(&now, SIGTERM) == 1);
+  });
+  CHECK(blocked.get_future().get());
 }
 
 TEST_CASE("async: a client that goes away fails what is under way", "[client]") {
