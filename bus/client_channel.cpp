@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bus/codec.hpp"
+#include "bus/uninterrupted.hpp"
 
 namespace zerodb {
 
@@ -25,6 +26,15 @@ std::chrono::milliseconds until(Clock::time_point deadline) {
 
 pollfd news_of(zmq::socket_t& socket) {
   return {.fd = socket.get(zmq::sockopt::fd), .events = POLLIN, .revents = 0};
+}
+
+bool receive_from(zmq::socket_t& socket, zmq::message_t& message,
+                  zmq::recv_flags flags = zmq::recv_flags::none) {
+  return uninterrupted([&] { return socket.recv(message, flags).has_value(); });
+}
+
+bool send_to(zmq::socket_t& socket, zmq::message_t& message, zmq::send_flags flags) {
+  return uninterrupted([&] { return socket.send(message, flags).has_value(); });
 }
 
 Error of_zmq(std::string_view doing, const zmq::error_t& error) {
@@ -100,8 +110,8 @@ void ClientChannel::read_monitor() {
   for (;;) {
     zmq::message_t event;
     zmq::message_t address;
-    if (!monitor_.recv(event, zmq::recv_flags::dontwait)) return;
-    static_cast<void>(monitor_.recv(address, zmq::recv_flags::dontwait));
+    if (!receive_from(monitor_, event, zmq::recv_flags::dontwait)) return;
+    receive_from(monitor_, address, zmq::recv_flags::dontwait);
     std::uint16_t kind = 0;
     std::memcpy(&kind, event.data(), std::min(sizeof kind, event.size()));
     connected_ = kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
@@ -136,8 +146,8 @@ Result<std::uint64_t> ClientChannel::send(const client::Request& request, zmq::m
     if (lost_) return fail(target_.stopped());
     const auto header = codec::encode(++last_id_, request);
     zmq::message_t first(header.data(), header.size());
-    if (!socket_.send(first, zmq::send_flags::sndmore)) return fail(target_.stopped());
-    if (!socket_.send(payload, zmq::send_flags::none)) return fail(target_.stopped());
+    if (!send_to(socket_, first, zmq::send_flags::sndmore)) return fail(target_.stopped());
+    if (!send_to(socket_, payload, zmq::send_flags::none)) return fail(target_.stopped());
     return last_id_;
   } catch (const zmq::error_t& error) {
     return fail(of_zmq("cannot send to the node", error));
@@ -147,14 +157,14 @@ Result<std::uint64_t> ClientChannel::send(const client::Request& request, zmq::m
 /// True if a whole reply was waiting.
 Result<bool> ClientChannel::receive_now(Answer& answer) {
   zmq::message_t header;
-  if (!socket_.recv(header, zmq::recv_flags::dontwait)) return false;
+  if (!receive_from(socket_, header, zmq::recv_flags::dontwait)) return false;
   bool more = header.more();
   if (more) {
-    static_cast<void>(socket_.recv(answer.payload));
+    receive_from(socket_, answer.payload);
     more = answer.payload.more();
   }
   for (zmq::message_t rest; more; more = rest.more())
-    static_cast<void>(socket_.recv(rest));
+    receive_from(socket_, rest);
   auto decoded = codec::decode_client_reply({header.data<std::uint8_t>(), header.size()});
   if (!decoded) {
     return fail("the node's answer is not understood (is it of another version?)",

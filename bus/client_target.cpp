@@ -9,6 +9,7 @@ namespace zerodb {
 namespace {
 
 /// Large enough for what CURVE adds.
+constexpr int dead_path_ms = 30'000;
 constexpr std::int64_t remote_frame_bytes_max = client_frame_bytes_max + 1024;
 
 }  // namespace
@@ -36,6 +37,9 @@ Status ClientTarget::connect(zmq::socket_t& socket) const {
     return connect_to(socket, endpoint_of(*client_socket_path(folder_)));
   }
   auto ready = set_limits(socket, {.frame_bytes_max = remote_frame_bytes_max});
+  // No keepalive is sent while something waits for its acknowledgement: of a path that went dead
+  // meanwhile TCP itself would tell after a quarter of an hour.
+  if (ready) socket.set(zmq::sockopt::tcp_maxrt, dead_path_ms);
   if (ready) ready = use_curve(socket, credential_->keys, credential_->server);
   if (ready) ready = connect_to(socket, credential_->endpoint);
   return ready;

@@ -5,6 +5,8 @@
 #include <asio/use_awaitable.hpp>
 #include <cstring>
 
+#include "bus/uninterrupted.hpp"
+
 namespace zerodb {
 namespace {
 
@@ -36,18 +38,6 @@ Payload to_payload(zmq::message_t message) {
 std::string user_id_of(zmq::message_t& message) {
   const char* user_id = zmq_msg_gets(message.handle(), "User-Id");
   return user_id == nullptr ? std::string() : std::string(user_id);
-}
-
-/// A signal may interrupt any call, even one that does not wait.
-template <class Call>
-auto uninterrupted(Call call) {
-  for (;;) {
-    try {
-      return call();
-    } catch (const zmq::error_t& error) {
-      if (error.num() != EINTR) throw;
-    }
-  }
 }
 
 int descriptor_of(zmq::socket_t& socket) {
