@@ -1,10 +1,10 @@
 #include "bus/event_port.hpp"
 
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 
 #include "bus/codec.hpp"
 #include "bus/links.hpp"
+#include "bus/or_terminate.hpp"
 #include "bus/private_socket.hpp"
 #include "bus/socket.hpp"
 
@@ -77,7 +77,7 @@ Result<std::unique_ptr<EventPort>> EventPort::start(asio::io_context& io, BusCon
     auto path = bind_to_private_file(xpub, endpoint);
     if (!path) return fail(std::move(path.error()));
     auto topics = std::make_shared<std::size_t>(0);
-    asio::co_spawn(io, count_topics(*socket, topics, std::move(on_subscribed)), asio::detached);
+    asio::co_spawn(io, count_topics(*socket, topics, std::move(on_subscribed)), or_terminate);
     return std::make_unique<XpubPort>(std::move(*socket), std::move(*path), std::move(topics));
   } catch (const zmq::error_t& error) {
     return fail(Errc::io, printable(endpoint) +

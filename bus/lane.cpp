@@ -1,11 +1,11 @@
 #include "bus/lane.hpp"
 
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "bus/curve.hpp"
+#include "bus/or_terminate.hpp"
 
 namespace zerodb {
 
@@ -40,7 +40,7 @@ void Lane::send(std::uint64_t id, Payload header, Payload payload) {
   if (parked_.empty() && socket_->send(message.frames) != Sent::full) return;
   parked_.push_back(std::move(message));
   if (std::exchange(flushing_, true)) return;
-  asio::co_spawn(io_, flush(shared_from_this()), asio::detached);
+  asio::co_spawn(io_, flush(shared_from_this()), or_terminate);
 }
 
 asio::awaitable<void> Lane::flush(std::shared_ptr<Lane> self) {

@@ -1,12 +1,12 @@
 #include "bus/peer_link.hpp"
 
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "bus/codec.hpp"
 #include "bus/curve.hpp"
+#include "bus/or_terminate.hpp"
 
 namespace zerodb {
 namespace {
@@ -69,8 +69,8 @@ bool PeerLink::is_late() const {
 void PeerLink::start() {
   if (std::exchange(started_, true)) return;
   hang_up();
-  asio::co_spawn(context_.io, keep_alive(shared_from_this()), asio::detached);
-  asio::co_spawn(context_.io, notice_restarts(shared_from_this()), asio::detached);
+  asio::co_spawn(context_.io, keep_alive(shared_from_this()), or_terminate);
+  asio::co_spawn(context_.io, notice_restarts(shared_from_this()), or_terminate);
 }
 
 Task<Result<PeerAnswer>> PeerLink::call(std::shared_ptr<PeerLink> self, peer::Request request,
@@ -271,7 +271,7 @@ Result<std::shared_ptr<Lane>> PeerLink::open_lane(int messages_max, bool watched
     context_.events.complain(member_.node, "no lane", lane.error().what);
     return lane;
   }
-  asio::co_spawn(context_.io, read(shared_from_this(), *lane), asio::detached);
+  asio::co_spawn(context_.io, read(shared_from_this(), *lane), or_terminate);
   return lane;
 }
 

@@ -2,6 +2,7 @@
 
 #include <asio/ip/address.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/system_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <set>
 
@@ -35,8 +36,13 @@ void replace_host(std::string& endpoint, const std::string& host, const asio::ip
 Task<Result<asio::ip::address>> look_up(Resolver& resolver, std::string host, std::size_t turn) {
   asio::error_code failed;
   const std::string no_service;
-  const auto found = co_await resolver.async_resolve(
-      host, no_service, asio::redirect_error(asio::use_awaitable, failed));
+  Resolver::results_type found;
+  try {
+    found = co_await resolver.async_resolve(host, no_service,
+                                            asio::redirect_error(asio::use_awaitable, failed));
+  } catch (const asio::system_error& error) {  // no more threads
+    failed = error.code();
+  }
   if (failed || found.empty()) {
     co_return fail(Errc::timeout,
                    "the address of " + printable(host) + " cannot be found: " + failed.message());

@@ -1,13 +1,13 @@
 #include "bus/responder.hpp"
 
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "bus/codec.hpp"
 #include "bus/curve.hpp"
+#include "bus/or_terminate.hpp"
 
 namespace zerodb {
 namespace {
@@ -56,7 +56,7 @@ Responder::Responder(asio::io_context& io, std::shared_ptr<Socket> router,
 void Responder::run(WhoIs who_is, OnHeard on_heard) {
   who_is_ = std::move(who_is);
   on_heard_ = std::move(on_heard);
-  asio::co_spawn(io_, serve(shared_from_this()), asio::detached);
+  asio::co_spawn(io_, serve(shared_from_this()), or_terminate);
 }
 
 void Responder::close() {
@@ -140,7 +140,7 @@ void Responder::on_request(Waiting asked) {
 
 void Responder::start(Waiting asked, Turns* turns) {
   ++asked.ask.load->answering;
-  asio::co_spawn(io_, answer(shared_from_this(), std::move(asked), turns), asio::detached);
+  asio::co_spawn(io_, answer(shared_from_this(), std::move(asked), turns), or_terminate);
 }
 
 /// A greeting waits for nothing: it is what tells the living from the dead.

@@ -1,13 +1,13 @@
 #include "bus/subscription.hpp"
 
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include "bus/curve.hpp"
+#include "bus/or_terminate.hpp"
 #include "bus/token_bucket.hpp"
 
 namespace zerodb {
@@ -53,7 +53,7 @@ Subscription::Subscription(std::shared_ptr<Socket> socket, const Member& member)
 
 void Subscription::run(asio::io_context& io, std::shared_ptr<Subscription> self,
                        Listener listener) {
-  asio::co_spawn(io, read(std::move(self), std::move(listener)), asio::detached);
+  asio::co_spawn(io, read(std::move(self), std::move(listener)), or_terminate);
 }
 
 asio::awaitable<void> Subscription::read(std::shared_ptr<Subscription> self, Listener listener) {

@@ -1,11 +1,11 @@
 #include "bus/zap.hpp"
 
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <chrono>
 
 #include "bus/curve.hpp"
 #include "bus/handshake.hpp"
+#include "bus/or_terminate.hpp"
 
 namespace zerodb {
 namespace {
@@ -91,7 +91,7 @@ ZapHandler::ZapHandler(std::shared_ptr<Socket> socket, Authenticator authenticat
     : socket_(std::move(socket)), authenticator_(std::move(authenticator)) {}
 
 void ZapHandler::run(asio::io_context& io) {
-  asio::co_spawn(io, serve(shared_from_this()), asio::detached);
+  asio::co_spawn(io, serve(shared_from_this()), or_terminate);
 }
 
 asio::awaitable<void> ZapHandler::serve(std::shared_ptr<ZapHandler> self) {

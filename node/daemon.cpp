@@ -195,6 +195,7 @@ void RealDaemon::run() {
   runtime_.join();
   io_.restart();
   io_.run_for(last_drain_max);
+  runtime_.drop_waiting();
   io_.drop_waiting();
 }
 

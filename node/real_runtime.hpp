@@ -22,8 +22,11 @@ class RealRuntime : public Runtime {
 
   /// Wakes every sleeper; from now on sleep() returns at once, so that loops see that it is over.
   void stop();
-  /// Waits for the work under way; none may follow.
+  /// Waits for the work under way; none that follows is done.
   void join() { pool_.join(); }
+  /// After that: unwinds the coroutines that wait for work which followed, while all that they
+  /// refer to is still there.
+  void drop_waiting() { pool_.drop_waiting(); }
 
   asio::any_io_executor executor() override { return io_.get_executor(); }
   std::uint64_t now_ms() override;
@@ -36,8 +39,14 @@ class RealRuntime : public Runtime {
  private:
   using Sleepers = std::set<asio::steady_timer*>;
 
+  class Pool : public asio::thread_pool {
+   public:
+    using asio::thread_pool::thread_pool;
+    void drop_waiting() { shutdown(); }
+  };
+
   asio::io_context& io_;
-  asio::thread_pool pool_;
+  Pool pool_;
   std::shared_ptr<Sleepers> sleepers_ = std::make_shared<Sleepers>();  ///< sleepers may outlive us
   bool stopped_ = false;
 };

@@ -11,9 +11,9 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 
 #include "bus/links.hpp"
+#include "bus/or_terminate.hpp"
 #include "store/clock.hpp"
 
 namespace zerodb {
@@ -47,10 +47,12 @@ auto offload(Runtime& runtime, Work work) -> Task<std::invoke_result_t<Work>> {
   co_return std::move(*result);
 }
 
-/// Starts a coroutine of its own. Whatever it refers to must outlive the node's executor.
+/// Starts a coroutine of its own. Whatever it refers to must outlive the node's executor. An
+/// exception that leaves it ends the process: what it was to give back or to wake would wait for
+/// ever, and a node that is started again is whole.
 template <class Coroutine>
 void spawn(Runtime& runtime, Coroutine coroutine) {
-  asio::co_spawn(runtime.executor(), std::move(coroutine), asio::detached);
+  asio::co_spawn(runtime.executor(), std::move(coroutine), or_terminate);
 }
 
 }  // namespace zerodb

@@ -173,6 +173,18 @@ TEST_CASE("client port: a REQ is told of what is malformed, too, and goes on", "
   CHECK(is_stat_reply(client.receive().at(0), 2));
 }
 
+TEST_CASE("client port: a request that finds no memory is answered, and holds no room", "[bus]") {
+  Serving serving({.requests_per_client_max = 2});
+  serving.node.look([&] { serving.node.throwing = "stat"; });
+  Plain client(serving.node, zmq::socket_type::dealer);
+  for (std::uint64_t id = 1; id <= 5; ++id) {
+    client.send({stat_of(id, "k")});
+    const auto [error, of] = client.receive_error();
+    CHECK(error.code == Errc::io);
+    CHECK(of == id);
+  }
+}
+
 TEST_CASE("client port: an oversized frame ends its connection and no other", "[bus]") {
   Serving serving;
   Plain rude(serving.node, zmq::socket_type::dealer);

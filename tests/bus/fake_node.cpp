@@ -92,6 +92,7 @@ Task<Result<ClientAnswer>> FakeNode::on_client_request(ClientId client, ClientId
   co_await wait_while_held(name);
   auto answered = look([&] {
     unanswered_bytes -= bytes;
+    if (name == throwing) throw std::bad_alloc();
     return name == failing ? fail(failure) : answer(std::move(request), std::move(payload));
   });
   changed_.notify_all();

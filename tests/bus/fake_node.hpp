@@ -63,6 +63,7 @@ class FakeNode : public ClientHandler {
   std::string held;     ///< requests of this name wait for release()
   std::string failing;  ///< requests of this name fail with `failure`
   Error failure{Errc::no_quorum, "as the test wants it"};
+  std::string throwing;                   ///< requests of this name find no memory
   bool short_answers = false;             ///< get and get_data leave out a byte
   std::size_t forget_download_after = 0;  ///< parts; once
   std::function<void()> on_forgotten;

@@ -30,7 +30,31 @@ Task<void> count_after(Runtime& runtime, Milliseconds pause, std::atomic<int>& c
   co_await runtime.run_blocking([&count] { ++count; });
 }
 
+struct Unwound {
+  ~Unwound() { *done = true; }
+  bool* done;
+};
+
+Task<void> ask_for_work(Runtime& runtime, bool& done) {
+  const Unwound when{&done};
+  co_await runtime.run_blocking([] {});
+}
+
 }  // namespace
+
+TEST_CASE("real_runtime: who asks for work after its end is unwound in time", "[node]") {
+  bool done = false;
+  asio::io_context io;
+  RealRuntime runtime(io, 1);
+  runtime.join();
+  spawn(runtime, ask_for_work(runtime, done));
+  io.poll();
+  CHECK_FALSE(done);
+  runtime.drop_waiting();
+  io.restart();
+  io.poll();
+  CHECK(done);
+}
 
 TEST_CASE("real_runtime: work runs on another thread and its result comes back to ours", "[node]") {
   asio::io_context io;
