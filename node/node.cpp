@@ -148,6 +148,7 @@ void Node::start() {
   tombstones_.start();
   scrubber_->start();
   spawn(context_.runtime, housekeeping());
+  spawn(context_.runtime, sweep_store());
   spawn(context_.runtime, watch_health());
   spawn(context_.runtime, watch_disk());
 }
@@ -158,6 +159,7 @@ void Node::stop() {
   hand_over_.stop();
   tombstones_.stop();
   scrubber_->stop();
+  context_.store.cut_sweeps_short();
   clients_.drop_all();
   events_.stop();
   if (gateway_) gateway_->stop();
@@ -175,12 +177,18 @@ void Node::subscribe() {
 }
 
 Task<void> Node::housekeeping() {
-  std::string said;
   while (running_) {
     co_await context_.runtime.sleep(housekeeping_interval);
     replica_.drop_idle_transfers();
     clients_.drop_idle();
     if (gateway_) gateway_->tend();
+  }
+}
+
+Task<void> Node::sweep_store() {
+  std::string said;
+  while (running_) {
+    co_await context_.runtime.sleep(housekeeping_interval);
     const auto keep = static_cast<std::uint64_t>(options_.superseded_keep.count());
     const auto before = context_.runtime.now_ms() - std::min(keep, context_.runtime.now_ms());
     const auto swept =

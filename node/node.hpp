@@ -81,6 +81,7 @@ class Node final : public LinkHandler, public ClientHandler {
   void set_owner(OwnerKeys keys);
   void subscribe();
   Task<void> housekeeping();
+  Task<void> sweep_store();
   Task<void> watch_health();
   Task<void> watch_disk();
   void say_what_was_recovered(const StoreStats& stats);

@@ -36,6 +36,7 @@ class DiskStore final : public Store {
   std::vector<PartitionSize> sizes() override;
   StoreStats stats() override;
   Result<SweepReport> sweep(std::uint64_t superseded_before_ms) override;
+  void cut_sweeps_short() override;
   Result<SweepReport> drop(std::span<const Entry> latest) override;
   Result<ScrubStep> scrub(const std::string& position, std::uint64_t bytes_max) override;
   Result<bool> check(const SignedManifest& manifest) override;
@@ -62,8 +63,12 @@ class DiskStore final : public Store {
   Status open_index(const StoreOptions& options);
   void note_index_damage(const Error& error);
   bool note_if_index_damage(const Error& error);
-  std::size_t stripe_of(const ObjectId& object) const { return IdHash{}(object) % stripes; }
-  std::mutex& mutex_of(const ObjectId& object) { return mutexes_[stripe_of(object)]; }
+  std::size_t stripe_of(const ObjectId& object) const {
+    return IdHash{}(object) % stripes;
+  }
+  std::mutex& mutex_of(const ObjectId& object) {
+    return mutexes_[stripe_of(object)];
+  }
 
   Result<Standing> standing_against(const SignedManifest& manifest, Expected expected) const;
   Result<bool> holds_later_than(Version expected, const SignedManifest& manifest,
@@ -98,6 +103,7 @@ class DiskStore final : public Store {
   Blobs blobs_;
   std::unique_ptr<Index> index_;
   Tally tally_;
+  std::atomic<bool> sweeps_cut_short_ = false;
   std::atomic<std::uint64_t> inline_bytes_dropped_ = 0;  ///< since their space was reclaimed
   Quarantine quarantine_;
   DamageMarks marks_;

@@ -120,14 +120,21 @@ Result<SweepReport> DiskStore::sweep(std::uint64_t superseded_before_ms) {
       return fail(batch.error());
     }
     if (batch->empty()) break;
+    if (sweeps_cut_short_) return total;
     after = batch->back().line;
     const auto report = sweep_batch(*batch);
     if (!report) return fail(report.error());
     total.versions += report->versions;
     total.bytes += report->bytes;
   }
-  if (auto reclaimed = reclaim_if_worth_it(); !reclaimed) return fail(std::move(reclaimed.error()));
+  auto reclaimed = reclaim_if_worth_it();
+  if (!reclaimed && !sweeps_cut_short_) return fail(std::move(reclaimed.error()));
   return total;
+}
+
+void DiskStore::cut_sweeps_short() {
+  sweeps_cut_short_ = true;
+  index_->stop_reclaiming();
 }
 
 /// RocksDB gives space back when it compacts, which may be long after the last write.

@@ -312,4 +312,8 @@ Status Index::reclaim() {
   return {};
 }
 
+void Index::stop_reclaiming() {
+  impl_->db->DisableManualCompaction();
+}
+
 }  // namespace zerodb

@@ -102,6 +102,8 @@ class Index {
 
   /// Gives the disk space of removed inline values back. Takes long; others go on meanwhile.
   Status reclaim();
+  /// Ends it soon, with an error, now and from now on. From any thread.
+  void stop_reclaiming();
 
  private:
   struct Impl;

@@ -200,6 +200,10 @@ class Store {
   /// Drops versions that were superseded before `superseded_before_ms` (UTC).
   virtual Result<SweepReport> sweep(std::uint64_t superseded_before_ms) = 0;
 
+  /// For when the store is about to be closed: a sweep, which may take minutes, ends soon, here and
+  /// from now on. The next one, of a store opened again, does what it left.
+  virtual void cut_sweeps_short() {}
+
   /// Drops objects with all their versions, each if the version named is still its latest. Durable
   /// on return.
   virtual Result<SweepReport> drop(std::span<const Entry> latest) = 0;

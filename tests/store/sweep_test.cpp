@@ -83,6 +83,16 @@ TEST_CASE("store: a long history is swept in batches", "[store]") {
   CHECK(disk.stats().tombstones == 2);
 }
 
+TEST_CASE("store: a sweep ends soon when the store is about to be closed", "[store]") {
+  Disk disk;
+  disk.put(seal_object(disk.owner, {.size = 100, .version = Version::at(1)}));
+  disk.put(seal_object(disk.owner, {.size = 100, .version = Version::at(2)}));
+  disk->cut_sweeps_short();
+  CHECK(disk->sweep(forever)->versions == 0);
+  disk.reopen();
+  CHECK(disk->sweep(forever)->versions == 1);
+}
+
 TEST_CASE("store: a version that was dropped and stands again is not swept", "[store]") {
   Disk disk;
   const auto size = GENERATE(as<std::uint64_t>(), 5'000, 100'000);
