@@ -100,7 +100,7 @@ void SimNetwork::send_request(const NodeId& from, const NodeId& to, std::string_
     auto* there = find(to);
     if (there == nullptr || !passes(from, to) || !there->members_.contains(from)) return;
     arrived(from, to, name, size);
-    asio::co_spawn(there->life_.io(), there->serve(from, header, payload), asio::detached);
+    asio::co_spawn(there->life_.io(), there->serve(from, header, payload), or_terminate);
   });
 }
 

@@ -159,7 +159,7 @@ Machine* Cluster::administrator() {
 void Cluster::join(const std::string& zone, Milliseconds later) {
   auto* at = administrator();
   if (at == nullptr) return;
-  asio::co_spawn(at->life().io(), admit(*at, NodeKeys::generate(), zone, later), asio::detached);
+  asio::co_spawn(at->life().io(), admit(*at, NodeKeys::generate(), zone, later), or_terminate);
 }
 
 /// As `zerodb-node join` does it: see node/new_node.cpp.
@@ -201,7 +201,7 @@ void Cluster::set(const Machine& machine, client::NodeSet change) {
   auto* at = administrator();
   if (at == nullptr) return;
   change.node = machine.name();
-  asio::co_spawn(at->life().io(), do_set(*this, *at, std::move(change)), asio::detached);
+  asio::co_spawn(at->life().io(), do_set(*this, *at, std::move(change)), or_terminate);
 }
 
 Task<void> Cluster::do_set(Cluster& cluster, Machine& at, client::NodeSet change) {
@@ -216,7 +216,7 @@ void Cluster::remove(const Machine& machine, bool force) {
   auto* at = administrator();
   if (at == nullptr || at == &machine) return;
   client::NodeRemove change{.node = machine.name(), .force = force};
-  asio::co_spawn(at->life().io(), do_remove(*this, *at, std::move(change)), asio::detached);
+  asio::co_spawn(at->life().io(), do_remove(*this, *at, std::move(change)), or_terminate);
 }
 
 Task<void> Cluster::do_remove(Cluster& cluster, Machine& at, client::NodeRemove change) {

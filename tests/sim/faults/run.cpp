@@ -145,7 +145,7 @@ void Run::scrub_all() {
       ClientIdentity identity{};
       std::ignore = co_await node.on_client_request(1, identity, std::move(any), Payload());
     };
-    asio::co_spawn(machine->life().io(), scrub(machine->node()), asio::detached);
+    asio::co_spawn(machine->life().io(), scrub(machine->node()), or_terminate);
   }
 }
 

@@ -66,13 +66,13 @@ void Workload::begin_one(Machine& machine) {
   auto& io = machine.life().io();
   const auto die = world_.random_between(1, 100);
   if (die <= 45) {
-    asio::co_spawn(io, put(*this, machine, draw_put(key), draw_size()), asio::detached);
+    asio::co_spawn(io, put(*this, machine, draw_put(key), draw_size()), or_terminate);
   } else if (die <= 57) {
-    asio::co_spawn(io, remove(*this, machine, key), asio::detached);
+    asio::co_spawn(io, remove(*this, machine, key), or_terminate);
   } else if (die <= 96) {
-    asio::co_spawn(io, read(*this, machine, key), asio::detached);
+    asio::co_spawn(io, read(*this, machine, key), or_terminate);
   } else {
-    asio::co_spawn(io, list(*this, machine), asio::detached);
+    asio::co_spawn(io, list(*this, machine), or_terminate);
   }
 }
 
@@ -241,8 +241,8 @@ void Workload::read_everything() {
     if (!machine->is_gateway()) continue;
     auto& io = machine->life().io();
     for (const auto& key : keys_)
-      asio::co_spawn(io, read(*this, *machine, key), asio::detached);
-    asio::co_spawn(io, list(*this, *machine), asio::detached);
+      asio::co_spawn(io, read(*this, *machine, key), or_terminate);
+    asio::co_spawn(io, list(*this, *machine), or_terminate);
   }
 }
 
