@@ -20,7 +20,8 @@ constexpr std::array all_codes{Errc::not_found, Errc::corrupt, Errc::denied, Err
                                Errc::no_quorum, Errc::full,    Errc::busy,   Errc::io,
                                Errc::invalid,   Errc::conflict};
 
-constexpr fields::Limits header_limits{.bytes = header_bytes_max, .binary = header_bytes_max};
+constexpr fields::Limits header_limits{
+    .bytes = header_bytes_max, .binary = header_bytes_max, .items = header_items_max};
 
 // ------------------------------------------------------------------------------------ encoding
 

@@ -10,6 +10,7 @@ namespace zerodb::codec {
 
 inline constexpr std::uint32_t protocol_version = 1;
 inline constexpr std::size_t header_bytes_max = 1 << 20;  ///< a large roster is the largest
+inline constexpr std::size_t header_items_max = 1 << 17;  ///< elements, keys and values, in all
 
 template <class Message>
 struct Decoded {

@@ -84,9 +84,13 @@ Result<SignedRoster> RosterAdmin::sign(const Roster& next) const {
   return SignedRoster::verify(SignedRoster::sign(next, *mesh_key_).wire(), next.mesh);
 }
 
-Status RosterAdmin::stand(SignedRoster next) {
+Status RosterAdmin::keep(const SignedRoster& next) {
   if (auto dropped = drop_invites_of_removed(next.roster()); !dropped) return dropped;
-  if (auto saved = files_.save_roster(next); !saved) return saved;
+  return files_.save_roster(next);
+}
+
+/// Once it, or one on top of it, is kept.
+void RosterAdmin::stand(SignedRoster next) {
   spdlog::info("membership: roster {} with {} members stands", next->version, next->members.size());
   const bool is_member = next->find(context_.mesh.self()) != nullptr;
   const bool was_member = roster().find(context_.mesh.self()) != nullptr;
@@ -96,41 +100,40 @@ Status RosterAdmin::stand(SignedRoster next) {
         "it must join anew, with a new, empty data folder");
   }
   context_.mesh.adopt(std::move(next));
-  return {};
 }
 
 bool RosterAdmin::take(SignedRoster later) {
   if (!stands_over(later, context_.mesh.signed_roster())) return false;
-  const auto left = context_.mesh.signed_roster();
-  if (auto stood = stand(std::move(later)); !stood) {
+  auto both = with_own_changes(later);
+  if (auto kept = keep(both ? *both : later); !kept) {
     spdlog::error("membership: the new roster cannot be kept, so the old one stands: {}",
-                  stood.error().what);
+                  kept.error().what);
     return false;
   }
-  make_again(left);
+  stand(std::move(later));
+  if (!both) return true;
+  stand(std::move(*both));
+  events_.roster_made();
   return true;
 }
 
-/// What another administrator, who did not know of it, has just undone.
-void RosterAdmin::make_again(const SignedRoster& left) {
-  if (!mesh_key_ || roster().find(context_.mesh.self()) == nullptr) return;
-  const auto lost = lost_changes(left.roster(), roster());
-  const auto next = with_lost_changes(context_.mesh.signed_roster(), lost);
-  if (!next) return;
+/// A roster with what another administrator's, who did not know of it, would undo. It is kept in
+/// place of that one: nothing can come in between.
+std::optional<SignedRoster> RosterAdmin::with_own_changes(const SignedRoster& later) const {
+  if (!mesh_key_ || later->find(context_.mesh.self()) == nullptr) return {};
+  const auto lost = lost_changes(roster(), later.roster());
+  const auto next = with_lost_changes(later, lost);
+  if (!next) return {};
   for (const auto& change : lost) {
-    spdlog::info("membership: made again on top of roster {}: {}", roster().version,
+    spdlog::info("membership: made again on top of roster {}: {}", later->version,
                  describe(change, *next));
   }
   auto made = sign(*next);
-  auto stood = made ? stand(std::move(*made)) : Status(fail(std::move(made.error())));
-  if (!stood) {
-    spdlog::error(
-        "membership: a change that another administrator's overtook could not be made "
-        "again: {}",
-        stood.error().what);
-    return;
-  }
-  events_.roster_made();
+  if (made) return std::move(*made);
+  spdlog::error(
+      "membership: a change that another administrator's overtook could not be made again: {}",
+      made.error().what);
+  return {};
 }
 
 Result<SignedRoster> RosterAdmin::signed_with(RosterChange change) const {
@@ -160,7 +163,8 @@ Status RosterAdmin::make(RosterChange change) {
   if (!next) return fail(std::move(next.error()));
   if (auto room = check_room_beside(*next); !room && !removes) return room;
   spdlog::info("membership: {}, by an administrator here", text);
-  if (auto stood = stand(std::move(*next)); !stood) return stood;
+  if (auto kept = keep(*next); !kept) return kept;
+  stand(std::move(*next));
   events_.roster_made();
   return {};
 }

@@ -77,10 +77,11 @@ class RosterAdmin : public std::enable_shared_from_this<RosterAdmin> {
 
   Result<SignedRoster> sign(const Roster& next) const;
   Result<SignedRoster> signed_with(RosterChange change) const;
-  Status stand(SignedRoster next);
+  Status keep(const SignedRoster& next);
+  void stand(SignedRoster next);
   Status check_room_beside(const SignedRoster& next) const;
   Status make(RosterChange change);
-  void make_again(const SignedRoster& left);
+  std::optional<SignedRoster> with_own_changes(const SignedRoster& later) const;
   Task<void> bid_farewell(NodeId node, const SignedRoster& roster);
   client::NodeChanged answer(const RosterMember& member, bool changed, std::string note) const;
   std::string note_on(const client::NodeSet& request) const;

@@ -10,6 +10,7 @@
 // Private to .cpp files: msgpack shows in no interface. Thread-safe: pure functions.
 
 #include <concepts>
+#include <cstdint>
 #include <limits>
 #include <map>
 #include <optional>
@@ -135,7 +136,7 @@ struct Limits {
   std::size_t string = 65536;
   std::size_t binary = 1 << 20;
   std::size_t depth = 8;
-  std::size_t items = 1 << 17;  ///< in all: elements of arrays, keys and values of maps
+  std::size_t items = SIZE_MAX;  ///< in all: elements of arrays, keys and values of maps
 };
 
 /// One msgpack value that keeps its memory. `invalid` on anything but exactly one value, and on

@@ -239,6 +239,19 @@ TEST_CASE("codec: a header larger than any may be is refused unread", "[bus]") {
   CHECK(is_error(codec::decode_peer_request(header).error().error, "at most 1048576"));
 }
 
+TEST_CASE("codec: a header of more items than any may have is refused unread", "[bus]") {
+  auto header = codec::encode(1, peer::Request(peer::GetRoster{}));
+  header.front() += 3;  // a map of three more, each of as many numbers as an array may have
+  for (int field = 0; field < 3; ++field) {
+    const std::string_view numbers("\xa2zz\xdd\x00\x00\xff\xff", 8);
+    header.insert(header.end(), numbers.begin(), numbers.end());
+    header.resize(header.size() + 65'535, 1);
+  }
+  const auto refused = codec::decode_peer_request(header);
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().error.what, Catch::Contains("items"));
+}
+
 TEST_CASE("codec: errors keep their code, and an unknown one is invalid", "[bus]") {
   const auto sent_back = [](ByteView header) {
     const auto decoded = codec::decode_peer_reply(header);

@@ -25,10 +25,15 @@ struct MemberDisk {
   std::uint64_t over_before = 0;
   std::optional<Seed> mesh_seed;
   bool is_full = false;
+  std::size_t rosters_until_full = SIZE_MAX;
 
   MembershipFiles files() {
     return {
-        .save_roster = [this](const SignedRoster& r) { return keep([&] { roster = r; }); },
+        .save_roster = [this](const SignedRoster& r) -> Status {
+          if (rosters_until_full == 0) return fail(Errc::full, "no space left");
+          rosters_until_full -= 1;
+          return keep([&] { roster = r; });
+        },
         .save_older_rosters =
             [this](const std::vector<SignedRoster>& r, std::uint64_t version) {
               return keep([&] {

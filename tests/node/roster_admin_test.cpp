@@ -85,6 +85,33 @@ TEST_CASE("membership: what two administrators change at once is in the one rost
   }
 }
 
+TEST_CASE("membership: a change that was overtaken is not lost to a disk that is full then",
+          "[node]") {
+  JoinScene scene;
+  auto& second = scene.join_new("second");
+  scene.ping_all();
+  REQUIRE(second.membership->mesh_import(*scene.founder().membership->mesh_export()));
+  scene.network.cut(scene.founder().id(), second.id());
+  scene.world.run_for(5s);
+  REQUIRE(scene.set(scene.founder(), {.node = "second", .zone = "attic"}));
+  for (std::uint32_t weight = 1; weight <= 5; ++weight)  // these versions are later
+    REQUIRE(scene.set(second, {.node = "second", .weight = weight}));
+  scene.founder().disk.rosters_until_full = GENERATE(0U, 1U);
+  scene.network.heal(scene.founder().id(), second.id());
+  for (int ping = 0; ping < 4; ++ping)
+    scene.ping_all();
+  CHECK(scene.founder().mesh.roster().find(second.id())->zone == "attic");
+  scene.founder().disk.rosters_until_full = SIZE_MAX;
+  scene.founder().start(true);
+  for (int ping = 0; ping < 4; ++ping)
+    scene.ping_all();
+  for (const auto& peer : scene.peers) {
+    CHECK(peer.mesh.signed_roster().hash() == scene.founder().mesh.signed_roster().hash());
+    CHECK(peer.mesh.roster().find(second.id())->zone == "attic");
+    CHECK(peer.mesh.roster().find(second.id())->weight == 5);
+  }
+}
+
 TEST_CASE("membership: a node that joined through the administrator who lost stays a member",
           "[node]") {
   JoinScene scene;
