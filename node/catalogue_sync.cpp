@@ -285,8 +285,9 @@ Task<Status> run_round(SyncRoundPtr round) {
   const auto changed = changed_partitions(*round);
   for (std::size_t from = 0; from < changed.size(); from += partitions_max) {
     const auto some = std::span(changed).subspan(from);
-    const auto group = some.first(std::min(some.size(), partitions_max));
-    co_await sync_partitions(round, {group.begin(), group.end()});
+    const auto first = some.first(std::min(some.size(), partitions_max));
+    std::vector<Partition> group(first.begin(), first.end());
+    co_await sync_partitions(round, std::move(group));
     if (state->names->life() != round->life) break;
   }
   if (!changed.empty()) {
