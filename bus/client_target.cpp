@@ -8,8 +8,9 @@ namespace zerodb {
 
 namespace {
 
-/// Large enough for what CURVE adds.
 constexpr int dead_path_ms = 30'000;
+
+/// Large enough for what CURVE adds.
 constexpr std::int64_t remote_frame_bytes_max = client_frame_bytes_max + 1024;
 
 }  // namespace

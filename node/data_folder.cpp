@@ -75,16 +75,21 @@ Result<Bytes> read_if_there(const fs::path& path, std::size_t bytes_max) {
   return content;
 }
 
-/// None if there is no such file, or it is damaged.
+/// Empty if there is no such file, or it is damaged.
+template <class Content>
+Result<Content> load_content(const fs::path& path, const fields::Limits& limits) {
+  const auto file = read_if_there(path, limits.bytes);
+  if (!file && file.error().code != Errc::corrupt) return fail(file.error());
+  if (file && file->empty()) return Content{};
+  auto content = file ? fields::decode<Content>(*file, limits) : fail(Error(file.error()));
+  if (content) return content;
+  spdlog::warn("{} is left out: {}", path.string(), content.error().what);
+  return Content{};
+}
+
 Result<OlderRosters> load_older(const fs::path& path) {
-  auto content = read_if_there(path, older_bytes_max);
-  if (!content) return fail(std::move(content.error()));
-  if (content->empty()) return OlderRosters{};
-  auto older = fields::decode<OlderRosters>(
-      *content, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
-  if (older) return std::move(*older);
-  spdlog::warn("{} is left out: {}", path.string(), older.error().what);
-  return OlderRosters{};
+  return load_content<OlderRosters>(
+      path, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
 }
 
 // ------------------------------------------------------------------------------ what a folder is
@@ -276,13 +281,10 @@ Status DataFolder::save_records(const std::vector<Bytes>& records) const {
 }
 
 Result<std::vector<Bytes>> DataFolder::load_records() const {
-  const auto content = read_if_there(path_ / "records", file_bytes_max);
-  if (!content) return fail(content.error());
-  if (content->empty()) return std::vector<Bytes>();
-  auto list = fields::decode<FileList>(*content, {.bytes = file_bytes_max, .array = members_max});
-  if (list) return std::move(list->items);
-  spdlog::warn("{}/records is left out: {}", path_.string(), list.error().what);
-  return std::vector<Bytes>();
+  auto list =
+      load_content<FileList>(path_ / "records", {.bytes = file_bytes_max, .array = members_max});
+  if (!list) return fail(std::move(list.error()));
+  return std::move(list->items);
 }
 
 Status DataFolder::save_followers(const OwnerId& owner, ByteView sealed) const {
@@ -383,7 +385,7 @@ Result<NewDataFolder> NewDataFolder::begin(const fs::path& given) {
 
 NewDataFolder::~NewDataFolder() {
   std::error_code ignored;
-  if (folder_) {  // all that is in it was put there since begin()
+  if (folder_) {  // all else that is in it was put there since begin()
     std::vector<fs::path> inside;
     for (const auto& entry : fs::directory_iterator(folder_->path(), ignored)) {
       if (!is_of_the_disk(entry)) inside.push_back(entry.path());

@@ -56,8 +56,8 @@ class DataFolder {
   /// Rosters of versions before `over_before` are over for good; 0: none is known to be.
   Status save_older_rosters(const std::vector<SignedRoster>& rosters,
                             std::uint64_t over_before) const;
-  /// Those of them that can be believed. As of all that follows: what is missing is empty, what
-  /// cannot be read is an error.
+  /// Those of them that can be believed; none when they are missing or damaged. An error if they
+  /// cannot be read for now: the next that is saved would replace them.
   Result<std::vector<SignedRoster>> load_older_rosters(const MeshId& mesh) const;
   Result<std::uint64_t> load_over_before() const;
 
@@ -74,7 +74,7 @@ class DataFolder {
   std::string load_scrub() const;
 
   Status save_records(const std::vector<Bytes>& records) const;
-  /// Empty when they are missing or damaged: the other nodes know them, too.
+  /// Empty when they are missing or damaged: the other nodes know them, too. Else as above.
   Result<std::vector<Bytes>> load_records() const;
 
   /// May be called from any thread, one at a time for an owner.
@@ -89,6 +89,7 @@ class DataFolder {
   std::string load_client_endpoint() const;
 
   Status save_invites(ByteView invites) const;
+  /// Empty when there are none.
   Result<Bytes> load_invites() const;
 
  private:

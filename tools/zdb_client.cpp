@@ -97,7 +97,7 @@ void run_client_list(Session& session) {
   auto document = ordered_json::array();
   for (const auto& entry : all)
     document.push_back(to_json(entry));
-  print_out("{}", json_text(document));
+  print_document(document);
 }
 
 void run_client_revoke(Session& session) {

@@ -1,5 +1,7 @@
 #include "tools/zdb_json.hpp"
 
+#include "tools/zdb_print.hpp"
+
 namespace zerodb::tools {
 
 namespace {
@@ -15,6 +17,10 @@ std::string written(const nlohmann::ordered_json& document, int how) {
 
 std::string json_text(const nlohmann::ordered_json& document) {
   return written(document, indent);
+}
+
+void print_document(const nlohmann::ordered_json& document) {
+  write_text(stdout, json_text(document));
 }
 
 std::string json_line(const nlohmann::ordered_json& document) {

@@ -10,6 +10,9 @@ namespace zerodb::tools {
 /// Indented, to be read by people, too.
 std::string json_text(const nlohmann::ordered_json& document);
 
+/// On stdout, the same way.
+void print_document(const nlohmann::ordered_json& document);
+
 /// A line of a stream of them.
 std::string json_line(const nlohmann::ordered_json& document);
 

@@ -17,10 +17,6 @@ std::int64_t version_ms(std::uint64_t version) {
   return static_cast<std::int64_t>(version >> 16);
 }
 
-void print(const ordered_json& document) {
-  print_out("{}", json_text(document));
-}
-
 ordered_json to_json(const client::List::Entry& entry) {
   ordered_json one{{"key", entry.key},
                    {"size", entry.size},
@@ -48,7 +44,7 @@ void print_json(const std::vector<client::List::Entry>& entries) {
   auto document = ordered_json::array();
   for (const auto& entry : entries)
     document.push_back(to_json(entry));
-  print(document);
+  print_document(document);
 }
 
 void print_details(const std::vector<client::List::Entry>& entries) {
@@ -104,7 +100,7 @@ void run_stat(Session& session) {
   if (!client) return;
   const auto info = client->stat(key);
   if (!info) return session.failed(key, info.error(), *client);
-  session.arguments().json ? print(to_json(*info)) : print_info(*info);
+  session.arguments().json ? print_document(to_json(*info)) : print_info(*info);
 }
 
 }  // namespace zerodb::tools

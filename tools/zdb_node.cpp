@@ -99,7 +99,7 @@ void run_node_list(Session& session) {
   if (!status) return session.failed("", status.error(), *client);
   warn_if_removed(session, *status);
   if (!session.arguments().json) return print_members(status->members);
-  print_out("{}", json_text(members_json(status->members)));
+  print_document(members_json(status->members));
 }
 
 void run_node_drain(Session& session) {

@@ -24,7 +24,7 @@ void print_json(const Report& report) {
                                         {"started_ms", report.started_ms},
                                         {"finished_ms", report.finished_ms},
                                         {"trouble", report.trouble}};
-  print_out("{}", json_text(document));
+  print_document(document);
 }
 
 std::string what_was_seen(const Report& report) {

@@ -141,7 +141,7 @@ void run_status(Session& session) {
         "and the node restarted");
   }
   warn_if_removed(session, *status);
-  if (session.arguments().json) return print_out("{}", json_text(to_json(*status)));
+  if (session.arguments().json) return print_document(to_json(*status));
   print_node(*status);
   print_out("\n");
   print_members(status->members);

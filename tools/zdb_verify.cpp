@@ -15,10 +15,6 @@ namespace {
 using nlohmann::ordered_json;
 using Report = client::Verify::Reply;
 
-void print(const ordered_json& document) {
-  print_out("{}", json_text(document));
-}
-
 // ------------------------------------------------------------------------------------- an object
 
 std::size_t count_in_state(const Report& report, std::string_view state) {
@@ -34,14 +30,14 @@ void print_json(const Report& report) {
     if (!node.what.empty()) one["what"] = node.what;
     nodes.push_back(std::move(one));
   }
-  print({{"key", report.key},
-         {"version", report.version},
-         {"size", report.size},
-         {"chunks", report.chunks},
-         {"chunks_asked", report.chunks_asked},
-         {"moving", report.moving},
-         {"holds", count_in_state(report, "holds")},
-         {"nodes", std::move(nodes)}});
+  print_document({{"key", report.key},
+                  {"version", report.version},
+                  {"size", report.size},
+                  {"chunks", report.chunks},
+                  {"chunks_asked", report.chunks_asked},
+                  {"moving", report.moving},
+                  {"holds", count_in_state(report, "holds")},
+                  {"nodes", std::move(nodes)}});
 }
 
 void print_text(const Report& report) {
@@ -116,13 +112,13 @@ void print_json(const CheckedReceipts& checked) {
                         {"time_ms", one.time_ms},
                         {"valid", one.good}});
   }
-  print({{"key", checked.key},
-         {"owner", checked.owner},
-         {"version", checked.version},
-         {"size", checked.size},
-         {"deletion", checked.deletion},
-         {"valid", checked.good},
-         {"receipts", std::move(receipts)}});
+  print_document({{"key", checked.key},
+                  {"owner", checked.owner},
+                  {"version", checked.version},
+                  {"size", checked.size},
+                  {"deletion", checked.deletion},
+                  {"valid", checked.good},
+                  {"receipts", std::move(receipts)}});
 }
 
 void print_text(const CheckedReceipts& checked) {

@@ -252,7 +252,7 @@ void list_followers(Session& session, BusClient& client) {
                           {"behind", one.behind},
                           {"lost", one.lost}});
     }
-    print_out("{}", json_text(document));
+    print_document(document);
     return;
   }
   for (const auto& one : reply->entries) {
