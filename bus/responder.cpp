@@ -51,7 +51,8 @@ Responder::Responder(asio::io_context& io, std::shared_ptr<Socket> router,
       router_(std::move(router)),
       replies_(std::make_shared<ReplyQueue>(io, router_)),
       options_(options),
-      handler_(handler) {}
+      handler_(handler),
+      bans_(options.offences_per_s_max, options.ban) {}
 
 void Responder::run(WhoIs who_is, OnHeard on_heard) {
   who_is_ = std::move(who_is);
@@ -78,13 +79,14 @@ asio::awaitable<void> Responder::serve(std::shared_ptr<Responder> self) {
 }
 
 void Responder::on_message(Inbound inbound) {
-  const auto key = NodeId::from_hex(inbound.user_id);
-  const auto caller = key ? who_is_(*key) : std::nullopt;
+  const auto key = NodeId::from_hex(inbound.user_id).value_or(NodeId());
+  if (has_banned(key)) return drop_banned(inbound, key);
+  const auto caller = who_is_(key);
   // Nothing is said to strangers: they held a connection from when they were members.
-  if (!caller) return complaints_.about(key.value_or(NodeId()), "not a member any more", "dropped");
+  if (!caller) return on_offence(inbound, key, "not a member any more", "dropped");
   on_heard_(*caller);
   if (inbound.frames.size() != 3) {
-    return complaints_.about(caller->key, "malformed request", "not two frames");
+    return on_offence(inbound, key, "malformed request", "not two frames");
   }
   Ask ask{.caller = *caller, .load = load_of(caller->key), .route = inbound.frames[0], .id = 0};
   if (is_deaf(*ask.load)) {
@@ -92,16 +94,31 @@ void Responder::on_message(Inbound inbound) {
   }
   auto decoded = codec::decode_peer_request(inbound.frames[1].view());
   if (!decoded) {
-    complaints_.about(caller->key, "malformed request", decoded.error().error.what);
-    ask.id = decoded.error().id;
-    if (ask.id != 0) reply(ask, fail(Errc::invalid, decoded.error().error.what));
-    return;
+    const auto& [error, id] = decoded.error();
+    if (id == 0) return on_offence(inbound, key, "malformed request", error.what);
+    complaints_.about(caller->key, "malformed request", error.what);
+    ask.id = id;
+    return reply(ask, fail(error));
   }
   ask.id = decoded->id;
   if (is_about_membership(decoded->message) && !take_one(ask.load->greetings)) {
     return complaints_.about(caller->key, "greets without pause", "dropped a greeting");
   }
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
+}
+
+/// Something that cannot even be answered. To receive and decrypt it costs more than all that is
+/// done with it here, so who sends much of it is not listened to.
+void Responder::on_offence(const Inbound& inbound, const NodeId& key, const std::string& kind,
+                           const std::string& detail) {
+  complaints_.about(key, kind, detail);
+  if (!bans_.on_offence(key, Clock::now())) return;
+  complaints_.about(key, "banned for a while", kind + ", without pause");
+  drop_banned(inbound, key);
+}
+
+void Responder::drop_banned(const Inbound& inbound, const NodeId& key) {
+  if (bans_.is_first_from(key, as_text(inbound.frames[0].view()))) hang_up(inbound);
 }
 
 /// No honest peer leaves so many answers unread: it has at most `requests_per_peer_max` under way.

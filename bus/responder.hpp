@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 
+#include "bus/ban_list.hpp"
 #include "bus/byte_budget.hpp"
 #include "bus/complaints.hpp"
 #include "bus/links.hpp"
@@ -24,6 +25,9 @@ struct ResponderOptions {
   std::uint64_t greetings_per_s_max = 100;  ///< of one peer, and what else is about membership
   std::uint64_t refusals_per_s_max = 100;   ///< of what is too much; more is not answered
   std::uint64_t overrun_per_s_max = 500;    ///< answered to who has more under way than it may
+  std::uint64_t offences_per_s_max =
+      10;  ///< messages that are no request; for more a peer is banned
+  BanList::Clock::duration ban{};
 };
 
 class Responder : public std::enable_shared_from_this<Responder> {
@@ -39,6 +43,9 @@ class Responder : public std::enable_shared_from_this<Responder> {
   /// Answers until closed; `who_is` and `on_heard` are not called after that.
   void run(WhoIs who_is, OnHeard on_heard);
   void close();
+
+  /// Whether this peer is to be kept out, for what it sent.
+  bool has_banned(const NodeId& key) const { return bans_.has(key, BanList::Clock::now()); }
 
  private:
   struct Load;
@@ -93,6 +100,9 @@ class Responder : public std::enable_shared_from_this<Responder> {
                                          Payload payload);
 
   void on_message(Inbound inbound);
+  void on_offence(const Inbound& inbound, const NodeId& key, const std::string& kind,
+                  const std::string& detail);
+  void drop_banned(const Inbound& inbound, const NodeId& key);
   bool is_deaf(const Load& load) const;
   void refuse(const Ask& ask, const char* why);
   static TokenBucket::Clock::duration pause_after(Load& load, const Turns& turns,
@@ -112,6 +122,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
   WhoIs who_is_;
   OnHeard on_heard_;
   std::map<NodeId, std::shared_ptr<Load>> loads_;
+  BanList bans_;
   Complaints complaints_;
 };
 

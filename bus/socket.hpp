@@ -26,6 +26,10 @@ struct Inbound {
   int descriptor = -1;          ///< of the connection it came by, as socket monitors name it
 };
 
+/// Closes the connection that `inbound` came by, as if its other end had. What has arrived is still
+/// received.
+void hang_up(const Inbound& inbound);
+
 enum class Sent {
   sent,
   full,         ///< no room, or nobody connected: nothing was sent, try again when writable()

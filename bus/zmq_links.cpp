@@ -133,7 +133,8 @@ Status Implementation::open(BusContext& context) {
   responder_ = std::make_shared<Responder>(
       io_, router_,
       ResponderOptions{.peer_bytes_max = options_.peer_bytes_max,
-                       .requests_per_peer_max = options_.requests_per_peer_max},
+                       .requests_per_peer_max = options_.requests_per_peer_max,
+                       .ban = options_.ban},
       handler_);
   responder_->run([this](const NodeId& key) { return who_is(key); },
                   [this](const Caller& caller) { on_heard(caller); });
@@ -192,6 +193,7 @@ Verdict Implementation::judge(std::string_view domain, const NodeId& key) const 
   if (domain == client_domain) {
     return admits_client_ && admits_client_(key) ? Verdict::allow : Verdict::refuse;
   }
+  if (domain == peer_domain && responder_ && responder_->has_banned(key)) return Verdict::later;
   if (members_.contains(key)) return Verdict::allow;
   if (domain == peer_domain && invites_.contains(key)) return Verdict::allow;
   return members_known_ ? Verdict::refuse : Verdict::later;

@@ -173,6 +173,35 @@ TEST_CASE("hostile: malformed messages are dropped or answered, and the next one
   CHECK(node->callers.size() == 1);
 }
 
+TEST_CASE("hostile: who sends nonsense without pause is banned for a while, and others are not",
+          "[bus]") {
+  const auto nonsense =
+      GENERATE(std::vector<std::string>{"hello"}, std::vector<std::string>{"no", "request"});
+  asio::io_context io;
+  auto options = test::calm_options();
+  options.ban = Milliseconds(1500);
+  const auto keys = CurvePair::generate();
+  BesideAnother mesh(io, keys, options);
+  RawPeer peer(keys, mesh.node);
+  RawPeer second(keys, mesh.node);  // what it says is not heard either
+  REQUIRE(peer.handshake(io) == Handshake::accepted);
+  REQUIRE(second.handshake(io) == Handshake::accepted);
+  for (int i = 0; i < 12; ++i)
+    peer.send(nonsense);
+  CHECK(peer.handshake(io) == Handshake::cut);
+  second.send(1, peer::GetChunk{});
+  CHECK(second.handshake(io) == Handshake::cut);
+  CHECK(mesh.node.callers.empty());
+  mesh.await_turn(io);
+
+  auto met = peer.handshake(io);
+  CHECK(met == Handshake::failed);
+  while (met != Handshake::accepted)
+    met = peer.handshake(io);
+  peer.send(2, peer::GetChunk{});
+  CHECK(peer.receive(io).id == 2);
+}
+
 TEST_CASE("hostile: a request of an unknown kind is answered as invalid", "[bus]") {
   asio::io_context io;
   const auto keys = CurvePair::generate();

@@ -42,17 +42,21 @@ class Malformed final : public Shouting {
   }
 };
 
-/// With fields that nobody knows, which make it almost as long as a header may be, and dear to
-/// read: each is an array of small numbers, as long as one may be.
+/// With fields that nobody knows, which make it long, and as dear to read as a header may be: an
+/// array of small numbers, and one of large ones.
 Bytes padded(Bytes header) {
-  constexpr std::size_t fields = 12;
-  constexpr std::size_t numbers = 65'535;
-  header.front() += fields;  // a map of so many more
-  for (std::size_t i = 0; i < fields; ++i) {
-    const std::string_view field("\xa2zz\xdd\x00\x00\xff\xff", 8);
-    header.insert(header.end(), field.begin(), field.end());
-    header.resize(header.size() + numbers, 1);
-  }
+  constexpr std::size_t numbers = 65'000;
+  static_assert(2 * numbers + 1'000 < codec::header_items_max);
+  static_assert(10 * numbers + 1'000 < codec::header_bytes_max);
+  header.front() += 2;  // a map of so many more
+  const auto append = [&](std::string_view bytes) {
+    header.insert(header.end(), bytes.begin(), bytes.end());
+  };
+  append({"\xa2yy\xdd\x00\x00\xfd\xe8", 8});
+  header.resize(header.size() + numbers, 1);
+  append({"\xa2zz\xdd\x00\x00\xfd\xe8", 8});
+  for (std::size_t i = 0; i < numbers; ++i)
+    append("\xcf\x01\x02\x03\x04\x05\x06\x07\x08");
   return header;
 }
 
