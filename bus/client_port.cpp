@@ -10,6 +10,7 @@
 #include "bus/client_account.hpp"
 #include "bus/client_listener.hpp"
 #include "bus/codec.hpp"
+#include "bus/or_broken_off.hpp"
 #include "bus/or_terminate.hpp"
 
 namespace zerodb {
@@ -73,8 +74,6 @@ class State : public std::enable_shared_from_this<State> {
 
   static Task<void> read_requests(std::shared_ptr<State> self);
   static Task<void> watch_connections(std::shared_ptr<State> self);
-  static Task<Result<ClientAnswer>> handle(ClientHandler& handler, const Peer& peer,
-                                           client::Request request, Payload payload);
   static Task<void> answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer,
                            Envelope envelope, std::uint64_t id, client::Request request,
                            Payload payload);
@@ -253,23 +252,16 @@ void State::take(Inbound inbound) {
   });
 }
 
-/// The handler answers with errors, not exceptions; but memory may run out anywhere.
-Task<Result<ClientAnswer>> State::handle(ClientHandler& handler, const Peer& peer,
-                                         client::Request request, Payload payload) {
-  try {
-    co_return co_await handler.on_client_request(peer.id, peer.identity, std::move(request),
-                                                 std::move(payload));
-  } catch (const std::exception& error) {
-    co_return fail(Errc::io, std::string("the request broke off: ") + error.what());
-  }
-}
-
 Task<void> State::answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer, Envelope envelope,
                          std::uint64_t id, client::Request request, Payload payload) {
   if (self->stopped_) co_return;
   const auto bytes = payload.size();
   if (peer->gone) co_return peer->account->end(bytes);  // while it waited
-  auto answered = co_await handle(self->handler_, *peer, std::move(request), std::move(payload));
+  auto handle = [&] {
+    return self->handler_.on_client_request(peer->id, peer->identity, std::move(request),
+                                            std::move(payload));
+  };
+  auto answered = co_await or_broken_off(handle);
   peer->account->end(bytes);
   if (self->stopped_) co_return;
   // The next client to choose this one's routing id must not get the answer.

@@ -7,6 +7,7 @@
 
 #include "bus/codec.hpp"
 #include "bus/curve.hpp"
+#include "bus/or_broken_off.hpp"
 #include "bus/or_terminate.hpp"
 
 namespace zerodb {
@@ -178,8 +179,11 @@ asio::awaitable<void> Responder::answer(std::shared_ptr<Responder> self, Waiting
   while (next) {
     const auto begin = Clock::now();
     const auto ask = std::move(next->ask);
-    auto result = co_await handle(self->handler_, ask.caller, std::move(next->request),
-                                  std::move(next->payload));
+    auto handle = [&] {
+      return self->handler_.on_request(ask.caller, std::move(next->request),
+                                       std::move(next->payload));
+    };
+    auto result = co_await or_broken_off(handle);
     --load->answering;
     self->reply(ask, std::move(result));
     next.reset();
@@ -208,16 +212,6 @@ TokenBucket::Clock::duration Responder::pause_after(Load& load, const Turns& tur
   if (now - load.overran_at >= overrun_for) return Clock::duration::zero();
   load.overrun.take(1, now);
   return load.overrun.pause(now);
-}
-
-/// The handler answers with errors, not exceptions; but memory may run out anywhere.
-Task<Result<PeerAnswer>> Responder::handle(LinkHandler& handler, Caller caller,
-                                           peer::Request request, Payload payload) {
-  try {
-    co_return co_await handler.on_request(caller, std::move(request), std::move(payload));
-  } catch (const std::exception& error) {
-    co_return fail(Errc::io, std::string("the request broke off: ") + error.what());
-  }
 }
 
 void Responder::refuse(const Ask& ask, const char* why) {

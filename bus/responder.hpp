@@ -96,8 +96,6 @@ class Responder : public std::enable_shared_from_this<Responder> {
 
   static asio::awaitable<void> serve(std::shared_ptr<Responder> self);
   static asio::awaitable<void> answer(std::shared_ptr<Responder> self, Waiting first, Turns* turns);
-  static Task<Result<PeerAnswer>> handle(LinkHandler& handler, Caller caller, peer::Request request,
-                                         Payload payload);
 
   void on_message(Inbound inbound);
   void on_offence(const Inbound& inbound, const NodeId& key, const std::string& kind,

@@ -13,6 +13,7 @@
 
 #include "bus/async_transfer.hpp"
 #include "bus/context.hpp"
+#include "bus/or_broken_off.hpp"
 #include "bus/put_request.hpp"
 #include "client/public_types.hpp"
 #include "store/keys.hpp"
@@ -152,22 +153,13 @@ class AsyncClient::Impl {
   }
 
  private:
-  /// Errors are answers; but memory may run out anywhere.
-  template <class T, class Work>
-  Task<Result<T>> result_of(Work& work) {
-    try {
-      co_return shown(co_await work(transfers_));
-    } catch (const std::exception& error) {
-      co_return fail(Errc::io, std::string("the request broke off: ") + error.what());
-    }
-  }
-
   /// The next request that the callback makes has the room of this one.
   template <class T, class Work>
   Task<void> run(Work work, std::size_t bytes, Callback<T> done) {
-    auto result = co_await result_of<T>(work);
+    auto work_on_transfers = [&] { return work(transfers_); };
+    auto result = co_await or_broken_off(work_on_transfers);
     ended_ = bytes;
-    done(std::move(result));
+    done(shown(std::move(result)));
     if (ended_) room_.give_back(*ended_);
     ended_.reset();
   }

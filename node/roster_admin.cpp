@@ -156,15 +156,17 @@ Status RosterAdmin::check_room_beside(const SignedRoster& next) const {
                               "waits for");
 }
 
-Status RosterAdmin::make(RosterChange change) {
-  const auto text = describe(change, roster());
-  const bool removes = change.removed;
-  auto next = signed_with(std::move(change));
+Status RosterAdmin::make(const RosterChange& change) {
+  auto next = signed_with(change);
   if (!next) return fail(std::move(next.error()));
-  if (auto room = check_room_beside(*next); !room && !removes) return room;
-  spdlog::info("membership: {}, by an administrator here", text);
-  if (auto kept = keep(*next); !kept) return kept;
-  stand(std::move(*next));
+  if (auto room = check_room_beside(*next); !room && !change.removed) return room;
+  return bring_in(change, std::move(*next));
+}
+
+Status RosterAdmin::bring_in(const RosterChange& change, SignedRoster next) {
+  spdlog::info("membership: {}, by an administrator here", describe(change, roster()));
+  if (auto kept = keep(next); !kept) return kept;
+  stand(std::move(next));
   events_.roster_made();
   return {};
 }
@@ -218,7 +220,7 @@ Task<Result<client::NodeChanged>> RosterAdmin::set(client::NodeSet request) {
                                       " is the last node that does not drain, and data must be "
                                       "somewhere: add a node first");
   }
-  if (auto made = make(std::move(change)); !made) co_return fail(std::move(made.error()));
+  if (auto made = make(change); !made) co_return fail(std::move(made.error()));
   co_return answer(*member, true, note_on(request));
 }
 
@@ -376,14 +378,14 @@ Status RosterAdmin::join(const NodeId& invite, const peer::Join& request) {
   if (member != nullptr) return {};
   const RosterChange change{.id = {}, .node = request.node, .added = member_of(request)};
   // Who is told to wait comes again, with the same ticket and other keys.
-  const auto next = signed_with(change);
-  if (!next) return fail(next.error());
+  auto next = signed_with(change);
+  if (!next) return fail(std::move(next.error()));
   if (auto room = check_room_beside(*next); !room) return room;
   auto invites = invites_;
   invites.mark_used(invite, request.node);
   if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;
   invites_ = std::move(invites);
-  return make(change);
+  return bring_in(change, std::move(*next));
 }
 
 }  // namespace zerodb

@@ -80,7 +80,8 @@ class RosterAdmin : public std::enable_shared_from_this<RosterAdmin> {
   Status keep(const SignedRoster& next);
   void stand(SignedRoster next);
   Status check_room_beside(const SignedRoster& next) const;
-  Status make(RosterChange change);
+  Status make(const RosterChange& change);
+  Status bring_in(const RosterChange& change, SignedRoster next);
   std::optional<SignedRoster> with_own_changes(const SignedRoster& later) const;
   Task<void> bid_farewell(NodeId node, const SignedRoster& roster);
   client::NodeChanged answer(const RosterMember& member, bool changed, std::string note) const;

@@ -8,6 +8,11 @@ using test::TestNode;
 
 namespace {
 
+void let_in(TestNode& node, const CurvePair& invite) {
+  node.links().set_members({node.member()});
+  node.links().set_invites({invite.public_key});
+}
+
 /// call_once() blocks, so it has a thread of its own while `io` runs here.
 Result<PeerAnswer> call_meanwhile(asio::io_context& io, const std::string& endpoint,
                                   const NodeId& server, const CurvePair& keys,
@@ -29,8 +34,7 @@ TEST_CASE("call_once: an invite's key joins", "[bus]") {
   asio::io_context io;
   TestNode node(io);
   const auto invite = CurvePair::generate();
-  node.links().set_members({node.member()});
-  node.links().set_invites({invite.public_key});
+  let_in(node, invite);
   node.answer = [](Caller, peer::Request request, Payload) -> Task<Result<PeerAnswer>> {
     CHECK(std::holds_alternative<peer::Join>(request));
     co_return PeerAnswer{.message = peer::GetRoster::Reply{.roster = {1, 2}, .records = {}},
@@ -58,8 +62,7 @@ TEST_CASE("call_once: a server with another key is not believed", "[bus]") {
   asio::io_context io;
   TestNode node(io);
   const auto invite = CurvePair::generate();
-  node.links().set_members({node.member()});
-  node.links().set_invites({invite.public_key});
+  let_in(node, invite);
   const auto answer = call_meanwhile(io, node.links().endpoint(), CurvePair::generate().public_key,
                                      invite, Milliseconds(700));
   REQUIRE_FALSE(answer);
@@ -71,8 +74,7 @@ TEST_CASE("call_once: who was reached has longer to answer", "[bus]") {
   asio::io_context io;
   TestNode node(io);
   const auto invite = CurvePair::generate();
-  node.links().set_members({node.member()});
-  node.links().set_invites({invite.public_key});
+  let_in(node, invite);
   node.answer = [&io](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
     asio::steady_timer disk(io, Milliseconds(1000));
     co_await disk.async_wait(asio::use_awaitable);
@@ -88,11 +90,7 @@ TEST_CASE("call_once: what a broken connection took along is asked again", "[bus
   auto options = test::calm_options();
   options.listen = node->links().endpoint();
   bool asked = false;
-  const auto let_in = [&] {
-    node->links().set_members({node->member()});
-    node->links().set_invites({invite.public_key});
-  };
-  let_in();
+  let_in(*node, invite);
   node->answer = [&](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
     asked = true;
     asio::steady_timer never(io, std::chrono::hours(1));
@@ -109,7 +107,7 @@ TEST_CASE("call_once: what a broken connection took along is asked again", "[bus
   });
   run_until(io, [&] { return asked; });
   node.emplace(io, std::move(same), options);
-  let_in();
+  let_in(*node, invite);
   node->answer = [](Caller, peer::Request, Payload) -> Task<Result<PeerAnswer>> {
     co_return PeerAnswer{.message = peer::GetRoster::Reply{.roster = {7}, .records = {}},
                          .payload = {}};

@@ -189,6 +189,14 @@ class JoinScene {
     return add(std::move(keys), std::move(*roster), false);
   }
 
+  /// One that has the mesh key, too.
+  Peer& join_administrator(const std::string& name) {
+    auto& peer = join_new(name);
+    ping_all();
+    REQUIRE(peer.membership->mesh_import(*founder().membership->mesh_export()));
+    return peer;
+  }
+
   /// Every peer pings every other, and what follows from it happens.
   void ping_all() {
     world.run_for(1s);  // links of new members come up

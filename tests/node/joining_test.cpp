@@ -89,8 +89,7 @@ TEST_CASE("membership: who was removed does not come back by the ticket it came 
     REQUIRE(scene.remove(scene.founder(), {.node = "guest", .force = true}));
   }
   SECTION("removed by another administrator") {
-    auto& other = scene.join_new("other");
-    REQUIRE(other.membership->mesh_import(*scene.founder().membership->mesh_export()));
+    auto& other = scene.join_administrator("other");
     scene.ping_all();
     REQUIRE(scene.remove(other, {.node = "guest", .force = true}));
     scene.ping_all();
