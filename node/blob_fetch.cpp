@@ -3,31 +3,14 @@
 #include <algorithm>
 
 #include "node/holder_errors.hpp"
+#include "node/leaf_table.hpp"
 
 namespace zerodb {
 
 namespace {
 
-constexpr Milliseconds leaves_timeout{15'000};
 constexpr Milliseconds chunk_timeout{20'000};
-constexpr std::uint64_t leaves_per_page = 8192;
 constexpr unsigned window_chunks = 8;
-
-std::vector<Leaf> parse_leaves(ByteView payload) {
-  std::vector<Leaf> leaves;
-  leaves.reserve(payload.size() / Leaf::size);
-  for (std::size_t at = 0; at < payload.size(); at += Leaf::size) {
-    leaves.push_back(*Leaf::from(payload.subspan(at, Leaf::size)));
-  }
-  return leaves;
-}
-
-Root root_over(const std::vector<Leaf>& leaves) {
-  RootHasher hasher;
-  for (const auto& leaf : leaves)
-    hasher.add(leaf);
-  return hasher.finish();
-}
 
 }  // namespace
 
@@ -71,7 +54,7 @@ Task<bool> BlobFetch::take_own_leaves() {
   });
   if (!own || own->size() != manifest().chunk_count) co_return false;
   leaves_ = std::move(*own);
-  const auto root = co_await offload(context_.runtime, [this] { return root_over(leaves_); });
+  const auto root = co_await offload(context_.runtime, [this] { return root_of(leaves_); });
   co_return root == manifest().root;
 }
 
@@ -89,7 +72,7 @@ Task<Status> BlobFetch::fetch_leaves() {
       continue;
     }
     leaves_ = std::move(*leaves);
-    const auto root = co_await offload(context_.runtime, [this] { return root_over(leaves_); });
+    const auto root = co_await offload(context_.runtime, [this] { return root_of(leaves_); });
     if (root == manifest().root) co_return Status();
     holders_[i].lied = true;
     errors.add({Errc::corrupt, context_.mesh.describe(holders_[i].node) +
@@ -101,21 +84,10 @@ Task<Status> BlobFetch::fetch_leaves() {
 Task<Result<std::vector<Leaf>>> BlobFetch::leaves_from(NodeId node) {
   std::vector<Leaf> leaves;
   while (leaves.size() < manifest().chunk_count) {
-    const auto count = std::min(manifest().chunk_count - leaves.size(), leaves_per_page);
-    peer::GetLeaves request{.owner = manifest().object.owner,
-                            .hashed_key = manifest().object.hashed_key,
-                            .blob_id = manifest().blob_id,
-                            .first = leaves.size(),
-                            .count = static_cast<std::uint32_t>(count)};
-    auto page = co_await call(context_.links, node, std::move(request), Payload(), leaves_timeout);
-    if (!page) co_return fail(std::move(page.error()));
-    if (page->payload.size() != count * Leaf::size) {
-      co_return fail(Errc::invalid, context_.mesh.describe(node) + ": answered " +
-                                        std::to_string(page->payload.size()) + " bytes for " +
-                                        std::to_string(count) + " leaves");
-    }
-    const auto parsed = parse_leaves(page->payload.view());
-    leaves.insert(leaves.end(), parsed.begin(), parsed.end());
+    const auto page =
+        co_await ask_for_leaves(context_, node, manifest(), leaves.size() / leaves_a_page);
+    if (!page) co_return fail(page.error());
+    leaves.insert(leaves.end(), page->begin(), page->end());
   }
   co_return leaves;
 }

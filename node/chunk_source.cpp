@@ -16,7 +16,8 @@ ChunkSource::ChunkSource(CorePtr core, Located located, PrivatePart part)
       version_(std::move(located.version)),
       part_(std::move(part)),
       inline_sealed_(std::move(located.sealed)),
-      holders_(std::move(located.holders)) {
+      holders_(std::move(located.holders)),
+      leaves_(std::make_shared<LeafTable>(core_, version_)) {
   const auto targets = core_->targets_for(manifest().object);
   for (const auto& node : targets.nodes()) {
     if (std::ranges::find(holders_, node) == holders_.end()) others_.push_back(node);
@@ -35,10 +36,20 @@ Result<Payload> ChunkSource::open(std::uint64_t index, ByteView sealed) const {
   return plain.payload();
 }
 
+/// A content key opens what its holder seals, and who was given a link holds one: so what another
+/// node hands out must be what the owner signed.
+Result<Payload> ChunkSource::open_foreign(std::uint64_t index, ByteView sealed,
+                                          const std::optional<Leaf>& expected) const {
+  const auto leaf = leaf_of(sealed);
+  const bool is_signed = expected ? leaf == *expected : root_of(leaf) == manifest().root;
+  if (!is_signed) return fail(Errc::corrupt, "a chunk that its owner did not sign");
+  return open(index, sealed);
+}
+
 Task<Result<Payload>> ChunkSource::open_inline() {
   const auto sealed = std::exchange(inline_sealed_, Payload{});
-  if (sealed.size() <= open_at_once_bytes) co_return open(0, sealed.view());
-  auto work = [&] { return open(0, sealed.view()); };
+  auto work = [&] { return open_foreign(0, sealed.view(), {}); };
+  if (sealed.size() <= open_at_once_bytes) co_return work();
   co_return co_await offload(core_->context.runtime, work);
 }
 
@@ -51,8 +62,17 @@ Task<Result<Payload>> ChunkSource::read_here(std::uint64_t index) {
   co_return co_await offload(core_->context.runtime, work);
 }
 
+/// Nothing: there is one leaf only, and the root is over it.
+Task<Result<std::optional<Leaf>>> ChunkSource::expected_leaf(std::uint64_t index) {
+  if (manifest().chunk_count == 1) co_return std::nullopt;
+  auto leaf = co_await LeafTable::leaf(leaves_, index, candidates(index));
+  if (!leaf) co_return fail(std::move(leaf.error()));
+  co_return *leaf;
+}
+
 Task<Result<Payload>> ChunkSource::read_there(NodeId node, std::uint64_t index) {
   const auto& about = manifest();
+  if (about.chunk_count > 1) LeafTable::load_ahead(leaves_, index, candidates(index));
   peer::GetChunk request{.owner = about.object.owner,
                          .hashed_key = about.object.hashed_key,
                          .blob_id = about.blob_id,
@@ -62,8 +82,10 @@ Task<Result<Payload>> ChunkSource::read_there(NodeId node, std::uint64_t index) 
                               core_->options.chunk_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   note_time(node, core_->context.runtime.steady_ms() - asked_ms);
+  const auto expected = co_await expected_leaf(index);
+  if (!expected) co_return fail(expected.error());
   const auto sealed = std::move(answer->payload);
-  auto work = [&] { return open(index, sealed.view()); };
+  auto work = [&] { return open_foreign(index, sealed.view(), *expected); };
   co_return co_await offload(core_->context.runtime, work);
 }
 
@@ -128,38 +150,22 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
     const auto& tell = self->core_->options.on_damage;
     if (tell) tell(self->manifest().binding());  // perhaps of another node: it is looked at here
   }
-  auto nodes = self->candidates(index);
-  FanOut<Result<Payload>> round(self->core_->context.runtime);
-  std::vector<std::pair<NodeId, Error>> errors;
-  std::size_t asked = 0;
+  auto ask = [self, index](const NodeId& node) { return read_at(self, node, index); };
+  auto on_hedge = [self](const NodeId& slow) {
+    self->core_->counters.chunks_hedged += 1;
+    self->core_->slow_at_gets.note(slow);
+  };
   while (true) {
-    while (auto next = round.take()) {
-      if (next->second) co_return std::move(next->second);
-      errors.emplace_back(next->first, std::move(next->second.error()));
-    }
-    const bool waiting = errors.size() < asked;
-    if (asked < nodes.size() && (!waiting || round.alarmed())) {
-      self->core_->counters.chunks_hedged += waiting ? 1 : 0;
-      if (waiting) self->core_->slow_at_gets.note(nodes[asked - 1]);
-      round.ask(nodes[asked], read_at(self, nodes[asked], index));
-      asked += 1;
-      if (asked < nodes.size()) round.set_alarm(self->core_->options.hedge_after);
-      continue;
-    }
-    if (!waiting) {
-      auto error = self->explain(errors);
-      if (error.code == Errc::corrupt) co_return fail(std::move(error));
-      const auto fate = co_await look_again(self, nodes);
-      if (fate == Fate::moved) {
-        nodes = self->candidates(index);
-        errors.clear();
-        asked = 0;
-        continue;
-      }
-      if (fate == Fate::lost && error.code == Errc::not_found) error = self->lost();
-      co_return fail(std::move(error));
-    }
-    co_await round.changed();
+    const auto nodes = self->candidates(index);
+    auto read = co_await first_good<Payload>(self->core_->context.runtime, nodes,
+                                             self->core_->options.hedge_after, ask, on_hedge);
+    if (read.value) co_return std::move(*read.value);
+    auto error = self->explain(read.errors);
+    if (error.code == Errc::corrupt) co_return fail(std::move(error));
+    const auto fate = co_await look_again(self, nodes);
+    if (fate == Fate::moved) continue;
+    if (fate == Fate::lost && error.code == Errc::not_found) error = self->lost();
+    co_return fail(std::move(error));
   }
 }
 

@@ -1,8 +1,10 @@
 #pragma once
-// One chunk of one version, opened: from this node, else from the holders in turn; from the next
-// one as well when a holder takes long, and instead when its copy is damaged. Held by the reads
+// One chunk of one version, opened: from this node, else from the holders in turn, if it is what
+// the owner signed; from the next one as well when a holder takes long, and instead when its copy
+// is damaged. Held by the reads
 // under way. One thread: the node's executor.
 
+#include "node/leaf_table.hpp"
 #include "node/locate.hpp"
 
 namespace zerodb {
@@ -26,6 +28,9 @@ class ChunkSource {
   Task<Result<Payload>> read_there(NodeId node, std::uint64_t index);
   Task<Result<Payload>> open_inline();
   Result<Payload> open(std::uint64_t index, ByteView sealed) const;
+  Result<Payload> open_foreign(std::uint64_t index, ByteView sealed,
+                               const std::optional<Leaf>& expected) const;
+  Task<Result<std::optional<Leaf>>> expected_leaf(std::uint64_t index);
   void note_time(const NodeId& node, std::uint64_t took_ms);
   bool is_near(const NodeId& node) const;
   std::vector<NodeId> candidates(std::uint64_t index) const;
@@ -42,6 +47,7 @@ class ChunkSource {
   std::vector<NodeId> others_;               ///< may have it, and were not asked or not known to
   std::map<NodeId, std::uint64_t> took_ms_;  ///< a chunk's round trip, smoothed; measured so far
   std::set<NodeId> bad_;                     ///< failed before: asked last
+  std::shared_ptr<LeafTable> leaves_;
 };
 
 }  // namespace zerodb

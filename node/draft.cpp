@@ -38,10 +38,8 @@ SignedManifest sign(Draft& draft, const OwnerKeys& keys, std::uint64_t size, con
 
 SealedInline seal_inline(Draft& draft, const OwnerKeys& keys, ByteView plain) {
   auto sealed = seal(draft, {.index = 0, .last = true}, plain);
-  RootHasher root;
-  root.add(leaf_of(sealed.view()));
-  auto version =
-      std::make_shared<const SignedManifest>(sign(draft, keys, plain.size(), root.finish()));
+  const auto root = root_of(leaf_of(sealed.view()));
+  auto version = std::make_shared<const SignedManifest>(sign(draft, keys, plain.size(), root));
   return {.sealed = std::move(sealed), .version = std::move(version)};
 }
 

@@ -98,4 +98,40 @@ class FanOut {
   std::shared_ptr<State> state_;
 };
 
+/// The first success, else why each of the nodes asked failed.
+template <class T>
+struct FirstGood {
+  std::optional<T> value;
+  std::vector<std::pair<NodeId, Error>> errors;
+};
+
+/// Asks one node after the other: the next when one fails, or as well when it takes longer than
+/// `hedge_after`, of which `on_hedge` is told. `ask` makes the question to a node.
+template <class T, class Ask, class OnHedge>
+Task<FirstGood<T>> first_good(Runtime& runtime, std::vector<NodeId> nodes, Milliseconds hedge_after,
+                              Ask ask, OnHedge on_hedge) {
+  FanOut<Result<T>> round(runtime);
+  FirstGood<T> outcome;
+  std::size_t asked = 0;
+  while (true) {
+    while (auto next = round.take()) {
+      if (next->second) {
+        outcome.value.emplace(std::move(*next->second));
+        co_return outcome;
+      }
+      outcome.errors.emplace_back(next->first, std::move(next->second.error()));
+    }
+    const bool waiting = outcome.errors.size() < asked;
+    if (asked < nodes.size() && (!waiting || round.alarmed())) {
+      if (waiting) on_hedge(nodes[asked - 1]);
+      round.ask(nodes[asked], ask(nodes[asked]));
+      asked += 1;
+      if (asked < nodes.size()) round.set_alarm(hedge_after);
+      continue;
+    }
+    if (!waiting) co_return outcome;
+    co_await round.changed();
+  }
+}
+
 }  // namespace zerodb

@@ -2,17 +2,16 @@
 
 #include "node/commit.hpp"
 #include "node/fan_out.hpp"
+#include "node/leaf_table.hpp"
 #include "node/prove.hpp"
 
 namespace zerodb {
 namespace {
 
 constexpr Milliseconds proof_timeout{15'000};
-constexpr Milliseconds reference_timeout{15'000};
 constexpr Milliseconds prover_busy_pause{50};
 constexpr int prover_busy_retries_max = 6;
 constexpr std::size_t verifying_max = 8;
-constexpr std::uint64_t reference_leaves_a_page = 8192;
 
 struct ProofAnswer {
   Result<Answer<peer::Prove::Reply>> said;
@@ -88,8 +87,6 @@ class Examination {
 
   Task<Found<std::vector<Leaf>>> find_leaves();
   Task<Result<std::vector<Leaf>>> leaves_from(NodeId node);
-  Task<Result<std::vector<Leaf>>> leaves_page(NodeId node, std::uint64_t first,
-                                              std::uint64_t count);
   Task<Found<Payload>> find_chunk(std::size_t position);
   Task<Result<Payload>> chunk_from(NodeId node, std::uint64_t index);
   bool is_right(std::size_t position, ByteView sealed) const;
@@ -275,10 +272,8 @@ Task<Result<std::vector<Leaf>>> Examination::leaves_from(NodeId node) {
   std::vector<Leaf> chosen;
   std::uint64_t next = 0;
   while (next < manifest().chunk_count) {
-    const auto count = std::min(manifest().chunk_count - next, reference_leaves_a_page);
-    auto page = co_await leaves_page(node, next, count);
+    auto page = co_await leaves_page(core_->context, node, version_, next / leaves_a_page);
     if (!page) co_return fail(std::move(page.error()));
-    if (page->size() != count) co_return fail(Errc::corrupt, "leaves are missing");
     for (const auto& leaf : *page) {
       root.add(leaf);
       if (std::ranges::binary_search(indices_, next)) chosen.push_back(leaf);
@@ -287,28 +282,6 @@ Task<Result<std::vector<Leaf>>> Examination::leaves_from(NodeId node) {
   }
   if (root.finish() != manifest().root) co_return fail(Errc::corrupt, "leaves of another root");
   co_return chosen;
-}
-
-Task<Result<std::vector<Leaf>>> Examination::leaves_page(NodeId node, std::uint64_t first,
-                                                         std::uint64_t count) {
-  if (core_->is_self(node)) {
-    auto work = [&] { return core_->context.store.read_leaves(*version_, first, count); };
-    co_return co_await offload(core_->context.runtime, work);
-  }
-  peer::GetLeaves request{.owner = manifest().object.owner,
-                          .hashed_key = manifest().object.hashed_key,
-                          .blob_id = manifest().blob_id,
-                          .first = first,
-                          .count = static_cast<std::uint32_t>(count)};
-  auto answer =
-      co_await call(core_->context.links, node, std::move(request), Payload{}, reference_timeout);
-  if (!answer) co_return fail(std::move(answer.error()));
-  std::vector<Leaf> leaves;
-  const auto bytes = answer->payload.view();
-  if (bytes.size() != count * Leaf::size) co_return fail(Errc::corrupt, "no whole leaves");
-  for (std::size_t at = 0; at < bytes.size(); at += Leaf::size)
-    leaves.push_back(*Leaf::from(bytes.subspan(at, Leaf::size)));
-  co_return leaves;
 }
 
 Task<Found<Payload>> Examination::find_chunk(std::size_t position) {
@@ -345,10 +318,7 @@ Task<Result<Payload>> Examination::chunk_from(NodeId node, std::uint64_t index) 
 
 bool Examination::is_right(std::size_t position, ByteView sealed) const {
   const auto leaf = leaf_of(sealed);
-  if (!leaves_.empty()) return leaf == leaves_[position];
-  RootHasher root;
-  root.add(leaf);
-  return root.finish() == manifest().root;
+  return leaves_.empty() ? root_of(leaf) == manifest().root : leaf == leaves_[position];
 }
 
 Task<void> Examination::compare_chunk(std::size_t position, Payload sealed) {

@@ -20,10 +20,7 @@ Status check_agrees(const BlobFileContent& content, const Manifest& manifest) {
   if (auto signed_well = SignedManifest::verify(content.manifest.wire()); !signed_well) {
     return fail(Errc::corrupt, "its manifest: " + signed_well.error().what);
   }
-  RootHasher root;
-  for (const auto& leaf : content.leaves)
-    root.add(leaf);
-  if (root.finish() == manifest.root) return {};
+  if (root_of(content.leaves) == manifest.root) return {};
   return fail(Errc::corrupt, "its leaves do not give the signed root");
 }
 

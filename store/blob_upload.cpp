@@ -159,10 +159,7 @@ Status BlobUpload::check(const SignedManifest& manifest) const {
       blob_format::sealed_chunk_size_at(manifest.manifest(), manifest->chunk_count - 1)) {
     return fail(Errc::invalid, "commit: the last chunk has not the size the manifest says");
   }
-  RootHasher root;
-  for (const auto& leaf : leaves_)
-    root.add(leaf);
-  if (root.finish() == manifest->root) return {};
+  if (root_of(leaves_) == manifest->root) return {};
   return fail(Errc::corrupt, "commit: the chunks do not give the manifest's root");
 }
 

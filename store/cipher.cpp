@@ -100,6 +100,13 @@ Root RootHasher::finish() {
   return root;
 }
 
+Root root_of(std::span<const Leaf> leaves) {
+  RootHasher root;
+  for (const auto& leaf : leaves)
+    root.add(leaf);
+  return root.finish();
+}
+
 KeyCommitment commit_to(const ContentKey& key, const BlobId& blob_id) {
   return keyed_hash_to<KeyCommitment>("zerodb commit", key.view(), blob_id.view());
 }

@@ -56,6 +56,12 @@ class RootHasher {
   std::uint64_t count_ = 0;
 };
 
+/// Of all leaves at once.
+Root root_of(std::span<const Leaf> leaves);
+inline Root root_of(const Leaf& only) {
+  return root_of(std::span(&only, 1));
+}
+
 /// XChaCha20-Poly1305 does not commit to its key, so the signed manifest does.
 KeyCommitment commit_to(const ContentKey& key, const BlobId& blob_id);
 

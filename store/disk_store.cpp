@@ -20,12 +20,6 @@ std::uint64_t system_now_ms() {
       duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
 }
 
-Root root_of(const Leaf& leaf) {
-  RootHasher hasher;
-  hasher.add(leaf);
-  return hasher.finish();
-}
-
 CommitOutcome superseded_by(std::optional<SignedManifest> standing) {
   return {.kind = CommitOutcome::Kind::superseded, .standing = std::move(standing)};
 }

@@ -219,9 +219,7 @@ Result<Scrub::Look> Scrub::look_inline(const SignedManifest& manifest) {
     return Look{.damage = Error{sealed.error().code, name + ": " + sealed.error().what}};
   }
   Look look{.bytes = sealed->size() + manifest.wire().size()};
-  RootHasher root;
-  root.add(leaf_of(sealed->view()));
-  if (root.finish() != manifest->root) {
+  if (root_of(leaf_of(sealed->view())) != manifest->root) {
     look.damage = Error{Errc::corrupt, name + " are not what was signed"};
   }
   return look;

@@ -174,6 +174,34 @@ TEST_CASE("share: a link has not ended because a node has an older version, and 
   CHECK(scene.reads(link, pattern(100, 2)));
 }
 
+TEST_CASE("share: a member that was given a link cannot forge what others read", "[gateway]") {
+  const auto size = GENERATE(std::size_t{100}, std::size_t{60'000}, std::size_t{500'000}, 3 * mib);
+  Shared scene;
+  auto& mesh = scene.mesh;
+  const std::string name = "a";
+  const auto content = pattern(size, 1);
+  REQUIRE(mesh.put(0, name, content));
+  REQUIRE(mesh.mesh.run_until_quiet());
+  const auto reader = mesh.not_placed(name).front();
+  const auto given = parse_share_link(scene.link_to(name));
+  REQUIRE(given);
+  const auto forge_on = [&](std::size_t node) {
+    const auto manifest = *mesh.kept(node, name);
+    const auto last = manifest->chunk_count - 1;
+    const auto plain = pattern(chunk_size_at(last, size, manifest->chunk_bytes), 2);
+    Bytes sealed(plain.size() + chunk_overhead_bytes);
+    seal_chunk(given->part.content_key, manifest->binding(), {.index = last, .last = true}, plain,
+               sealed);
+    mesh.mesh[node].store.forge(mesh.object(name), last, Payload::take(std::move(sealed)));
+  };
+  const auto holders = mesh.placed(name);
+  forge_on(holders[0]);
+  forge_on(holders[1]);
+  CHECK(mesh.get(reader, name) == content);
+  forge_on(holders[2]);
+  CHECK(mesh.error_of_get(reader, name) == Errc::corrupt);
+}
+
 TEST_CASE("share: what does not exist cannot be shared", "[gateway]") {
   Shared scene;
   const auto link = scene.mesh.mesh.run(scene.mesh.gateways[0].share("none", 1));

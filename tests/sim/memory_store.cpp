@@ -390,6 +390,11 @@ void MemoryStore::damage(const ObjectId& object, std::uint64_t index) {
   chunk = Payload::take(std::move(bytes));
 }
 
+void MemoryStore::forge(const ObjectId& object, std::uint64_t index, Payload sealed) {
+  const std::lock_guard lock(mutex_);
+  objects_.at(place_of(object)).rbegin()->second.blob->chunks.at(index) = std::move(sealed);
+}
+
 void MemoryStore::wipe() {
   const std::lock_guard lock(mutex_);
   objects_.clear();

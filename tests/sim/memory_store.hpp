@@ -39,6 +39,8 @@ class MemoryStore : public Store {
   void fail_writes(std::optional<Error> error);
   /// Flips a bit of a chunk of the latest version; its leaf stays as it was.
   void damage(const ObjectId& object, std::uint64_t index);
+  /// Puts other sealed bytes in its place; its leaf stays as it was.
+  void forge(const ObjectId& object, std::uint64_t index, Payload sealed);
   /// The sealed bytes of the latest version are gone, its entry stays.
   void lose(const ObjectId& object);
   /// How often check() was asked.
