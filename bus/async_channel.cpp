@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "bus/client_socket_path.hpp"
+#include "bus/client_target.hpp"
 #include "bus/codec.hpp"
 
 namespace zerodb {
@@ -139,7 +140,7 @@ AsyncChannel::AsyncChannel(asio::io_context& io, std::filesystem::path folder,
                            std::shared_ptr<Socket> monitor)
     : io_(io),
       folder_(std::move(folder)),
-      options_(options),
+      options_(bounded(std::move(options))),
       socket_(std::move(socket)),
       monitor_(std::move(monitor)),
       changed_(io, asio::steady_timer::time_point::max()),
@@ -157,7 +158,7 @@ Task<Result<std::shared_ptr<AsyncChannel>>> AsyncChannel::open(asio::io_context&
   auto channel =
       std::make_shared<AsyncChannel>(io, folder, options, std::move(*socket), std::move(*monitor));
   auto connecting = channel->connect();
-  channel->changed_.expires_after(options.connect_timeout);
+  channel->changed_.expires_after(channel->options_.connect_timeout);
   while (connecting && !channel->connected_ && !channel->refused_ &&
          channel->changed_.expiry() > Clock::now()) {
     asio::error_code woken;

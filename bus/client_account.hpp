@@ -20,7 +20,7 @@ class ClientAccount : public std::enable_shared_from_this<ClientAccount> {
 
   ClientAccount(asio::io_context& io, const ClientPortOptions& options);
 
-  /// `busy`, saying why, if a request with `bytes` of payload is more than the client may have.
+  /// `busy`, saying why, if a request of `bytes` is more than the client may have.
   Status admit(std::size_t bytes) const;
 
   /// Takes an admitted request in, and calls `start` now or when the rate allows it, after those
@@ -28,7 +28,7 @@ class ClientAccount : public std::enable_shared_from_this<ClientAccount> {
   void begin(std::size_t bytes, Start start);
   void end(std::size_t bytes);
 
-  /// The payload of a reply, counted as unread for as long as anybody holds it.
+  /// A frame of a reply, counted as unread for as long as anybody holds it.
   Payload counted(Payload payload);
 
   void add_connection() { ++connections_; }

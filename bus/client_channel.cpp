@@ -45,7 +45,7 @@ Error of_zmq(std::string_view doing, const zmq::error_t& error) {
 
 ClientChannel::ClientChannel(ClientTarget target, ClientOptions options)
     : target_(std::move(target)),
-      options_(options),
+      options_(bounded(std::move(options))),
       context_(1),
       socket_(context_, zmq::socket_type::dealer),
       monitor_(context_, zmq::socket_type::pair) {}

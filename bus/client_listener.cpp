@@ -1,7 +1,5 @@
 #include "bus/client_listener.hpp"
 
-#include <atomic>
-
 #include "bus/client_socket_path.hpp"
 #include "bus/curve_server.hpp"
 #include "bus/private_socket.hpp"
@@ -19,25 +17,14 @@ constexpr int unread_requests_max = 32;
 /// What CURVE adds to a frame, and more.
 constexpr std::int64_t curve_bytes = 1024;
 
-void monitor_into(zmq::socket_t& monitor, zmq::socket_t& router) {
-  static std::atomic<unsigned> count{0};
-  const auto address = "inproc://client-port-" + std::to_string(++count);
-  if (zmq_socket_monitor(router.handle(), address.c_str(), ZMQ_EVENT_DISCONNECTED) != 0) {
-    throw zmq::error_t();
-  }
-  monitor.set(zmq::sockopt::linger, 0);
-  monitor.set(zmq::sockopt::rcvhwm, 0);  // libzmq drops events at the mark, and one matters
-  monitor.connect(address);
-}
-
 }  // namespace
 
 Result<ClientListener> listen_locally(asio::io_context& io, BusContext& context,
                                       const std::string& endpoint) {
   auto router = Socket::open(io, context, zmq::socket_type::router);
   if (!router) return fail(std::move(router.error()));
-  auto monitor = Socket::open(io, context, zmq::socket_type::pair);
-  if (!monitor) return fail(std::move(monitor.error()));
+  auto watch = ConnectionWatch::start(io, context, **router);
+  if (!watch) return fail(std::move(watch.error()));
   try {
     auto& socket = (*router)->zmq();
     socket.set(zmq::sockopt::linger, 0);
@@ -45,10 +32,9 @@ Result<ClientListener> listen_locally(asio::io_context& io, BusContext& context,
     socket.set(zmq::sockopt::router_mandatory, true);
     socket.set(zmq::sockopt::sndhwm, unread_replies_max);
     socket.set(zmq::sockopt::backlog, 1024);
-    monitor_into((*monitor)->zmq(), socket);
     auto path = bind_to_private_file(socket, endpoint);
     if (!path) return fail(std::move(path.error()));
-    return ClientListener{std::move(*router), std::move(*monitor), endpoint_of(*path),
+    return ClientListener{std::move(*router), std::move(*watch), endpoint_of(*path),
                           std::move(*path)};
   } catch (const zmq::error_t& error) {
     return fail(Errc::io,
@@ -66,17 +52,16 @@ Result<ClientListener> listen_remotely(asio::io_context& io, BusContext& context
                                     .receive_messages_max = unread_requests_max,
                                     .frame_bytes_max = client_frame_bytes_max + curve_bytes}});
   if (!router) return fail("the port for clients", std::move(router.error()));
-  auto monitor = Socket::open(io, context, zmq::socket_type::pair);
-  if (!monitor) return fail(std::move(monitor.error()));
+  auto watch = ConnectionWatch::start(io, context, **router);
+  if (!watch) return fail(std::move(watch.error()));
   try {
     (*router)->zmq().set(zmq::sockopt::router_mandatory, true);
-    monitor_into((*monitor)->zmq(), (*router)->zmq());
   } catch (const zmq::error_t& error) {
     return fail(Errc::io, std::string("the port for clients cannot be set up: ") + error.what());
   }
   auto bound = listen_on((*router)->zmq(), endpoint);
   if (!bound) return fail("the port for clients (client_listen)", std::move(bound.error()));
-  return ClientListener{std::move(*router), std::move(*monitor), std::move(*bound), {}};
+  return ClientListener{std::move(*router), std::move(*watch), std::move(*bound), {}};
 }
 
 }  // namespace zerodb

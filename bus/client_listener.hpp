@@ -4,15 +4,15 @@
 #include <filesystem>
 
 #include "bus/client_port.hpp"
-#include "bus/socket.hpp"
+#include "bus/connection_watch.hpp"
 
 namespace zerodb {
 
 struct ClientListener {
   std::shared_ptr<Socket> router;
-  std::shared_ptr<Socket> monitor;  ///< of its connections that end
-  std::string endpoint;             ///< really bound
-  std::filesystem::path path;       ///< of the socket's file, which libzmq leaves behind
+  std::shared_ptr<ConnectionWatch> watch;  ///< on its connections, not running yet
+  std::string endpoint;                    ///< really bound
+  std::filesystem::path path;              ///< of the socket's file, which libzmq leaves behind
 };
 
 /// On ipc://; see ClientPort::start.

@@ -2,7 +2,6 @@
 
 #include <asio/co_spawn.hpp>
 #include <atomic>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <unordered_map>
@@ -50,12 +49,12 @@ class State : public std::enable_shared_from_this<State> {
         options_(std::move(options)),
         handler_(handler),
         socket_(std::move(listener.router)),
-        monitor_(std::move(listener.monitor)),
+        watch_(std::move(listener.watch)),
         remote_(remote) {}
 
   void start() {
     asio::co_spawn(io_, read_requests(shared_from_this()), or_terminate);
-    asio::co_spawn(io_, watch_connections(shared_from_this()), or_terminate);
+    watch_->run(io_, [this](int descriptor) { on_end(descriptor); });
   }
 
   void stop() {
@@ -64,7 +63,7 @@ class State : public std::enable_shared_from_this<State> {
       peer->account->close();
     for (const auto& [key, account] : accounts_)
       account->close();
-    monitor_->close();
+    watch_->close();
     socket_->close();
   }
 
@@ -73,19 +72,18 @@ class State : public std::enable_shared_from_this<State> {
   using PeerResult = Result<std::shared_ptr<Peer>>;
 
   static Task<void> read_requests(std::shared_ptr<State> self);
-  static Task<void> watch_connections(std::shared_ptr<State> self);
   static Task<void> answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer,
                            Envelope envelope, std::uint64_t id, client::Request request,
-                           Payload payload);
+                           Payload payload, std::size_t bytes);
 
-  void read_monitor();
-  void on_monitor_event(const Inbound& event);
+  void on_end(int descriptor);
   void take(Inbound inbound);
   std::optional<ClientIdentity> identity_of(const Inbound& inbound) const;
   PeerResult peer_of(const Inbound& inbound, const ClientIdentity& identity);
   std::shared_ptr<ClientAccount> account_of(const ClientIdentity& identity);
   PeerResult admit(const Inbound& inbound, const ClientIdentity& identity, std::size_t bytes);
-  void reply(const Envelope& envelope, Bytes header, Payload payload = {});
+  void reply(const Envelope& envelope, Bytes header);
+  void reply(const Envelope& envelope, Payload header, Payload payload);
   void reply(const Envelope& envelope, const Peer& peer, std::uint64_t id,
              Result<ClientAnswer> answer);
   void forget(Peers::iterator peer);
@@ -94,7 +92,7 @@ class State : public std::enable_shared_from_this<State> {
   ClientPortOptions options_;
   ClientHandler& handler_;
   std::shared_ptr<Socket> socket_;
-  std::shared_ptr<Socket> monitor_;
+  std::shared_ptr<ConnectionWatch> watch_;
   const bool remote_;  ///< clients have come in with a credential
   Peers peers_;
   std::map<NodeId, std::shared_ptr<ClientAccount>> accounts_;  ///< of remote clients
@@ -126,34 +124,12 @@ Task<void> State::read_requests(std::shared_ptr<State> self) {
     auto inbound = co_await socket->receive();
     if (!inbound) co_return;
     // A descriptor's number may serve again for the next connection: what ended comes first.
-    self->read_monitor();
+    self->watch_->catch_up();
     self->take(std::move(*inbound));
   }
 }
 
-Task<void> State::watch_connections(std::shared_ptr<State> self) {
-  const auto monitor = self->monitor_;
-  for (;;) {
-    auto event = co_await monitor->receive();
-    if (!event) co_return;
-    self->on_monitor_event(*event);
-  }
-}
-
-void State::read_monitor() {
-  while (auto event = monitor_->try_receive())
-    on_monitor_event(*event);
-}
-
-/// The first frame is a 16-bit event and a 32-bit value, here the connection's descriptor.
-void State::on_monitor_event(const Inbound& event) {
-  const auto view = event.frames.front().view();
-  std::uint16_t kind = 0;
-  std::int32_t descriptor = -1;
-  if (view.size() != sizeof kind + sizeof descriptor) return;
-  std::memcpy(&kind, view.data(), sizeof kind);
-  std::memcpy(&descriptor, view.data() + sizeof kind, sizeof descriptor);
-  if (kind != ZMQ_EVENT_DISCONNECTED || descriptor < 0) return;
+void State::on_end(int descriptor) {
   for (auto peer = peers_.begin(); peer != peers_.end();) {
     const auto one = peer++;
     if (one->second->descriptor == descriptor) forget(one);
@@ -230,7 +206,7 @@ void State::take(Inbound inbound) {
   const auto envelope = envelope_of(inbound);
   auto request = open_envelope(inbound, envelope);
   if (!request) return reply(envelope, codec::encode(0, request.error()));
-  const auto bytes = request->payload.size();
+  const auto bytes = request->header.size() + request->payload.size();
   const auto peer = admit(inbound, *identity, bytes);
   auto decoded = codec::decode_client_request(request->header.view());
   if (!decoded) {
@@ -244,18 +220,18 @@ void State::take(Inbound inbound) {
   };
   auto ask = std::make_shared<Ask>(
       Ask{decoded->id, std::move(decoded->message), std::move(request->payload)});
-  (*peer)->account->begin(bytes, [self = shared_from_this(), peer = *peer, envelope, ask] {
-    asio::co_spawn(
-        self->io_,
-        answer(self, peer, envelope, ask->id, std::move(ask->request), std::move(ask->payload)),
-        or_terminate);
+  (*peer)->account->begin(bytes, [self = shared_from_this(), peer = *peer, envelope, ask, bytes] {
+    asio::co_spawn(self->io_,
+                   answer(self, peer, envelope, ask->id, std::move(ask->request),
+                          std::move(ask->payload), bytes),
+                   or_terminate);
   });
 }
 
 Task<void> State::answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer, Envelope envelope,
-                         std::uint64_t id, client::Request request, Payload payload) {
+                         std::uint64_t id, client::Request request, Payload payload,
+                         std::size_t bytes) {
   if (self->stopped_) co_return;
-  const auto bytes = payload.size();
   if (peer->gone) co_return peer->account->end(bytes);  // while it waited
   auto handle = [&] {
     return self->handler_.on_client_request(peer->id, peer->identity, std::move(request),
@@ -265,7 +241,7 @@ Task<void> State::answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer
   peer->account->end(bytes);
   if (self->stopped_) co_return;
   // The next client to choose this one's routing id must not get the answer.
-  if (self->remote_) self->read_monitor();
+  if (self->remote_) self->watch_->catch_up();
   // What a request opened after its client went is dropped as well.
   if (peer->gone) co_return self->handler_.on_client_gone(peer->id);
   self->reply(envelope, *peer, id, std::move(answered));
@@ -279,14 +255,20 @@ void State::reply(const Envelope& envelope, const Peer& peer, std::uint64_t id,
     const Error too_large{Errc::invalid, "the answer is too large: ask for less at once"};
     return reply(envelope, codec::encode(id, too_large));
   }
-  reply(envelope, std::move(header), peer.account->counted(std::move(answer->payload)));
+  auto& account = *peer.account;  // listings are headers, and large
+  reply(envelope, account.counted(Payload::take(std::move(header))),
+        account.counted(std::move(answer->payload)));
+}
+
+void State::reply(const Envelope& envelope, Bytes header) {
+  reply(envelope, Payload::take(std::move(header)), {});
 }
 
 /// A client that cannot be reached, or lets replies pile up unread, is given up.
-void State::reply(const Envelope& envelope, Bytes header, Payload payload) {
+void State::reply(const Envelope& envelope, Payload header, Payload payload) {
   std::vector<Payload> frames{envelope.routing_id};
   if (envelope.delimited) frames.emplace_back();
-  frames.push_back(Payload::take(std::move(header)));
+  frames.push_back(std::move(header));
   frames.push_back(std::move(payload));
   if (socket_->send(frames) == Sent::sent) return;
   const auto peer = peers_.find(key_of(envelope.routing_id));

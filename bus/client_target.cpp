@@ -84,4 +84,12 @@ Error ClientTarget::another_node() const {
   return {Errc::denied, shown() + " is not the one that gave this credential: its key differs"};
 }
 
+ClientOptions bounded(ClientOptions options) {
+  using std::chrono::milliseconds;
+  constexpr milliseconds most{std::numeric_limits<int>::max()};
+  options.connect_timeout = std::clamp(options.connect_timeout, milliseconds(0), most);
+  options.answer_timeout = std::clamp(options.answer_timeout, milliseconds(0), most);
+  return options;
+}
+
 }  // namespace zerodb

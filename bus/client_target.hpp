@@ -47,4 +47,8 @@ class ClientTarget {
   std::optional<ClientCredential> credential_;
 };
 
+/// With times that fit those of the system: nobody waits longer than 24 days, and not less than no
+/// time.
+ClientOptions bounded(ClientOptions options);
+
 }  // namespace zerodb

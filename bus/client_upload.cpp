@@ -9,6 +9,10 @@ namespace zerodb {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds silent_max{10};
+
 /// Runs on an I/O thread of libzmq when the chunk was sent or dropped.
 void release_chunk(void* data, void*) {
   std::free(data);
@@ -78,6 +82,7 @@ Result<std::size_t> ClientUpload::fill(MutableBytes to) {
     if (!got) return got;
     if (*got == 0) break;
     filled += *got;
+    if (auto kept = keep_alive_if_silent(); !kept) return fail(std::move(kept.error()));
   }
   read_ += filled;
   if (request_.size && filled < to.size()) {
@@ -175,6 +180,7 @@ Status ClientUpload::send(Piece& piece) {
                                 std::move(payload));
   if (!id) return fail(id.error());
   piece.request = *id;
+  spoke_at_ = Clock::now();
   return {};
 }
 
@@ -187,6 +193,11 @@ Status ClientUpload::drain() {
     if (!done) return done;
   }
   return {};
+}
+
+/// For a source that gives something at any time, and little.
+Status ClientUpload::keep_alive_if_silent() {
+  return Clock::now() - spoke_at_ < silent_max ? Status() : keep_alive();
 }
 
 /// An empty put_data says that more will come.

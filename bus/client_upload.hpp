@@ -42,6 +42,7 @@ class ClientUpload {
   Status send(Piece& piece);
   Result<client::Stored> end();
   Status keep_alive();
+  Status keep_alive_if_silent();
   Status take_answer();
   Status go_on_after(const Error& error);
   Result<client::Upload> resume();
@@ -57,6 +58,7 @@ class ClientUpload {
   bool opened_ = false;
   std::uint64_t taken_ = 0;   ///< bytes of all pieces so far
   std::deque<Piece> pieces_;  ///< in order; those that were sent come first
+  std::chrono::steady_clock::time_point spoke_at_ = std::chrono::steady_clock::now();
   ClientReconnection reconnection_{channel_};
 };
 

@@ -179,9 +179,10 @@ Task<void> PeerLink::dial(std::shared_ptr<PeerLink> self, Milliseconds patience)
 Task<bool> PeerLink::ping(std::shared_ptr<PeerLink> self, Milliseconds timeout) {
   if (!self->control_) co_return false;
   peer::Request request = self->context_.events.make_hello();
-  auto lane = self->control_;
-  auto answer = co_await ask(self, std::move(lane), std::move(request), Payload(), timeout);
-  if (self->closed_ || !answer) co_return false;
+  const auto lane = self->control_;
+  auto answer = co_await ask(self, lane, std::move(request), Payload(), timeout);
+  const bool hung_up_meanwhile = self->control_ != lane;
+  if (self->closed_ || hung_up_meanwhile || !answer) co_return false;
   const auto* reply = std::get_if<peer::Hello::Reply>(&answer->message);
   if (reply == nullptr) co_return false;
   if (!self->up_) self->go_up();

@@ -143,10 +143,11 @@ struct PutOpen {
   HashedKey hashed_key;
   BlobId blob_id;
   std::uint32_t chunk_bytes = 0;
+  std::optional<bool> again;  ///< only if it is open already: more will come
   using Reply = Credit;
   ZERODB_FIELDS(field("transfer", self.transfer); field("owner", self.owner);
                 field("hashed_key", self.hashed_key); field("blob_id", self.blob_id);
-                field("chunk_bytes", self.chunk_bytes);)
+                field("chunk_bytes", self.chunk_bytes); field("again", self.again);)
 };
 
 /// One sealed chunk (payload). Idempotent by (transfer, index).

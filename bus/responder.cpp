@@ -119,7 +119,7 @@ void Responder::on_offence(const Inbound& inbound, const NodeId& key, const std:
 }
 
 void Responder::drop_banned(const Inbound& inbound, const NodeId& key) {
-  if (bans_.is_first_from(key, as_text(inbound.frames[0].view()))) hang_up(inbound);
+  if (bans_.is_first_from(key, as_text(inbound.frames[0].view()))) hang_up(inbound.descriptor);
 }
 
 /// No honest peer leaves so many answers unread: it has at most `requests_per_peer_max` under way.

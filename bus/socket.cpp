@@ -50,11 +50,11 @@ int descriptor_of(zmq::socket_t& socket) {
 /// libzmq cannot be asked to, so its descriptor is shut down under it. In a moment in which it has
 /// closed that itself, the number may be a newer connection's, which is then made once more; what
 /// is no connection, such as a socket that listens, is left alone.
-void hang_up(const Inbound& inbound) {
+void hang_up(int descriptor) {
   sockaddr_storage peer{};
   socklen_t size = sizeof peer;
-  if (getpeername(inbound.descriptor, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return;
-  static_cast<void>(shutdown(inbound.descriptor, SHUT_RDWR));
+  if (getpeername(descriptor, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return;
+  static_cast<void>(shutdown(descriptor, SHUT_RDWR));
 }
 
 Result<std::shared_ptr<Socket>> Socket::open(asio::io_context& io, BusContext& context,

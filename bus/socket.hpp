@@ -26,9 +26,8 @@ struct Inbound {
   int descriptor = -1;          ///< of the connection it came by, as socket monitors name it
 };
 
-/// Closes the connection that `inbound` came by, as if its other end had. What has arrived is still
-/// received.
-void hang_up(const Inbound& inbound);
+/// Closes a connection, as if its other end had. What has arrived is still received.
+void hang_up(int descriptor);
 
 enum class Sent {
   sent,

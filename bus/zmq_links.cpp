@@ -4,6 +4,7 @@
 #include <map>
 
 #include "bus/complaints.hpp"
+#include "bus/connection_watch.hpp"
 #include "bus/curve_server.hpp"
 #include "bus/peer_link.hpp"
 #include "bus/responder.hpp"
@@ -103,6 +104,7 @@ class Implementation final : public ZmqLinks, public LinkEvents {
   std::shared_ptr<Socket> router_;
   std::shared_ptr<Responder> responder_;
   std::shared_ptr<Socket> publisher_;
+  std::shared_ptr<ConnectionWatch> listeners_;  ///< connections to the publisher
   std::string endpoint_;
   std::string broadcast_endpoint_;
   bool members_known_ = false;  ///< until then nobody is turned away for good
@@ -156,6 +158,10 @@ Status Implementation::open_servers(BusContext& context) {
       {.type = zmq::socket_type::pub, .domain = broadcast_domain, .limits = publisher_limits});
   if (!publisher) return fail(std::move(publisher.error()));
   publisher_ = std::move(*publisher);
+  auto listeners = ConnectionWatch::start(io_, context, *publisher_);
+  if (!listeners) return fail(std::move(listeners.error()));
+  listeners_ = std::move(*listeners);
+  listeners_->run(io_, {});
   members_known_ = false;
   return {};
 }
@@ -183,6 +189,7 @@ void Implementation::stop() {
   links_.clear();
   if (responder_) responder_->close();
   if (router_) router_->close();
+  if (listeners_) listeners_->close();
   if (publisher_) publisher_->close();
   if (zap_) zap_->close();
 }
@@ -213,7 +220,7 @@ void Implementation::on_heard(const Caller& caller) {
 void Implementation::set_members(std::vector<Member> members) {
   if (!*running_) return;
   members_known_ = true;
-  members_.clear();
+  const auto before = std::exchange(members_, {});
   std::map<NodeId, Member> wanted;
   for (auto& member : members) {
     members_.insert(member.node);
@@ -221,6 +228,8 @@ void Implementation::set_members(std::vector<Member> members) {
       wanted.emplace(member.node, std::move(member));
     }
   }
+  // Requests are looked at one by one; who listens was let in once.
+  if (!std::ranges::includes(members_, before)) listeners_->hang_up_all();
   close_links_not_in(wanted);
   for (const auto& [node, member] : wanted) {
     if (!links_.contains(node)) open_link(member);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr int busy_retries_max = 8;
 constexpr Milliseconds busy_pause{20};
+constexpr std::uint64_t silent_max_ms = 30'000;  // a node forgets a transfer after two minutes
 constexpr std::uint64_t commit_bytes_per_ms = 20'000;  // the slowest disk a commit waits for
 
 tl::unexpected<Error> let_go() {
@@ -94,6 +95,7 @@ class RemoteSink : public ChunkSink {
 
   Task<Status> open() override;
   Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) override;
+  void tend() override;
   Task<CommitResult> commit(SignedPtr version, CommitTerms terms) override;
   void abandon() override;
 
@@ -101,7 +103,9 @@ class RemoteSink : public ChunkSink {
   template <class Request>
   Task<Result<Answer<typename Request::Reply>>> ask(Request request, Payload payload,
                                                     Milliseconds timeout);
+  peer::PutOpen opening() const;
   static Task<void> abort(CorePtr core, NodeId node, TransferId transfer);
+  static Task<void> open_again(CorePtr core, NodeId node, peer::PutOpen request);
   /// With nothing on its way one chunk may always go: its answer brings new credit.
   bool has_room(std::size_t bytes) const {
     return unanswered_ == 0 || unanswered_ + bytes <= credit_;
@@ -114,6 +118,7 @@ class RemoteSink : public ChunkSink {
   Event room_;
   std::uint64_t credit_ = 0;      ///< bytes the node takes beyond those answered
   std::uint64_t unanswered_ = 0;  ///< bytes
+  std::uint64_t spoke_ms_ = 0;    ///< steady
   bool abandoned_ = false;
 };
 
@@ -123,20 +128,43 @@ Task<Result<Answer<typename Request::Reply>>> RemoteSink::ask(Request request, P
                                                               Milliseconds timeout) {
   auto pause = busy_pause;
   for (int i = 0;; ++i) {
+    spoke_ms_ = core_->context.runtime.steady_ms();
     auto answer = co_await call(core_->context.links, node_, request, payload, timeout);
     const bool busy = !answer && answer.error().code == Errc::busy;
     if (!busy || abandoned_ || i == busy_retries_max) co_return answer;
     co_await core_->context.runtime.sleep(pause);
+    if (abandoned_) co_return answer;  // nobody would end what this opens
     pause *= 2;
   }
 }
 
+peer::PutOpen RemoteSink::opening() const {
+  return {.transfer = transfer_,
+          .owner = binding_.object.owner,
+          .hashed_key = binding_.object.hashed_key,
+          .blob_id = binding_.blob_id,
+          .chunk_bytes = chunk_bytes_max,
+          .again = {}};
+}
+
+void RemoteSink::tend() {
+  auto& runtime = core_->context.runtime;
+  const auto now_ms = runtime.steady_ms();
+  if (abandoned_ || unanswered_ > 0 || now_ms - spoke_ms_ < silent_max_ms) return;
+  spoke_ms_ = now_ms;
+  auto request = opening();
+  request.again = true;
+  spawn(runtime, open_again(core_, node_, std::move(request)));
+}
+
+/// What went wrong the next chunk is told, too.
+Task<void> RemoteSink::open_again(CorePtr core, NodeId node, peer::PutOpen request) {
+  std::ignore = co_await call(core->context.links, node, std::move(request), Payload{},
+                              core->options.call_timeout);
+}
+
 Task<Status> RemoteSink::open() {
-  peer::PutOpen request{.transfer = transfer_,
-                        .owner = binding_.object.owner,
-                        .hashed_key = binding_.object.hashed_key,
-                        .blob_id = binding_.blob_id,
-                        .chunk_bytes = chunk_bytes_max};
+  auto request = opening();
   auto answer = co_await ask(std::move(request), Payload{}, core_->options.call_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   credit_ = answer->message.bytes;

@@ -17,6 +17,9 @@ class ChunkSink {
   /// sink has no room for waits. Answers the chunk's leaf if it was computed on the way.
   virtual Task<Result<std::optional<Leaf>>> write(std::uint64_t index, Payload sealed) = 0;
 
+  /// Called now and then, so that the node does not take a put from a slow source for dead.
+  virtual void tend() {}
+
   /// After the last write. Again, under a later version, if another one stands.
   virtual Task<CommitResult> commit(SignedPtr version, CommitTerms terms) = 0;
 

@@ -10,6 +10,7 @@ constexpr int rounds_max = 8;
 constexpr std::size_t spreading_max = 1'000;
 constexpr Milliseconds spread_pause{5'000};  // by then those who heard of it have come for it
 constexpr std::uint64_t clock_confirmed_for_ms = 60'000;
+constexpr std::int64_t clock_set_by_max_ms = 20'000;
 constexpr Milliseconds clock_wait{50};
 constexpr Milliseconds clock_wait_max{3'000};
 constexpr Milliseconds turn_patience{1'000};
@@ -58,14 +59,13 @@ Task<Outcome> with_receipt(CorePtr core, NodeId node, SignedPtr version,
 
 Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, CommitTerms terms,
                   Task<CommitResult> call) {
+  const auto asked = core->moment();
   auto answer = co_await std::move(call);
   std::optional<peer::Receipt> receipt;
   if (answer) receipt = std::move(answer->receipt);
   auto outcome = judge(*version, terms.expected, std::move(answer));
   const bool confirms = outcome.stored || outcome.standing;
-  if (confirms && !core->is_self(node)) {
-    core->clock_confirmed_ms = core->context.runtime.steady_ms();
-  }
+  if (confirms && !core->is_self(node)) core->clock_confirmed = asked;
   if (terms.receipt && outcome.stored) {
     co_return co_await with_receipt(core, node, std::move(version), std::move(receipt));
   }
@@ -100,21 +100,28 @@ Tally count(const GatewayCore& core, const CommitRound& round) {
   return tally;
 }
 
+/// Not if it was set since.
 bool is_clock_confirmed(const GatewayCore& core) {
-  return core.clock_confirmed_ms &&
-         core.context.runtime.steady_ms() - *core.clock_confirmed_ms < clock_confirmed_for_ms;
+  if (!core.clock_confirmed) return false;
+  const auto [steady_ms, now_ms] = *core.clock_confirmed;
+  const auto passed = core.context.runtime.steady_ms() - steady_ms;
+  const auto by_clock = core.context.runtime.now_ms() - now_ms;
+  const auto set_by = static_cast<std::int64_t>(by_clock - passed);
+  return passed < clock_confirmed_for_ms && std::abs(set_by) < clock_set_by_max_ms;
 }
 
 /// The own store cannot tell that the own clock is ahead; a replica can. So a version goes into
 /// the own store only after one of them took one: otherwise it would stand there, acknowledged by
-/// nobody, until the others' clocks get to it. False: they all refused it.
-Task<bool> clock_is_right(const CorePtr& core, CommitRound& round) {
-  while (!is_clock_confirmed(*core)) {
+/// nobody, until the others' clocks get to it. One that follows another in the future may be right
+/// only if it is this clock that is behind. False: they all refused it.
+Task<bool> clock_is_right(const CorePtr& core, CommitRound& round, Version version) {
+  while (true) {
     const auto tally = count(*core, round);
+    const bool known = core->is_ahead(version) ? tally.stored > 0 : is_clock_confirmed(*core);
+    if (known) co_return true;
     if (tally.waiting == 0) co_return tally.refused == 0;
     co_await round.changed();
   }
-  co_return true;
 }
 
 bool was_asked(const CommitRound& round, const NodeId& node) {
@@ -136,7 +143,7 @@ Task<void> ask_all(const CorePtr& core, CommitRound& round, SignedPtr version,
     if (!core->is_self(node)) ask_one(core, round, node, version, plan);
   }
   if (!asks_here) co_return;
-  const bool right = co_await clock_is_right(core, round);
+  const bool right = co_await clock_is_right(core, round, version->manifest().version);
   if (right) ask_one(core, round, core->context.mesh.self(), version, plan);
 }
 
@@ -171,7 +178,8 @@ Task<bool> ask_in_turn(const CorePtr& core, CommitRound& round, SignedPtr versio
   for (const auto& node : nodes) {
     if (core->is_self(node) && nodes.size() > 1) {
       co_await wait_for_clock(core);
-      if (!is_clock_confirmed(*core)) continue;  // not tried on the own store
+      const bool ahead = core->is_ahead(version->manifest().version);
+      if (ahead || !is_clock_confirmed(*core)) continue;  // not tried on the own store
     }
     // What is on its way to it takes its time, which says nothing about its answers.
     if (plan.ready_at && !core->slow_at_commits.has(node)) co_await plan.ready_at(node);
@@ -214,9 +222,8 @@ Task<void> decide(const CorePtr& core, CommitRound& round, const SignedManifest&
 
 Task<SignedPtr> sign_again(const CorePtr& core, SignedPtr old, SignedPtr standing) {
   core->counters.versions_retried += 1;
-  core->clock.observe(standing->manifest().version);
   auto manifest = old->manifest();
-  manifest.version = core->next_version();
+  manifest.version = core->next_version(standing->manifest().version);
   auto sign = [&] {
     return std::make_shared<const SignedManifest>(SignedManifest::sign(manifest, *core->keys));
   };
@@ -246,12 +253,12 @@ Error explain(GatewayCore& core, const CommitPlan& plan, const CommitRound& roun
               const SignedManifest& version, const Tally& tally) {
   const auto failures = failures_of(core, round);
   const auto doing = about(plan.verb, plan.name);
-  const bool clock_is_wrong = tally.refused > 0 && tally.stored == 0;
-  if (clock_is_wrong) {
-    core.clock =
-        {};  // it has run ahead with the wall clock; a later version that stands is told us
-    core.clock_confirmed_ms.reset();
+  if (tally.refused > 0) {
+    // It has run ahead with the wall clock; a later version that stands is told us.
+    core.clock = {};
+    core.clock_confirmed.reset();
   }
+  const bool clock_is_wrong = tally.refused > 0 && tally.stored == 0;
   // Where a node may keep it, what was there before need not stand: `invalid` would promise that.
   if (!clock_is_wrong || may_be_kept(round, version)) {
     const auto can = count_stored(core, round, plan.targets, true);
@@ -295,6 +302,7 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
   for (const auto& slot : round.slots()) {
     if (slot.answer && slot.answer->receipt) receipt.receipts.push_back(*slot.answer->receipt);
   }
+  core->clock.observe(receipt.version);
   core->own_writes.note(version->manifest().object, receipt.version);
   core->catalogue.learn(*version, plan.name, plan.mtime_ms);
   if (tally.waiting == 0) {

@@ -19,9 +19,7 @@ Task<Result<Expected>> expected_by(CorePtr core, std::string_view verb, std::str
   if (exists && condition.version != standing->version) {
     co_return another_stands(verb, name, **located, condition.version);
   }
-  const auto expected = standing != nullptr ? standing->version : Version{};
-  core->clock.observe(expected);
-  co_return Expected(expected);
+  co_return Expected(standing != nullptr ? standing->version : Version{});
 }
 
 tl::unexpected<Error> another_stands(std::string_view verb, std::string_view name,

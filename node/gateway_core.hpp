@@ -44,14 +44,33 @@ struct GatewayCore {
   bool is_self(const NodeId& node) const { return node == context.mesh.self(); }
   /// Whether it is worth waiting for the node's answer.
   bool is_up(const NodeId& node) const { return is_self(node) || context.links.state(node).up; }
-  Version next_version() { return clock.next(context.runtime.now_ms()); }
+  /// Whether others refuse such a version, if the own clock is right.
+  bool is_ahead(Version version) const {
+    return !check_not_future(version, context.runtime.now_ms());
+  }
+  /// Later than those before, and than `standing`. One that stands in the future, where a wrong
+  /// clock put it, does not pull the versions of all other objects after it.
+  Version next_version(Version standing = {}) {
+    auto just_once = clock;
+    auto& counted = is_ahead(standing) ? just_once : clock;
+    counted.observe(standing);
+    return counted.next(context.runtime.now_ms());
+  }
+  struct Moment {
+    std::uint64_t steady_ms = 0;
+    std::uint64_t now_ms = 0;
+  };
+  Moment moment() const {
+    return {.steady_ms = context.runtime.steady_ms(), .now_ms = context.runtime.now_ms()};
+  }
 
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;
   GatewayOptions options;
   CommitQueue commits;
   HybridClock clock;
-  std::optional<std::uint64_t> clock_confirmed_ms;  ///< steady: when a replica last took a version
+  /// The last of which another node agreed: by taking a version made then, or by its own time.
+  std::optional<Moment> clock_confirmed;
   Catalogue catalogue;
   OwnWrites own_writes;
   Followers followers;

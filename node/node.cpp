@@ -190,7 +190,8 @@ Task<void> Node::sweep_store() {
   while (running_) {
     co_await context_.runtime.sleep(housekeeping_interval);
     const auto keep = static_cast<std::uint64_t>(options_.superseded_keep.count());
-    const auto before = context_.runtime.now_ms() - std::min(keep, context_.runtime.now_ms());
+    const auto now_ms = context_.runtime.now_ms();
+    const auto before = now_ms - std::min(keep, now_ms);
     const auto swept =
         co_await offload(context_.runtime, [this, before] { return context_.store.sweep(before); });
     // What cannot be dropped now is found again by the next sweep.

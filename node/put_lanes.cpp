@@ -154,7 +154,7 @@ Task<Result<WriteReceipt>> PutLanes::commit(std::uint64_t total, WriteCondition 
 }
 
 Task<SignedPtr> PutLanes::sign_version(std::uint64_t total) {
-  draft_.manifest.version = core_->next_version();
+  draft_.manifest.version = core_->next_version(expected_.value_or(Version{}));
   auto work = [&] {
     RootHasher root;
     for (const auto& leaf : leaves_)
@@ -216,6 +216,9 @@ Task<void> PutLanes::watch(Self self) {
     co_await runtime.sleep(watch_interval);
     const auto now_ms = runtime.steady_ms();
     self->let_go_of_laggards(now_ms - std::exchange(last_ms, now_ms));
+    for (const auto& lane : self->lanes_) {
+      if (lane.is_open && !lane.gone && !lane.committed) lane.sink->tend();
+    }
   }
 }
 

@@ -52,7 +52,7 @@ Task<Result<WriteReceipt>> put_small(CorePtr core, PutSpec spec, Payload plain) 
   auto expected = co_await expected_by(core, "put", draft->part.name, condition);
   if (!expected) co_return fail(std::move(expected.error()));
   const CommitTerms terms{.expected = *expected, .receipt = receipts};
-  draft->manifest.version = core->next_version();
+  draft->manifest.version = core->next_version(expected->value_or(Version{}));
   const auto begun = core->context.mesh.begin_work();
   auto targets = core->targets_for(draft->manifest.object);
   auto work = [&] { return seal_inline(*draft, *core->keys, plain.view()); };
@@ -79,8 +79,7 @@ Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version
   manifest.kind = ObjectKind::tombstone;
   manifest.layout.replicas = core->context.mesh.placement().replicas();
   core->context.runtime.random(manifest.blob_id.mutable_view());
-  core->clock.observe(later_than);
-  manifest.version = core->next_version();
+  manifest.version = core->next_version(later_than);
   const auto begun = core->context.mesh.begin_work();
   auto targets = core->targets_for(manifest.object);
   auto work = [&] {

@@ -68,7 +68,8 @@ void RealRuntime::stop() {
 }
 
 Task<void> RealRuntime::sleep(Milliseconds duration) {
-  asio::steady_timer timer(io_, stopped_ ? Milliseconds(0) : duration);
+  constexpr Milliseconds most = std::chrono::hours(24 * 365);  // more would not fit a timer
+  asio::steady_timer timer(io_, stopped_ ? Milliseconds(0) : std::min(duration, most));
   const Sleeper listed(sleepers_, timer);
   asio::error_code cancelled;
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));

@@ -143,14 +143,15 @@ Task<Result<PeerAnswer>> Replica::Impl::open(NodeId from, peer::PutOpen request)
       .binding = {.object = {.owner = request.owner, .hashed_key = request.hashed_key},
                   .blob_id = request.blob_id},
       .chunk_bytes = request.chunk_bytes};
-  if (spec.chunk_bytes == 0 || spec.chunk_bytes > chunk_bytes_max) {
+  if (spec.chunk_bytes != chunk_bytes_max) {
     co_return fail(Errc::invalid, "put_open: chunks of " + std::to_string(spec.chunk_bytes) +
-                                      " bytes; 1 to " + std::to_string(chunk_bytes_max) +
-                                      " are possible");
+                                      " bytes, where manifests have " +
+                                      std::to_string(chunk_bytes_max));
   }
   auto known = hear(request.transfer, from);
   if (known) co_return found_again(**known, spec);
-  if (known.error().code != Errc::not_found) co_return fail(std::move(known.error()));
+  const bool may_be_new = known.error().code == Errc::not_found && !request.again.value_or(false);
+  if (!may_be_new) co_return fail(std::move(known.error()));
   auto added = transfers_.add(request.transfer, from, spec, context_.runtime.steady_ms());
   if (!added) co_return fail(std::move(added.error()));
   const std::shared_ptr<Transfer> transfer = *added;

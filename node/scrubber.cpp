@@ -124,7 +124,9 @@ bool Scrubber::is_due() const {
   if (asked_) return true;
   if (state_.started_ms == 0) return context_.runtime.steady_ms() >= due_from_ms_;
   const auto period = static_cast<std::uint64_t>(options_.period.count());
-  return context_.runtime.now_ms() >= state_.started_ms + period;
+  const auto now_ms = context_.runtime.now_ms();
+  const bool was_ahead = state_.started_ms > now_ms;  // by a clock that was wrong
+  return was_ahead || now_ms - state_.started_ms >= period;
 }
 
 void Scrubber::begin_walk() {

@@ -70,7 +70,8 @@ std::optional<std::uint64_t> bytes_to_come(Session& session, BusClient& client,
   if (!info) return {};
   const auto range = session.arguments().range.value_or(ByteRange{});
   if (range.first >= info->size) return 0;
-  const auto end = range.last ? std::min(*range.last + 1, info->size) : info->size;
+  const bool to_the_end = !range.last || *range.last >= info->size;
+  const auto end = to_the_end ? info->size : *range.last + 1;
   return end - range.first;
 }
 

@@ -243,13 +243,21 @@ TEST_CASE("client port: payloads being answered are bounded in bytes", "[bus]") 
 }
 
 TEST_CASE("client port: a client that never reads holds up neither memory nor others", "[bus]") {
+  const client::Request request =
+      GENERATE(client::Request(client::Get{.key = "big"}), client::Request(client::List{}));
   Serving serving({.client_bytes_max = 2 << 20});
   auto& node = serving.node;
-  node.look([&] { node.objects["big"] = Bytes(65'000); });
+  node.look([&] {
+    node.objects["big"] = Bytes(65'000);
+    for (char last = 'a'; last <= 'z'; ++last)  // so that a listing is as long
+      node.objects[std::string(1000, 'k') + last] = Bytes(1);
+    for (char last = 'a'; last <= 'z'; ++last)
+      node.objects[std::string(1000, 'l') + last] = Bytes(1);
+  });
   Plain deaf(node, zmq::socket_type::dealer);
   constexpr std::uint64_t requests = 2000;
   for (std::uint64_t id = 1; id <= requests; ++id) {
-    deaf.send({codec::encode(id, client::Get{.key = "big"})});
+    deaf.send({codec::encode(id, request)});
   }
   Plain other(node, zmq::socket_type::dealer);
   other.send({stat_of(1, "k")});

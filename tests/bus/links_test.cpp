@@ -310,6 +310,30 @@ TEST_CASE("links: a member that leaves is not served any more, on its old connec
   run_until(io, [&] { return a.downs.size() == 1; });
 }
 
+TEST_CASE("links: a member that leaves does not hear broadcasts any more", "[bus]") {
+  asio::io_context io;
+  TestNode a(io);
+  TestNode b(io);
+  TestNode c(io);
+  connect(io, {&a, &b, &c});
+  const auto has_heard = [](const TestNode& node, std::uint64_t nonce) {
+    return std::ranges::any_of(node.broadcasts, [&](const auto& heard) {
+      return std::get<broadcast::Get>(heard.second).nonce == nonce;
+    });
+  };
+  const auto publish_until_heard = [&](std::uint64_t nonce, const TestNode& by) {
+    run_until(io, [&] {
+      a.links().publish({}, broadcast::Get{.owner = {}, .hashed_key = {}, .nonce = nonce});
+      return has_heard(by, nonce);
+    });
+  };
+  publish_until_heard(1, b);
+  publish_until_heard(2, c);
+  a.links().set_members({a.member(), c.member()});
+  publish_until_heard(3, c);  // which is cut off, too, and back at once
+  CHECK_FALSE(has_heard(b, 3));
+}
+
 TEST_CASE("links: a peer that falls silent is suspect, then down, and alive when it is back",
           "[bus]") {
   asio::io_context io;

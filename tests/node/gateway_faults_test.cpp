@@ -271,6 +271,64 @@ TEST_CASE("gateway: a clock that is an hour ahead is named, and harms nothing", 
   CHECK(mesh.get(1, "early") == pattern(7));
 }
 
+TEST_CASE("gateway: a clock that was confirmed and then set ahead harms nothing", "[gateway]") {
+  GatewayMesh mesh(3);
+  REQUIRE(mesh.put(0, "before", pattern(10)));
+  mesh.gateways[0].on_peer_time(mesh.mesh[1].runtime.now_ms());
+  mesh.mesh[0].runtime.set_clock_skew(hour_ms);
+  CHECK_FALSE(mesh.put(0, "early", pattern(10)));
+  CHECK_FALSE(mesh.kept(0, "early"));
+  mesh.mesh[0].runtime.set_clock_skew(0);
+  REQUIRE(mesh.put(0, "early", pattern(7)));
+  CHECK(mesh.get(1, "early") == pattern(7));
+}
+
+TEST_CASE("gateway: a version in the future holds up writes of its object, and of no other",
+          "[gateway]") {
+  const auto size = GENERATE(std::size_t{10}, 2 * mib);
+  GatewayMesh mesh(3);
+  const auto set_clocks = [&](std::int64_t ahead_ms) {
+    for (std::size_t node = 0; node < 3; ++node)
+      mesh.mesh[node].runtime.set_clock_skew(ahead_ms);
+  };
+  set_clocks(hour_ms);
+  REQUIRE(mesh.put(0, "future", pattern(size, 1)));
+  REQUIRE(mesh.mesh.run_until_quiet());
+  set_clocks(0);
+  for (std::size_t from = 0; from < 3; ++from) {
+    CHECK_FALSE(mesh.put(from, "future", pattern(size, 2)));
+    CHECK_FALSE(mesh.remove(from, "future"));
+    const auto name = "another" + std::to_string(from);
+    const auto receipt = mesh.put(from, name, pattern(size));
+    REQUIRE(receipt);
+    CHECK(receipt->version.ms() < mesh.mesh[from].runtime.now_ms() + 5'000);
+    CHECK(mesh.get(from, "future") == pattern(size, 1));
+  }
+  set_clocks(hour_ms);
+  REQUIRE(mesh.put(0, "future", pattern(size, 3)));
+  CHECK(mesh.get(1, "future") == pattern(size, 3));
+}
+
+TEST_CASE("gateway: a source that is silent for long loses no replica", "[gateway]") {
+  GatewayMesh mesh(3);
+  const auto content = pattern(3 * mib);
+  auto stream = mesh.mesh.run(mesh.gateways[0].put({.name = "slow"}));
+  REQUIRE(stream);
+  for (std::size_t at = 0; at < content.size(); at += chunk_bytes_max) {
+    REQUIRE(mesh.mesh.run(
+        (*stream)->write(Payload::copy_of(ByteView(content).subspan(at, chunk_bytes_max)))));
+    for (int minute = 0; minute < 5; ++minute) {
+      mesh.mesh.world().run_for(std::chrono::minutes(1));
+      for (std::size_t node = 0; node < 3; ++node)
+        mesh.mesh[node].drop_idle_transfers();
+    }
+  }
+  const auto receipt = mesh.mesh.run((*stream)->finish(content.size()));
+  REQUIRE(receipt);
+  CHECK(receipt->missing.empty());
+  CHECK(mesh.get(1, "slow") == content);
+}
+
 TEST_CASE("gateway: a version that a node keeps is not refused for a clock", "[gateway]") {
   GatewayMesh mesh(3);
   REQUIRE(mesh.put(0, "kept", pattern(10, 1)).has_value());

@@ -102,7 +102,7 @@ TEST_CASE("replica: what a transfer refuses", "[node]") {
   SECTION("chunk sizes that cannot be") {
     scene.transfer = id_of<TransferId>(8);
     auto request = scene.open_request(object);
-    request.chunk_bytes = 0;
+    request.chunk_bytes = chunk_bytes_max - 1;
     check_fails(scene.mesh.run(scene.replica().put_open(alice_node, request)), Errc::invalid);
     request.chunk_bytes = chunk_bytes_max + 1;
     check_fails(scene.mesh.run(scene.replica().put_open(alice_node, request)), Errc::invalid);
