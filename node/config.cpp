@@ -131,7 +131,7 @@ const std::array settings{
             .least = 4ULL << 10,
             .most = 1ULL << 40},
     Setting{.key = "reserve_bytes",
-            .comment = "Large objects are refused when less than this would stay free on the disk.",
+            .comment = "Objects are refused, and the node only reads, while less than this is free on the disk.",
             .field = &Config::reserve_bytes,
             .least = 1ULL << 20,
             .most = 1ULL << 50},

@@ -291,9 +291,11 @@ void Reconcile::Impl::end_round(const NodeId& node, std::uint64_t counts_for,
   try_to_settle();
 }
 
-/// A node whose link is down is asked when it comes up again.
+/// A node whose link is down is asked when it comes up again, whatever was planned before.
 void Reconcile::Impl::repeat_later(const NodeId& node, Peer& peer) {
-  if (!context_.links.state(node).up || peer.queued) return;
+  const bool up = context_.links.state(node).up;
+  if (!up) peer.link_round_ms = 0;
+  if (!up || peer.queued) return;
   if (peer.attempts >= round_retry_after.size()) {
     peer.attempts = 0;
     spdlog::warn("reconcile with {} failed {} times; the next try is in {} s",

@@ -264,6 +264,9 @@ Task<Result<client::NodeChanged>> RosterAdmin::remove(client::NodeRemove request
   if (!farewell) co_return fail(farewell.error());
   co_await bid_farewell(member->node, *farewell);
   if (roster().find(member->node) != nullptr) {
+    // Another change may have been made meanwhile, of who may administer, too.
+    if (auto may = check_may_administer(); !may) co_return fail(std::move(may.error()));
+    if (auto may = check_may_remove(*member, request.force); !may) co_return fail(may.error());
     if (auto made = make(change); !made) co_return fail(std::move(made.error()));
   }
   co_return answer(*member, true,

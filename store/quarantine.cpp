@@ -35,14 +35,18 @@ std::uint64_t size_of(const fs::directory_entry& file) {
 Status Quarantine::prepare() {
   if (auto made = make_folders(folder_); !made) return made;
   const std::lock_guard guard(mutex_);
+  count();
+  static_cast<void>(trim_locked());  // what cannot be removed is no reason not to start
+  return {};
+}
+
+void Quarantine::count() {
   size_ = {};
   for (const auto& [number, file] : files_in(folder_)) {
     ++size_.files;
     size_.bytes += size_of(file);
-    next_ = number + 1;
+    next_ = std::max(next_, number + 1);
   }
-  static_cast<void>(trim_locked());  // what cannot be removed is no reason not to start
-  return {};
 }
 
 bool Quarantine::is_disk_full() const {
@@ -94,6 +98,7 @@ Status Quarantine::trim_locked() {
     return !disk_full && size_.files <= options_.files_max && size_.bytes <= options_.bytes_max;
   };
   if (fits()) return {};
+  count();  // people may have deleted some
   for (const auto& [number, file] : files_in(folder_)) {
     if (fits()) break;
     const auto bytes = size_of(file);

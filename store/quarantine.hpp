@@ -44,6 +44,7 @@ class Quarantine {
   bool is_disk_full() const;
   std::filesystem::path place_for(const std::filesystem::path& path) const;
   void note_taken(std::uint64_t bytes);
+  void count();
   Status trim_locked();
 
   const std::filesystem::path folder_;

@@ -405,6 +405,12 @@ TEST_CASE("quarantine: the oldest files are dropped for the newest", "[store]") 
   quarantine.keep(dir / "large");  // no room for it, and no reason to drop others
   CHECK(fs::exists(dir / "large"));
   CHECK(quarantine.size().files == 2);
+  for (const auto& file : fs::directory_iterator(dir / "quarantine"))
+    fs::remove(file);  // by hand
+  take("f", 90);
+  CHECK(quarantine.size().files == 1);
+  take("g", 10);
+  CHECK(quarantine.size().files == 2);
   Quarantine again(dir / "quarantine", {});
   REQUIRE(again.prepare());
   CHECK(again.size().files == 2);
