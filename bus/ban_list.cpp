@@ -6,7 +6,7 @@ namespace {
 /// Those who did nothing for a second are forgotten beyond this many.
 constexpr std::size_t offenders_max = 4096;
 /// Nobody who is not let in any more has so many connections left.
-constexpr std::size_t routes_max = 4096;
+constexpr std::size_t connections_max = 4096;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ bool BanList::on_offence(const NodeId& peer, Clock::time_point now) {
   offender.offences.take(1, now);
   if (!too_many) return false;
   offender.banned_until = now + ban_;
-  offender.routes.clear();
+  offender.seen.clear();
   return true;
 }
 
@@ -33,12 +33,12 @@ bool BanList::has(const NodeId& peer, Clock::time_point now) const {
   return found != offenders_.end() && now < found->second.banned_until;
 }
 
-bool BanList::is_first_from(const NodeId& peer, std::string_view route) {
+bool BanList::is_first_from(const NodeId& peer, std::string_view route, int descriptor) {
   const auto found = offenders_.find(peer);
   if (found == offenders_.end()) return false;
-  auto& routes = found->second.routes;
-  if (routes.size() >= routes_max) routes.clear();
-  return routes.emplace(route).second;
+  auto& seen = found->second.seen;
+  if (seen.size() >= connections_max) seen.clear();
+  return seen.emplace(route, descriptor).second;
 }
 
 }  // namespace zerodb

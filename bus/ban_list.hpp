@@ -22,17 +22,20 @@ class BanList {
   /// True if this was one too many: the peer is banned from now on.
   bool on_offence(const NodeId& peer, Clock::time_point now);
 
+  /// What it did before it was let in, or let in again, does not count.
+  void forgive(const NodeId& peer) { offenders_.erase(peer); }
+
   bool has(const NodeId& peer, Clock::time_point now) const;
 
-  /// Whether the connection that a ROUTER knows as `route` is still to be closed: true once in a
-  /// ban, as more of what it sent may have arrived already.
-  bool is_first_from(const NodeId& peer, std::string_view route);
+  /// Whether the connection `descriptor`, which a ROUTER knows as `route`, is still to be closed:
+  /// true once in a ban, as more of what it sent may have arrived already.
+  bool is_first_from(const NodeId& peer, std::string_view route, int descriptor);
 
  private:
   struct Offender {
     TokenBucket offences;
     Clock::time_point banned_until{};
-    std::set<std::string, std::less<>> routes;  ///< seen in this ban
+    std::set<std::pair<std::string, int>> seen;  ///< in this ban
   };
 
   std::uint64_t offences_per_s_max_;

@@ -23,7 +23,7 @@ Result<ClientListener> listen_locally(asio::io_context& io, BusContext& context,
                                       const std::string& endpoint) {
   auto router = Socket::open(io, context, zmq::socket_type::router);
   if (!router) return fail(std::move(router.error()));
-  auto watch = ConnectionWatch::start(io, context, **router);
+  auto watch = ConnectionWatch::start(io, context, *router);
   if (!watch) return fail(std::move(watch.error()));
   try {
     auto& socket = (*router)->zmq();
@@ -52,7 +52,7 @@ Result<ClientListener> listen_remotely(asio::io_context& io, BusContext& context
                                     .receive_messages_max = unread_requests_max,
                                     .frame_bytes_max = client_frame_bytes_max + curve_bytes}});
   if (!router) return fail("the port for clients", std::move(router.error()));
-  auto watch = ConnectionWatch::start(io, context, **router);
+  auto watch = ConnectionWatch::start(io, context, *router);
   if (!watch) return fail(std::move(watch.error()));
   try {
     (*router)->zmq().set(zmq::sockopt::router_mandatory, true);

@@ -10,14 +10,14 @@ namespace zerodb {
 
 Result<std::shared_ptr<ConnectionWatch>> ConnectionWatch::start(asio::io_context& io,
                                                                 BusContext& context,
-                                                                Socket& watched) {
+                                                                std::shared_ptr<Socket> watched) {
   static std::atomic<unsigned> count{0};
   auto monitor = Socket::open(io, context, zmq::socket_type::pair);
   if (!monitor) return fail(std::move(monitor.error()));
   const auto address = "inproc://connections-" + std::to_string(++count);
   try {
     constexpr int events = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
-    if (zmq_socket_monitor(watched.zmq().handle(), address.c_str(), events) != 0) {
+    if (zmq_socket_monitor(watched->zmq().handle(), address.c_str(), events) != 0) {
       throw zmq::error_t();
     }
     auto& socket = (*monitor)->zmq();
@@ -27,7 +27,7 @@ Result<std::shared_ptr<ConnectionWatch>> ConnectionWatch::start(asio::io_context
   } catch (const zmq::error_t& error) {
     return fail(Errc::io, std::string("connections cannot be watched: ") + error.what());
   }
-  return std::make_shared<ConnectionWatch>(std::move(*monitor));
+  return std::make_shared<ConnectionWatch>(std::move(watched), std::move(*monitor));
 }
 
 void ConnectionWatch::run(asio::io_context& io, OnEnd on_end) {
@@ -61,14 +61,21 @@ void ConnectionWatch::on_event(const Inbound& event) {
   if (on_end_) on_end_(descriptor);
 }
 
+void ConnectionWatch::hang_up(int descriptor) {
+  catch_up();
+  if (descriptors_.contains(descriptor)) zerodb::hang_up(descriptor);
+}
+
 void ConnectionWatch::hang_up_all() {
   catch_up();
   for (const auto descriptor : descriptors_)
-    hang_up(descriptor);
+    zerodb::hang_up(descriptor);
 }
 
 void ConnectionWatch::close() {
   on_end_ = nullptr;
+  // An event that nobody takes would hold up libzmq's thread.
+  if (!watched_->closed()) zmq_socket_monitor(watched_->zmq().handle(), nullptr, 0);
   monitor_->close();
 }
 

@@ -47,9 +47,11 @@ bool is_about_membership(const peer::Request& request) {
 }  // namespace
 
 Responder::Responder(asio::io_context& io, std::shared_ptr<Socket> router,
-                     const ResponderOptions& options, LinkHandler& handler)
+                     std::shared_ptr<ConnectionWatch> connections, const ResponderOptions& options,
+                     LinkHandler& handler)
     : io_(io),
       router_(std::move(router)),
+      connections_(std::move(connections)),
       replies_(std::make_shared<ReplyQueue>(io, router_)),
       options_(options),
       handler_(handler),
@@ -119,7 +121,9 @@ void Responder::on_offence(const Inbound& inbound, const NodeId& key, const std:
 }
 
 void Responder::drop_banned(const Inbound& inbound, const NodeId& key) {
-  if (bans_.is_first_from(key, as_text(inbound.frames[0].view()))) hang_up(inbound.descriptor);
+  const auto route = as_text(inbound.frames[0].view());
+  if (bans_.is_first_from(key, route, inbound.descriptor))
+    connections_->hang_up(inbound.descriptor);
 }
 
 /// No honest peer leaves so many answers unread: it has at most `requests_per_peer_max` under way.

@@ -9,6 +9,7 @@
 #include "bus/ban_list.hpp"
 #include "bus/byte_budget.hpp"
 #include "bus/complaints.hpp"
+#include "bus/connection_watch.hpp"
 #include "bus/links.hpp"
 #include "bus/reply_queue.hpp"
 #include "bus/token_bucket.hpp"
@@ -37,7 +38,9 @@ class Responder : public std::enable_shared_from_this<Responder> {
   /// Told of each message of somebody known.
   using OnHeard = std::function<void(const Caller&)>;
 
-  Responder(asio::io_context& io, std::shared_ptr<Socket> router, const ResponderOptions& options,
+  /// `connections` are the router's.
+  Responder(asio::io_context& io, std::shared_ptr<Socket> router,
+            std::shared_ptr<ConnectionWatch> connections, const ResponderOptions& options,
             LinkHandler& handler);
 
   /// Answers until closed; `who_is` and `on_heard` are not called after that.
@@ -46,6 +49,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
 
   /// Whether this peer is to be kept out, for what it sent.
   bool has_banned(const NodeId& key) const { return bans_.has(key, BanList::Clock::now()); }
+  void forgive(const NodeId& key) { bans_.forgive(key); }
 
  private:
   struct Load;
@@ -114,6 +118,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
 
   asio::io_context& io_;
   std::shared_ptr<Socket> router_;
+  std::shared_ptr<ConnectionWatch> connections_;
   std::shared_ptr<ReplyQueue> replies_;
   ResponderOptions options_;
   LinkHandler& handler_;

@@ -102,6 +102,7 @@ class Implementation final : public ZmqLinks, public LinkEvents {
   LinkContext link_context_;
   std::shared_ptr<ZapHandler> zap_;
   std::shared_ptr<Socket> router_;
+  std::shared_ptr<ConnectionWatch> callers_;  ///< connections to the router
   std::shared_ptr<Responder> responder_;
   std::shared_ptr<Socket> publisher_;
   std::shared_ptr<ConnectionWatch> listeners_;  ///< connections to the publisher
@@ -109,6 +110,7 @@ class Implementation final : public ZmqLinks, public LinkEvents {
   std::string broadcast_endpoint_;
   bool members_known_ = false;  ///< until then nobody is turned away for good
   std::set<NodeId> members_;
+  std::set<NodeId> former_members_;  ///< since the start
   std::set<NodeId> invites_;
   std::function<bool(const NodeId&)> admits_client_;
   std::map<NodeId, std::shared_ptr<PeerLink>> links_;
@@ -133,7 +135,7 @@ Status Implementation::open(BusContext& context) {
   if (!bound) return bound;
   zap_->run(io_);
   responder_ = std::make_shared<Responder>(
-      io_, router_,
+      io_, router_, callers_,
       ResponderOptions{.peer_bytes_max = options_.peer_bytes_max,
                        .requests_per_peer_max = options_.requests_per_peer_max,
                        .ban = options_.ban},
@@ -151,6 +153,10 @@ Status Implementation::open_servers(BusContext& context) {
                                    .limits = limits_of(router_messages_max)});
   if (!router) return fail(std::move(router.error()));
   router_ = std::move(*router);
+  auto callers = ConnectionWatch::start(io_, context, router_);
+  if (!callers) return fail(std::move(callers.error()));
+  callers_ = std::move(*callers);
+  callers_->run(io_, {});
   auto publisher_limits = limits_of(publisher_messages_max);
   publisher_limits.frame_bytes_max = subscription_frame_bytes_max;
   auto publisher = open_curve_server(
@@ -158,7 +164,7 @@ Status Implementation::open_servers(BusContext& context) {
       {.type = zmq::socket_type::pub, .domain = broadcast_domain, .limits = publisher_limits});
   if (!publisher) return fail(std::move(publisher.error()));
   publisher_ = std::move(*publisher);
-  auto listeners = ConnectionWatch::start(io_, context, *publisher_);
+  auto listeners = ConnectionWatch::start(io_, context, publisher_);
   if (!listeners) return fail(std::move(listeners.error()));
   listeners_ = std::move(*listeners);
   listeners_->run(io_, {});
@@ -188,6 +194,7 @@ void Implementation::stop() {
     link->close(reason);
   links_.clear();
   if (responder_) responder_->close();
+  if (callers_) callers_->close();
   if (router_) router_->close();
   if (listeners_) listeners_->close();
   if (publisher_) publisher_->close();
@@ -203,6 +210,8 @@ Verdict Implementation::judge(std::string_view domain, const NodeId& key) const 
   if (domain == peer_domain && responder_ && responder_->has_banned(key)) return Verdict::later;
   if (members_.contains(key)) return Verdict::allow;
   if (domain == peer_domain && invites_.contains(key)) return Verdict::allow;
+  // It may be back in a moment, and nobody knocks again by itself where it was refused.
+  if (domain == broadcast_domain && former_members_.contains(key)) return Verdict::later;
   return members_known_ ? Verdict::refuse : Verdict::later;
 }
 
@@ -224,12 +233,14 @@ void Implementation::set_members(std::vector<Member> members) {
   std::map<NodeId, Member> wanted;
   for (auto& member : members) {
     members_.insert(member.node);
+    if (!before.contains(member.node) && responder_) responder_->forgive(member.node);
     if (member.address && member.node != keys_->public_key) {
       wanted.emplace(member.node, std::move(member));
     }
   }
   // Requests are looked at one by one; who listens was let in once.
   if (!std::ranges::includes(members_, before)) listeners_->hang_up_all();
+  former_members_.insert(before.begin(), before.end());
   close_links_not_in(wanted);
   for (const auto& [node, member] : wanted) {
     if (!links_.contains(node)) open_link(member);

@@ -82,7 +82,9 @@ Task<Result<Payload>> ChunkSource::read_there(NodeId node, std::uint64_t index) 
                               core_->options.chunk_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   note_time(node, core_->context.runtime.steady_ms() - asked_ms);
+  in_hand_.emplace(node, index);
   const auto expected = co_await expected_leaf(index);
+  in_hand_.erase(std::pair(node, index));
   if (!expected) co_return fail(expected.error());
   const auto sealed = std::move(answer->payload);
   auto work = [&] { return open_foreign(index, sealed.view(), *expected); };
@@ -94,8 +96,8 @@ Task<Result<Payload>> ChunkSource::read_at(Self self, NodeId node, std::uint64_t
   auto call = here ? self->read_here(index) : self->read_there(node, index);
   auto plain = co_await std::move(call);
   if (!plain) {
-    self->bad_.insert(node);
     const auto code = plain.error().code;
+    if (code != Errc::no_quorum) self->bad_.insert(node);  // else others told it no leaves
     if (code == Errc::corrupt) self->core_->counters.chunks_damaged += 1;
     const auto& tell = self->core_->options.on_damage;
     const bool damage = code == Errc::corrupt || code == Errc::not_found;
@@ -151,7 +153,8 @@ Task<Result<Payload>> ChunkSource::read(Self self, std::uint64_t index) {
     if (tell) tell(self->manifest().binding());  // perhaps of another node: it is looked at here
   }
   auto ask = [self, index](const NodeId& node) { return read_at(self, node, index); };
-  auto on_hedge = [self](const NodeId& slow) {
+  auto on_hedge = [self, index](const NodeId& slow) {
+    if (self->in_hand_.contains({slow, index})) return;
     self->core_->counters.chunks_hedged += 1;
     self->core_->slow_at_gets.note(slow);
   };

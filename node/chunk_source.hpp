@@ -48,6 +48,7 @@ class ChunkSource {
   std::map<NodeId, std::uint64_t> took_ms_;  ///< a chunk's round trip, smoothed; measured so far
   std::set<NodeId> bad_;                     ///< failed before: asked last
   std::shared_ptr<LeafTable> leaves_;
+  std::set<std::pair<NodeId, std::uint64_t>> in_hand_;  ///< chunks that came, before their leaves
 };
 
 }  // namespace zerodb

@@ -65,7 +65,7 @@ Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, CommitTerms term
   if (answer) receipt = std::move(answer->receipt);
   auto outcome = judge(*version, terms.expected, std::move(answer));
   const bool confirms = outcome.stored || outcome.standing;
-  if (confirms && !core->is_self(node)) core->clock_confirmed = asked;
+  if (confirms && !core->is_self(node)) core->confirm_clock(asked);
   if (terms.receipt && outcome.stored) {
     co_return co_await with_receipt(core, node, std::move(version), std::move(receipt));
   }
@@ -117,8 +117,8 @@ bool is_clock_confirmed(const GatewayCore& core) {
 Task<bool> clock_is_right(const CorePtr& core, CommitRound& round, Version version) {
   while (true) {
     const auto tally = count(*core, round);
-    const bool known = core->is_ahead(version) ? tally.stored > 0 : is_clock_confirmed(*core);
-    if (known) co_return true;
+    const bool confirmed = !core->is_ahead(version) && is_clock_confirmed(*core);
+    if (confirmed || tally.stored > 0) co_return true;
     if (tally.waiting == 0) co_return tally.refused == 0;
     co_await round.changed();
   }
@@ -302,7 +302,6 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
   for (const auto& slot : round.slots()) {
     if (slot.answer && slot.answer->receipt) receipt.receipts.push_back(*slot.answer->receipt);
   }
-  core->clock.observe(receipt.version);
   core->own_writes.note(version->manifest().object, receipt.version);
   core->catalogue.learn(*version, plan.name, plan.mtime_ms);
   if (tally.waiting == 0) {

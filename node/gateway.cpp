@@ -184,7 +184,7 @@ void Gateway::on_peer_time(std::uint64_t their_ms) {
   auto& runtime = core_->context.runtime;
   const auto now_ms = runtime.now_ms();
   const auto apart_ms = now_ms > their_ms ? now_ms - their_ms : their_ms - now_ms;
-  if (apart_ms < clock_agrees_within_ms) core_->clock_confirmed = core_->moment();
+  if (apart_ms < clock_agrees_within_ms) core_->confirm_clock(core_->moment());
 }
 
 void Gateway::tend() {

@@ -63,13 +63,16 @@ struct GatewayCore {
   Moment moment() const {
     return {.steady_ms = context.runtime.steady_ms(), .now_ms = context.runtime.now_ms()};
   }
+  /// Another node took a version made at `when`, or had the same time then.
+  void confirm_clock(const Moment& when) {
+    if (!clock_confirmed || when.steady_ms > clock_confirmed->steady_ms) clock_confirmed = when;
+  }
 
   NodeContext context;
   std::shared_ptr<const OwnerKeys> keys;
   GatewayOptions options;
   CommitQueue commits;
   HybridClock clock;
-  /// The last of which another node agreed: by taking a version made then, or by its own time.
   std::optional<Moment> clock_confirmed;
   Catalogue catalogue;
   OwnWrites own_writes;

@@ -23,6 +23,18 @@ std::uint64_t count_in(std::uint64_t page, const Manifest& manifest) {
   return std::min(manifest.chunk_count - page * leaves_a_page, leaves_a_page);
 }
 
+/// Whoever could not answer may have the right leaves.
+Error merged(const std::vector<std::pair<NodeId, Error>>& errors) {
+  const Error* worst = nullptr;
+  for (const auto& [node, error] : errors) {
+    if (error.code != Errc::not_found && error.code != Errc::corrupt) {
+      return {Errc::no_quorum, "no leaves to compare it with: " + error.what};
+    }
+    if (worst == nullptr || error.code == Errc::corrupt) worst = &error;
+  }
+  return worst != nullptr ? *worst : Error{Errc::no_quorum, "nobody to ask for leaves"};
+}
+
 std::uint64_t pages_of(const Manifest& manifest) {
   return (manifest.chunk_count + leaves_a_page - 1) / leaves_a_page;
 }
@@ -65,14 +77,18 @@ LeafTable::LeafTable(CorePtr core, SignedPtr version)
 
 Task<Result<Leaf>> LeafTable::leaf(Self self, std::uint64_t index, std::vector<NodeId> nodes) {
   const auto page = index / leaves_a_page;
+  const auto ended_before = self->loads_;
   while (true) {
     const auto kept = self->pages_.find(page);
     if (kept != self->pages_.end()) co_return kept->second[index % leaves_a_page];
-    if (!self->loading_) {
-      auto loaded = co_await load(self, page, nodes);
-      if (!loaded) co_return fail(std::move(loaded.error()));
-    } else {
+    const auto& failure = self->failure_;  // shared by all who waited for it
+    if (failure && failure->page == page && failure->load > ended_before) {
+      co_return fail(failure->error);
+    }
+    if (self->loading_) {
       co_await self->loaded_.wait();
+    } else {
+      co_await load(self, page, nodes);
     }
   }
 }
@@ -85,11 +101,11 @@ void LeafTable::load_ahead(const Self& self, std::uint64_t index, std::vector<No
 
 /// Whoever waits for it asks again if it fails.
 Task<void> LeafTable::load_unasked(Self self, std::uint64_t page, std::vector<NodeId> nodes) {
-  if (!self->loading_) std::ignore = co_await load(self, page, std::move(nodes));
+  if (!self->loading_) co_await load(self, page, std::move(nodes));
 }
 
 /// One node after the other, until one tells what is right.
-Task<Status> LeafTable::load(Self self, std::uint64_t page, std::vector<NodeId> nodes) {
+Task<void> LeafTable::load(Self self, std::uint64_t page, std::vector<NodeId> nodes) {
   struct Loading {
     LeafTable& table;
     ~Loading() {
@@ -100,15 +116,18 @@ Task<Status> LeafTable::load(Self self, std::uint64_t page, std::vector<NodeId> 
   self->loading_ = true;
   const Loading loading{*self};
   auto ask_one = [self, page](const NodeId& node) { return ask(self, node, page); };
-  auto hedging = [](const NodeId&) {};
+  const bool is_short = pages_of(self->version_->manifest()) == 1;
+  auto hedging = [self, is_short](const NodeId& slow) {
+    if (is_short) self->core_->slow_at_gets.note(slow);
+  };
   auto told = co_await first_good<Told>(self->core_->context.runtime, std::move(nodes),
                                         self->core_->options.hedge_after, ask_one, hedging);
+  self->loads_ += 1;
   if (told.value) {
     self->keep(page, std::move(*told.value));
-    co_return Status{};
+  } else {
+    self->failure_ = Failure{.page = page, .load = self->loads_, .error = merged(told.errors)};
   }
-  if (told.errors.empty()) co_return fail(Errc::no_quorum, "nobody to ask for the leaves");
-  co_return fail(std::move(told.errors.back().second));
 }
 
 Task<Result<LeafTable::Told>> LeafTable::ask(Self self, NodeId node, std::uint64_t page) {

@@ -22,8 +22,9 @@ class LeafTable {
  public:
   LeafTable(CorePtr core, SignedPtr version);
 
-  /// Of chunk `index`, asked of `nodes` one after the other where it is not known yet. The error of
-  /// each if none has leaves that are right.
+  /// Of chunk `index`, asked of `nodes` one after the other where it is not known yet. If none has
+  /// leaves that are right: `not_found` if all lack the version, `corrupt` if none may have them
+  /// all the same, else `no_quorum`.
   static Task<Result<Leaf>> leaf(std::shared_ptr<LeafTable> self, std::uint64_t index,
                                  std::vector<NodeId> nodes);
 
@@ -42,7 +43,7 @@ class LeafTable {
   static Task<Result<Told>> ask(Self self, NodeId node, std::uint64_t page);
   static Task<Result<Told>> ask_for_all(Self self, NodeId node, std::uint64_t wanted);
   static Task<void> load_unasked(Self self, std::uint64_t page, std::vector<NodeId> nodes);
-  static Task<Status> load(Self self, std::uint64_t page, std::vector<NodeId> nodes);
+  static Task<void> load(Self self, std::uint64_t page, std::vector<NodeId> nodes);
   void keep(std::uint64_t page, Told told);
 
   CorePtr core_;
@@ -50,6 +51,13 @@ class LeafTable {
   std::vector<Root> hashes_;  ///< over the leaves of each page; empty until they are known
   std::map<std::uint64_t, std::vector<Leaf>> pages_;
   bool loading_ = false;
+  struct Failure {
+    std::uint64_t page = 0;
+    std::uint64_t load = 0;  ///< which it was
+    Error error;
+  };
+  std::uint64_t loads_ = 0;  ///< that have ended
+  std::optional<Failure> failure_;
   Event loaded_;
 };
 

@@ -29,8 +29,7 @@ class HybridClock {
   /// A version later than every one given or observed before, at least `now_ms`.
   Version next(std::uint64_t now_ms);
 
-  /// Makes later calls of next() exceed `seen`, which check_not_future() has let pass, here or on
-  /// the nodes that took it.
+  /// Makes later calls of next() exceed `seen`, which check_not_future() has let pass.
   void observe(Version seen);
 
  private:

@@ -44,10 +44,19 @@ TEST_CASE("ban list: one too many, and the peer is banned for a while, alone", "
 TEST_CASE("ban list: each connection is closed once in a ban", "[bus]") {
   BanList bans(10, 5s);
   provoke(bans, dawn);
-  CHECK(bans.is_first_from(somebody, "a"));
-  CHECK_FALSE(bans.is_first_from(somebody, "a"));
-  CHECK(bans.is_first_from(somebody, "b"));
-  CHECK_FALSE(bans.is_first_from(another, "a"));
+  CHECK(bans.is_first_from(somebody, "a", 7));
+  CHECK_FALSE(bans.is_first_from(somebody, "a", 7));
+  CHECK(bans.is_first_from(somebody, "b", 8));
+  CHECK(bans.is_first_from(somebody, "a", 9));  // which took the first one's place
+  CHECK_FALSE(bans.is_first_from(another, "a", 7));
   provoke(bans, dawn + 10s);
-  CHECK(bans.is_first_from(somebody, "a"));
+  CHECK(bans.is_first_from(somebody, "a", 7));
+}
+
+TEST_CASE("ban list: what a peer did before it was let in is forgiven", "[bus]") {
+  BanList bans(10, 5s);
+  provoke(bans, dawn);
+  bans.forgive(somebody);
+  CHECK_FALSE(bans.has(somebody, dawn));
+  CHECK_FALSE(bans.on_offence(somebody, dawn));
 }
