@@ -193,10 +193,10 @@ void Implementation::stop() {
   for (const auto& [node, link] : links_)
     link->close(reason);
   links_.clear();
-  if (responder_) responder_->close();
   if (callers_) callers_->close();
-  if (router_) router_->close();
   if (listeners_) listeners_->close();
+  if (responder_) responder_->close();
+  if (router_) router_->close();
   if (publisher_) publisher_->close();
   if (zap_) zap_->close();
 }
