@@ -71,8 +71,11 @@ void FakeNode::on_client_gone(ClientId client) {
 
 Task<void> FakeNode::wait_while_held(std::string name) {
   while (look([&] { return held == name; })) {
+    look([&] { ++waiting; });
+    changed_.notify_all();
     asio::error_code cancelled;
     co_await holding_->async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    look([&] { --waiting; });
   }
 }
 

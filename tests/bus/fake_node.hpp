@@ -60,8 +60,9 @@ class FakeNode : public ClientHandler {
   std::uint64_t version = 1;
   std::uint64_t unanswered_bytes = 0;  ///< of put_data
   std::uint64_t unanswered_bytes_max = 0;
-  std::string held;     ///< requests of this name wait for release()
-  std::string failing;  ///< requests of this name fail with `failure`
+  std::string held;         ///< requests of this name wait for release()
+  std::size_t waiting = 0;  ///< such requests
+  std::string failing;      ///< requests of this name fail with `failure`
   Error failure{Errc::no_quorum, "as the test wants it"};
   std::string throwing;                   ///< requests of this name find no memory
   bool short_answers = false;             ///< get and get_data leave out a byte

@@ -161,17 +161,19 @@ TEST_CASE("async: a callback has the room of its request, whoever else waits for
   auto client = connected_async(node, {.requests_max = 1});
   hold(node, "stat");
   std::promise<Result<ObjectInfo>> chained;
-  std::future<Result<ObjectInfo>> waiting;
+  std::promise<Result<ObjectInfo>> other;
+  const auto waiting = other.get_future().share();
   client.stat("k", [&](Result<ObjectInfo>) {
     waiting.wait_for(50ms);  // let it take what it can
     client.stat("k", [&](Result<ObjectInfo> info) { chained.set_value(std::move(info)); });
   });
   CHECK(node.eventually([&] { return count(node, "stat")() == 1; }));
-  waiting = std::async(std::launch::async, [&] { return client.stat("k").get(); });
+  std::thread asking([&] { other.set_value(client.stat("k").get()); });
   CHECK(waiting.wait_for(50ms) == std::future_status::timeout);
   node.release();
   CHECK(error_of(chained.get_future()).code == Errc::not_found);
   CHECK(waiting.get().error().code == Errc::not_found);
+  asking.join();
 }
 
 TEST_CASE("async: callbacks that ask again do not keep a client from its end", "[client]") {
@@ -187,6 +189,8 @@ TEST_CASE("async: callbacks that ask again do not keep a client from its end", "
     for (int i = 0; i < 10; ++i)
       client.stat("k", again);
     CHECK(node.eventually([&] { return count(node, "stat")() > 20; }));
+    hold(node, "stat");
+    CHECK(node.eventually([&] { return node.waiting == 10; }));
   }
   CHECK(failed == 10);
 }
