@@ -22,6 +22,13 @@ constexpr std::array all_codes{Errc::not_found, Errc::corrupt, Errc::denied, Err
 
 constexpr fields::Limits header_limits{
     .bytes = header_bytes_max, .binary = header_bytes_max, .items = header_items_max};
+constexpr fields::Limits client_reply_limits{
+    .bytes = header_bytes_max, .binary = header_bytes_max, .items = client_reply_items_max};
+
+template <class Message>
+constexpr const fields::Limits& limits_of() {
+  return std::is_same_v<Message, Result<client::Reply>> ? client_reply_limits : header_limits;
+}
 
 // ------------------------------------------------------------------------------------ encoding
 
@@ -183,7 +190,7 @@ struct Alternatives<std::variant<Messages...>> {
 /// Runs `read_message(name, map)` on a header whose opening is right.
 template <class Message, class Read>
 DecodeResult<Message> decode_header(ByteView header, Read read_message) {
-  const auto parsed = fields::parse(header, header_limits);
+  const auto parsed = fields::parse(header, limits_of<Message>());
   if (!parsed) return tl::unexpected(DecodeError{parsed.error(), 0});
   const Object& map = parsed->get();
   const auto id = read_id(map);

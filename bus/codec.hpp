@@ -10,7 +10,9 @@ namespace zerodb::codec {
 
 inline constexpr std::uint32_t protocol_version = 1;
 inline constexpr std::size_t header_bytes_max = 1 << 20;  ///< a large roster is the largest
-inline constexpr std::size_t header_items_max = 1 << 17;  ///< elements, keys and values, in all
+/// Elements, keys and values, in all: each costs more to read than its byte to receive.
+inline constexpr std::size_t header_items_max = 1 << 13;
+inline constexpr std::size_t client_reply_items_max = 1 << 17;  ///< a page of a listing
 
 template <class Message>
 struct Decoded {
