@@ -1,8 +1,7 @@
 #pragma once
 // One chunk of one version, opened: from this node, else from the holders in turn, if it is what
 // the owner signed; from the next one as well when a holder takes long, and instead when its copy
-// is damaged. Held by the reads
-// under way. One thread: the node's executor.
+// is damaged. Held by the reads under way. One thread: the node's executor.
 
 #include "node/leaf_table.hpp"
 #include "node/locate.hpp"

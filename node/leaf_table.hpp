@@ -1,8 +1,8 @@
 #pragma once
 // The leaves of one version, as others tell them: what the chunks that they hand out must hash to.
 // They are believed once all together give the root that the owner signed. Of an object of many
-// pages of leaves, only a hash of each page is kept, and the pages used last. Held by the reads
-// under way. One thread: the node's executor.
+// pages of leaves, only a hash of each is kept, and the last page asked for with the one before it.
+// Held by the reads under way. One thread: the node's executor.
 
 #include "node/gateway_core.hpp"
 
@@ -10,7 +10,7 @@ namespace zerodb {
 
 inline constexpr std::uint64_t leaves_a_page = 8192;  ///< in one answer to get_leaves
 
-/// A page of leaves as another node tells it, unchecked. `corrupt` if it is not as long as it is.
+/// A page of leaves as another node tells it, unchecked. `corrupt` if they are more or fewer.
 Task<Result<std::vector<Leaf>>> ask_for_leaves(NodeContext context, NodeId node, Manifest manifest,
                                                std::uint64_t page);
 
@@ -39,6 +39,11 @@ class LeafTable {
     std::vector<Root> hashes;  ///< of each page; none if they were known before
     std::vector<Leaf> page;
   };
+  struct Failure {
+    std::uint64_t page = 0;
+    std::uint64_t load = 0;  ///< which it was
+    Error error;
+  };
 
   static Task<Result<Told>> ask(Self self, NodeId node, std::uint64_t page);
   static Task<Result<Told>> ask_for_all(Self self, NodeId node, std::uint64_t wanted);
@@ -51,11 +56,6 @@ class LeafTable {
   std::vector<Root> hashes_;  ///< over the leaves of each page; empty until they are known
   std::map<std::uint64_t, std::vector<Leaf>> pages_;
   bool loading_ = false;
-  struct Failure {
-    std::uint64_t page = 0;
-    std::uint64_t load = 0;  ///< which it was
-    Error error;
-  };
   std::uint64_t loads_ = 0;  ///< that have ended
   std::optional<Failure> failure_;
   Event loaded_;

@@ -262,15 +262,11 @@ Task<Result<client::NodeChanged>> RosterAdmin::remove(client::NodeRemove request
   const RosterChange change{.id = {}, .node = member->node, .removed = true};
   const auto farewell = signed_with(change);
   if (!farewell) co_return fail(farewell.error());
-  const auto before = context_.mesh.signed_roster().hash();
   co_await bid_farewell(member->node, *farewell);
   if (roster().find(member->node) != nullptr) {
     // It was told, so nothing but a change of who may administer, or is left, can stop it now.
-    const bool changed = context_.mesh.signed_roster().hash() != before;
     if (auto may = check_may_administer(); !may) co_return fail(std::move(may.error()));
-    if (changed) {
-      if (auto may = check_may_remove(*member, true); !may) co_return fail(may.error());
-    }
+    if (auto may = check_may_remove(*member, true); !may) co_return fail(may.error());
     if (auto made = make(change); !made) co_return fail(std::move(made.error()));
   }
   co_return answer(*member, true,

@@ -229,7 +229,7 @@ class Store {
 
 struct StoreOptions {
   std::filesystem::path folder;               ///< holds index/, blobs/ and tmp/; made if missing
-  std::uint64_t reserve_bytes = 64ULL << 20;  ///< uploads are refused when less would stay free
+  std::uint64_t reserve_bytes = 64ULL << 20;  ///< nothing is taken in while less is free
   std::uint64_t index_cache_bytes = 64ULL << 20;  ///< of what was read of the index, in memory
   std::function<std::uint64_t()> now_ms;          ///< UTC; the system clock if empty
   /// Called before an index that was lost or damaged is made anew from what is left: from now on
