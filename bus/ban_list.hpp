@@ -1,5 +1,5 @@
 #pragma once
-// Peers that send what is no message, again and again. For a while they are banned: their
+// Peers that send what is not worth an answer, again and again. For a while they are banned: their
 // connections are closed, and no new ones let in. Honest software never sends any, so a few a
 // second are borne with, not more. One thread; times are given, so that tests need not wait.
 

@@ -26,12 +26,17 @@ constexpr std::chrono::seconds overrun_for{1};
 
 using Clock = TokenBucket::Clock;
 
-/// Whether one more may pass now.
-bool take_one(TokenBucket& bucket) {
+/// Whether so many may pass now.
+bool take(TokenBucket& bucket, std::uint64_t count = 1) {
   const auto now = Clock::now();
   if (bucket.pause(now) > Clock::duration::zero()) return false;
-  bucket.take(1, now);
+  bucket.take(count, now);
   return true;
+}
+
+/// What a header may cost to read at most: an item is a byte or more.
+std::uint64_t items_at_most(ByteView header) {
+  return std::min(header.size(), codec::header_items_max);
 }
 
 template <class... Kinds>
@@ -95,7 +100,11 @@ void Responder::on_message(Inbound inbound) {
   if (is_deaf(*ask.load)) {
     return complaints_.about(caller->key, "does not read its answers", "dropped a request");
   }
-  auto decoded = codec::decode_peer_request(inbound.frames[1].view());
+  const auto header = inbound.frames[1].view();
+  if (!take(ask.load->reading, items_at_most(header))) {
+    return on_offence(inbound, key, "sends long headers without pause", "dropped one unread");
+  }
+  auto decoded = codec::decode_peer_request(header);
   if (!decoded) {
     const auto& [error, id] = decoded.error();
     if (id == 0) return on_offence(inbound, key, "malformed request", error.what);
@@ -104,14 +113,14 @@ void Responder::on_message(Inbound inbound) {
     return reply(ask, fail(error));
   }
   ask.id = decoded->id;
-  if (is_about_membership(decoded->message) && !take_one(ask.load->greetings)) {
-    return complaints_.about(caller->key, "greets without pause", "dropped a greeting");
+  if (is_about_membership(decoded->message) && !take(ask.load->greetings)) {
+    return on_offence(inbound, key, "greets without pause", "dropped a greeting");
   }
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
 }
 
-/// Something that cannot even be answered. To receive and decrypt it costs more than all that is
-/// done with it here, so who sends much of it is not listened to.
+/// Something that is not even answered. To receive and decrypt it costs more than all that is done
+/// with it here, so who sends much of it is not listened to.
 void Responder::on_offence(const Inbound& inbound, const NodeId& key, const std::string& kind,
                            const std::string& detail) {
   complaints_.about(key, kind, detail);
@@ -219,7 +228,7 @@ TokenBucket::Clock::duration Responder::pause_after(Load& load, const Turns& tur
 }
 
 void Responder::refuse(const Ask& ask, const char* why) {
-  if (take_one(ask.load->refusals)) return reply(ask, fail(Errc::busy, why));
+  if (take(ask.load->refusals)) return reply(ask, fail(Errc::busy, why));
   complaints_.about(ask.caller.key, "asks without pause", "dropped a request");
 }
 

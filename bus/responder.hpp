@@ -24,10 +24,10 @@ struct ResponderOptions {
   std::size_t proofs_per_peer_max = 2;
   std::size_t listings_per_peer_max = 1;    ///< and those that look through much
   std::uint64_t greetings_per_s_max = 100;  ///< of one peer, and what else is about membership
+  std::uint64_t items_per_s_max = 8 << 20;  ///< read from one peer's headers
   std::uint64_t refusals_per_s_max = 100;   ///< of what is too much; more is not answered
   std::uint64_t overrun_per_s_max = 500;    ///< answered to who has more under way than it may
-  std::uint64_t offences_per_s_max =
-      10;  ///< messages that are no request; for more a peer is banned
+  std::uint64_t offences_per_s_max = 10;    ///< not worth an answer; for more a peer is banned
   BanList::Clock::duration ban{};
 };
 
@@ -83,6 +83,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
           proofs{.most = options.proofs_per_peer_max, .costly = true, .waiting = {}},
           listings{.most = options.listings_per_peer_max, .costly = true, .waiting = {}},
           greetings(options.greetings_per_s_max),
+          reading(options.items_per_s_max),
           refusals(options.refusals_per_s_max),
           overrun(options.overrun_per_s_max) {}
     std::shared_ptr<ByteBudget> requests;
@@ -93,6 +94,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
     Turns proofs;
     Turns listings;
     TokenBucket greetings;
+    TokenBucket reading;
     TokenBucket refusals;
     TokenBucket overrun;  ///< while there was too much a moment ago
     TokenBucket::Clock::time_point overran_at{};

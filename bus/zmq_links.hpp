@@ -24,7 +24,7 @@ struct ZmqLinksOptions {
   Milliseconds down_after{4000};             ///< without an answer, a member counts as down
   std::size_t peer_bytes_max = 64 << 20;     ///< waiting to be sent to one peer, either way
   std::size_t requests_per_peer_max = 1024;  ///< of one peer being answered at once
-  Milliseconds ban{10'000};                  ///< of who sends what is no request, again and again
+  Milliseconds ban{10'000};                  ///< of who sends what is not worth an answer
 };
 
 /// A member as the links must know it.

@@ -49,6 +49,19 @@ class RawPeer {
     return *event;
   }
 
+  /// The same, of one that reads its answers meanwhile: libzmq does not see the end of a
+  /// connection behind answers that it has no room for.
+  Handshake handshake_while_reading(asio::io_context& io) {
+    std::optional<Handshake> event;
+    run_until(io, [&] {
+      zmq::message_t frame;
+      while (socket_.recv(frame, zmq::recv_flags::dontwait)) {
+      }
+      return (event = watch_.next()).has_value();
+    });
+    return *event;
+  }
+
  private:
   zmq::context_t context_;
   zmq::socket_t socket_;

@@ -67,10 +67,13 @@ class DearRequests final : public Shouting {
  private:
   void shout(const std::vector<PeerAddress>& others) override {
     auto all = lanes(others, 1000);
-    const auto header = padded(codec::encode(1, peer::Request(peer::GetRoster{})));
+    const auto roster = padded(codec::encode(1, peer::Request(peer::GetRoster{})));
+    const auto manifest = padded(codec::encode(2, peer::Request(peer::GetManifest{})));
     while (goes_on()) {
       for (auto& lane : all) {
-        lane.send({std::string(as_text(header)), ""});
+        lane.send({std::string(as_text(roster)), ""});
+        for (int i = 0; i < 10; ++i)  // fewer than the rosters that would be too many
+          lane.send({std::string(as_text(manifest)), ""});
         lane.drain();
       }
     }
