@@ -91,44 +91,48 @@ void Responder::on_message(Inbound inbound) {
   if (has_banned(key)) return drop_banned(inbound, key);
   const auto caller = who_is_(key);
   // Nothing is said to strangers: they held a connection from when they were members.
-  if (!caller) return on_offence(inbound, key, "not a member any more", "dropped");
+  if (!caller) return on_offence(key, "not a member any more", "dropped");
   on_heard_(*caller);
   if (inbound.frames.size() != 3) {
-    return on_offence(inbound, key, "malformed request", "not two frames");
+    return on_offence(key, "malformed request", "not two frames");
   }
   Ask ask{.caller = *caller, .load = load_of(caller->key), .route = inbound.frames[0], .id = 0};
-  if (is_deaf(*ask.load)) {
-    return complaints_.about(caller->key, "does not read its answers", "dropped a request");
-  }
+  if (is_deaf(*ask.load)) return drop(ask, "does not read its answers");
   const auto header = inbound.frames[1].view();
   if (!take(ask.load->reading, items_at_most(header))) {
-    return on_offence(inbound, key, "sends long headers without pause", "dropped one unread");
+    return on_offence(key, "sends long headers without pause", "dropped one unread");
   }
   auto decoded = codec::decode_peer_request(header);
   if (!decoded) {
     const auto& [error, id] = decoded.error();
-    if (id == 0) return on_offence(inbound, key, "malformed request", error.what);
+    if (id == 0) return on_offence(key, "malformed request", error.what);
     complaints_.about(caller->key, "malformed request", error.what);
     ask.id = id;
     return reply(ask, fail(error));
   }
   ask.id = decoded->id;
   if (is_about_membership(decoded->message) && !take(ask.load->greetings)) {
-    return on_offence(inbound, key, "greets without pause", "dropped a greeting");
+    return on_offence(key, "greets without pause", "dropped a greeting");
   }
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
 }
 
 /// Something that is not even answered. To receive and decrypt it costs more than all that is done
 /// with it here, so who sends much of it is not listened to.
-void Responder::on_offence(const Inbound& inbound, const NodeId& key, const std::string& kind,
-                           const std::string& detail) {
+void Responder::on_offence(const NodeId& key, const std::string& kind, const std::string& detail) {
   complaints_.about(key, kind, detail);
   if (!bans_.on_offence(key, Clock::now())) return;
-  complaints_.about(key, "banned for a while", kind + ", without pause");
-  drop_banned(inbound, key);
+  complaints_.about(key, "banned for a while", kind);
 }
 
+/// A request that is too much. Some of these are no offence: whoever waits for a node that does not
+/// keep up goes on asking, with what its time-outs make room for.
+void Responder::drop(const Ask& ask, const std::string& kind) {
+  if (!take(ask.load->drops)) return on_offence(ask.caller.key, kind, "dropped a request");
+  complaints_.about(ask.caller.key, kind, "dropped a request");
+}
+
+/// Its connections are closed as more comes by them.
 void Responder::drop_banned(const Inbound& inbound, const NodeId& key) {
   const auto route = as_text(inbound.frames[0].view());
   if (bans_.is_first_from(key, route, inbound.descriptor))
@@ -229,7 +233,7 @@ TokenBucket::Clock::duration Responder::pause_after(Load& load, const Turns& tur
 
 void Responder::refuse(const Ask& ask, const char* why) {
   if (take(ask.load->refusals)) return reply(ask, fail(Errc::busy, why));
-  complaints_.about(ask.caller.key, "asks without pause", "dropped a request");
+  drop(ask, "asks without pause");
 }
 
 void Responder::reply(const Ask& ask, Result<PeerAnswer> answer) {

@@ -25,7 +25,8 @@ struct ResponderOptions {
   std::size_t listings_per_peer_max = 1;    ///< and those that look through much
   std::uint64_t greetings_per_s_max = 100;  ///< of one peer, and what else is about membership
   std::uint64_t items_per_s_max = 8 << 20;  ///< read from one peer's headers
-  std::uint64_t refusals_per_s_max = 100;   ///< of what is too much; more is not answered
+  std::uint64_t refusals_per_s_max = 100;   ///< of what is too much; more is dropped
+  std::uint64_t drops_per_s_max = 2'000;    ///< borne with; honest peers cause half as many at most
   std::uint64_t overrun_per_s_max = 500;    ///< answered to who has more under way than it may
   std::uint64_t offences_per_s_max = 10;    ///< not worth an answer; for more a peer is banned
   BanList::Clock::duration ban{};
@@ -85,6 +86,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
           greetings(options.greetings_per_s_max),
           reading(options.items_per_s_max),
           refusals(options.refusals_per_s_max),
+          drops(options.drops_per_s_max),
           overrun(options.overrun_per_s_max) {}
     std::shared_ptr<ByteBudget> requests;
     std::shared_ptr<ByteBudget> replies;
@@ -96,6 +98,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
     TokenBucket greetings;
     TokenBucket reading;
     TokenBucket refusals;
+    TokenBucket drops;
     TokenBucket overrun;  ///< while there was too much a moment ago
     TokenBucket::Clock::time_point overran_at{};
   };
@@ -104,8 +107,8 @@ class Responder : public std::enable_shared_from_this<Responder> {
   static asio::awaitable<void> answer(std::shared_ptr<Responder> self, Waiting first, Turns* turns);
 
   void on_message(Inbound inbound);
-  void on_offence(const Inbound& inbound, const NodeId& key, const std::string& kind,
-                  const std::string& detail);
+  void on_offence(const NodeId& key, const std::string& kind, const std::string& detail);
+  void drop(const Ask& ask, const std::string& kind);
   void drop_banned(const Inbound& inbound, const NodeId& key);
   bool is_deaf(const Load& load) const;
   void refuse(const Ask& ask, const char* why);

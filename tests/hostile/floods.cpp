@@ -16,18 +16,20 @@ class Flood : public Shouting {
   ~Flood() override { silence(); }
 
  protected:
-  virtual std::pair<peer::Request, Bytes> next() = 0;
+  virtual std::pair<peer::Request, Bytes> ask(std::uint64_t round) = 0;
   virtual bool reads_answers() const { return true; }
+  virtual Milliseconds pause() const { return Milliseconds::zero(); }
 
  private:
   void shout(const std::vector<PeerAddress>& others) final {
     auto all = lanes(others, reads_answers() ? 1000 : 1);
-    while (goes_on()) {
+    for (std::uint64_t round = 0; goes_on(); ++round) {
       for (auto& lane : all) {
-        const auto [request, payload] = next();
+        const auto [request, payload] = ask(round);
         lane.send(next_id(), request, payload);
         if (reads_answers()) lane.drain();
       }
+      std::this_thread::sleep_for(pause());
     }
   }
 };
@@ -38,8 +40,8 @@ class ListingFlood final : public Flood {
   ~ListingFlood() override { silence(); }
 
  private:
-  std::pair<peer::Request, Bytes> next() override {
-    if (next_id() % 2 == 0) return {peer::GetDigests{.with_sizes = true}, {}};
+  std::pair<peer::Request, Bytes> ask(std::uint64_t round) override {
+    if (round % 2 == 0) return {peer::GetDigests{.with_sizes = true}, {}};
     peer::GetEntries everything;
     for (std::uint32_t i = 0; i < partition_count; ++i)
       everything.partitions.push_back(i);
@@ -77,7 +79,7 @@ class ChunkFlood final : public InformedFlood {
   ~ChunkFlood() override { silence(); }
 
  private:
-  std::pair<peer::Request, Bytes> next() override {
+  std::pair<peer::Request, Bytes> ask(std::uint64_t /*round*/) override {
     const auto [object, blob_id] = known();
     return {
         peer::GetChunk{
@@ -87,31 +89,27 @@ class ChunkFlood final : public InformedFlood {
   bool reads_answers() const override { return false; }
 };
 
-/// All that is cheap to ask, in turn.
+/// All that is cheap to ask, in turn, but for what it would be banned for.
 class AskFlood final : public InformedFlood {
  public:
   ~AskFlood() override { silence(); }
 
  private:
-  std::pair<peer::Request, Bytes> next() override {
+  std::pair<peer::Request, Bytes> ask(std::uint64_t round) override {
     const auto [object, blob_id] = known();
-    switch (next_id() % 7) {
+    switch (round % 5) {
       case 0:
-        return {peer::GetRoster{}, {}};
-      case 1:
-        return {peer::NewRoster{random_bytes(200)}, {}};
-      case 2:
         return {peer::PutAbort{random_id<TransferId>()}, {}};
-      case 3:
+      case 1:
         return {peer::GetManifest{.owner = object.owner, .hashed_key = object.hashed_key}, {}};
-      case 4:
+      case 2:
         return {peer::GetLeaves{.owner = object.owner,
                                 .hashed_key = object.hashed_key,
                                 .blob_id = blob_id,
                                 .first = 0,
                                 .count = 1},
                 {}};
-      case 5:
+      case 3:
         return {peer::Prove{.owner = object.owner,
                             .hashed_key = object.hashed_key,
                             .blob_id = blob_id,
@@ -119,7 +117,7 @@ class AskFlood final : public InformedFlood {
                             .indices = {0}},
                 {}};
       default:
-        return {peer::Have{.nonce = next_id(), .manifest = random_bytes(200)}, {}};
+        return {peer::Have{.nonce = round, .manifest = random_bytes(200)}, {}};
     }
   }
 };
@@ -130,7 +128,7 @@ class ConfirmFlood final : public Flood {
   ~ConfirmFlood() override { silence(); }
 
  private:
-  std::pair<peer::Request, Bytes> next() override {
+  std::pair<peer::Request, Bytes> ask(std::uint64_t /*round*/) override {
     Bytes page;
     for (std::size_t i = 0; i < 1000; ++i) {
       append_entry(page,
@@ -159,7 +157,7 @@ class HelloStorm : public Flood {
   virtual void change(NodeRecord& /*record*/) {}
 
  private:
-  std::pair<peer::Request, Bytes> next() override {
+  std::pair<peer::Request, Bytes> ask(std::uint64_t /*round*/) override {
     own_.sequence += 1;
     change(own_);
     hello_.record = SignedRecord::sign(own_, parts().keys.sign).wire();
@@ -170,7 +168,7 @@ class HelloStorm : public Flood {
   peer::Hello hello_;
 };
 
-/// And it moves each time, so that links to it are made anew.
+/// And it moves each time, so that links to it are made anew. As often as nobody is banned for it.
 class MovingStorm final : public HelloStorm {
  public:
   ~MovingStorm() override { silence(); }
@@ -179,6 +177,7 @@ class MovingStorm final : public HelloStorm {
   void change(NodeRecord& record) override {
     record.endpoint = "tcp://127.0.0.1:" + std::to_string(1024 + record.sequence % 60'000);
   }
+  Milliseconds pause() const override { return Milliseconds(11); }
 };
 
 /// Connections made and dropped.
@@ -203,7 +202,7 @@ class OpenUploads final : public Shouting {
  private:
   void shout(const std::vector<PeerAddress>& others) override {
     auto all = lanes(others, 1000);
-    const Bytes chunk(chunk_bytes_max, 1);
+    const Bytes chunk(sealed_chunk_bytes_max, 1);
     while (goes_on()) {
       for (auto& lane : all)
         open_one(lane, chunk);
@@ -217,10 +216,11 @@ class OpenUploads final : public Shouting {
                                        .owner = random_id<OwnerId>(),
                                        .hashed_key = random_id<HashedKey>(),
                                        .blob_id = random_id<BlobId>(),
-                                       .chunk_bytes = 4096});
-    lane.send(next_id(), peer::PutChunk{.transfer = transfer, .index = 0}, chunk);
+                                       .chunk_bytes = chunk_bytes_max});
     lane.send(next_id(), peer::PutChunk{.transfer = transfer, .index = ~std::uint64_t{0} / 2},
-              ByteView(chunk).first(4096 + 16));
+              chunk);
+    lane.send(next_id(), peer::PutChunk{.transfer = transfer, .index = 0},
+              ByteView(chunk).first(4096));
     lane.drain();
   }
 };
@@ -230,13 +230,13 @@ const std::array flood_lies{
              making<ListingFlood>()},
     NamedLie{"flood-chunks", "asks for large chunks without pause, and reads no answer",
              making<ChunkFlood>()},
-    NamedLie{"flood-asks", "asks for rosters, manifests, leaves and proofs in turn, without pause",
+    NamedLie{"flood-asks", "asks for manifests, leaves and proofs in turn, without pause",
              making<AskFlood>()},
     NamedLie{"flood-confirms", "asks to confirm 1000 made-up versions, without pause",
              making<ConfirmFlood>()},
     NamedLie{"hello-storm", "greets without pause, each time with a new record",
              making<HelloStorm>()},
-    NamedLie{"hello-moving", "greets without pause, each time from another address",
+    NamedLie{"hello-moving", "greets as often as it may, each time from another address",
              making<MovingStorm>()},
     NamedLie{"flap", "connects, asks, and disconnects, without pause", making<Flapping>()},
     NamedLie{"uploads", "begins uploads, sends chunks of a wrong size or index, ends none",
