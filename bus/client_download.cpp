@@ -127,7 +127,7 @@ Status ClientDownload::open_again() {
   const Error dropped{Errc::not_found,
                       "the node let go of the download, and the object is not the same any more"};
   window_.clear();
-  const auto version = info_.version;
+  const auto before = info_;
   const auto end = end_;
   std::visit(
       [this](auto& request) {
@@ -137,7 +137,9 @@ Status ClientDownload::open_again() {
       request_);
   auto reply = ask();
   if (!reply) return fail(std::move(reply.error()));
-  if (reply->message.version != version) return fail(dropped);
+  // Two gateways may have given two versions one stamp: a blob is of one of them.
+  const auto& now = reply->message;
+  if (now.version != before.version || now.blob_id != before.blob_id) return fail(dropped);
   info_ = std::move(reply->message);
   asked_ = delivered_;
   if (info_.download) return {};

@@ -249,15 +249,16 @@ Task<void> State::answer(std::shared_ptr<State> self, std::shared_ptr<Peer> peer
 
 void State::reply(const Envelope& envelope, const Peer& peer, std::uint64_t id,
                   Result<ClientAnswer> answer) {
-  if (!answer) return reply(envelope, codec::encode(id, answer.error()));
-  auto header = codec::encode(id, answer->message);
+  auto header = answer ? codec::encode(id, answer->message) : codec::encode(id, answer.error());
+  auto payload = answer ? std::move(answer->payload) : Payload();
   if (header.size() > codec::header_bytes_max) {
     const Error too_large{Errc::invalid, "the answer is too large: ask for less at once"};
-    return reply(envelope, codec::encode(id, too_large));
+    header = codec::encode(id, too_large);
+    payload = {};
   }
   auto& account = *peer.account;  // listings are headers, and large
   reply(envelope, account.counted(Payload::take(std::move(header))),
-        account.counted(std::move(answer->payload)));
+        account.counted(std::move(payload)));
 }
 
 void State::reply(const Envelope& envelope, Bytes header) {
@@ -271,8 +272,11 @@ void State::reply(const Envelope& envelope, Payload header, Payload payload) {
   frames.push_back(std::move(header));
   frames.push_back(std::move(payload));
   if (socket_->send(frames) == Sent::sent) return;
+  watch_->catch_up();
   const auto peer = peers_.find(key_of(envelope.routing_id));
-  if (peer != peers_.end()) forget(peer);
+  if (peer == peers_.end()) return;  // it had ended
+  watch_->hang_up(peer->second->descriptor);  // and what libzmq holds for it goes
+  forget(peer);
 }
 
 class Port : public ClientPort {

@@ -86,6 +86,11 @@ std::string sendable(std::string_view text) {
   return std::string(clipped(clean, error_what_bytes_max));
 }
 
+/// An error's words go to terminals and logs as they are: they must not steer those.
+std::string harmless(std::string_view text) {
+  return without_controls(clipped(text, error_what_bytes_max));
+}
+
 // ------------------------------------------------------------------------------------ decoding
 
 /// What every header begins with.
@@ -217,7 +222,7 @@ Result<Error> read_error(const Object& map) {
   if (auto read = fields::read_fields(map, wire); !read) {
     return fail(error_name, std::move(read.error()));
   }
-  Error error{Errc::invalid, std::string(clipped(wire.what, error_what_bytes_max))};
+  Error error{Errc::invalid, harmless(wire.what)};
   for (const auto code : all_codes) {
     if (to_string(code) == wire.code) error.code = code;
   }
@@ -280,6 +285,11 @@ Bytes encode(const BroadcastHeader& header, const broadcast::Message& message) {
       },
       message);
   return out;
+}
+
+std::size_t count_items(ByteView header) {
+  const auto count = fields::count_items(header, header_items_max);
+  return count > header_items_max ? 1 : count;  // such a one is not read
 }
 
 DecodeResult<peer::Request> decode_peer_request(ByteView header) {

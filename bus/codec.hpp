@@ -34,6 +34,9 @@ Bytes encode(std::uint64_t id, const client::Request& request);
 Bytes encode(std::uint64_t id, const client::Reply& reply);
 Bytes encode(std::uint64_t id, const Error& error);  ///< the reply to a request that failed
 
+/// What a header costs to read, told before: up to header_items_max, and one for more than that.
+std::size_t count_items(ByteView header);
+
 DecodeResult<peer::Request> decode_peer_request(ByteView header);
 DecodeResult<client::Request> decode_client_request(ByteView header);
 

@@ -34,19 +34,19 @@ bool take(TokenBucket& bucket, std::uint64_t count = 1) {
   return true;
 }
 
-/// What a header may cost to read at most: an item is a byte or more.
-std::uint64_t items_at_most(ByteView header) {
-  return std::min(header.size(), codec::header_items_max);
-}
-
 template <class... Kinds>
 bool is_one_of(const peer::Request& request) {
   return (std::holds_alternative<Kinds>(request) || ...);
 }
 
-/// Nobody honest says much of this; the next greeting says what one that was dropped would have.
+/// Nobody honest says much of this, and what is dropped is said again.
 bool is_about_membership(const peer::Request& request) {
-  return is_one_of<peer::Hello, peer::GetRoster, peer::NewRoster>(request);
+  return is_one_of<peer::Hello, peer::GetRoster, peer::NewRoster, peer::Join>(request);
+}
+
+/// As talk of membership: a roster's signature is of all its bytes.
+std::uint64_t weight_of(ByteView header) {
+  return 1 + header.size() / (16 << 10);
 }
 
 }  // namespace
@@ -99,7 +99,7 @@ void Responder::on_message(Inbound inbound) {
   Ask ask{.caller = *caller, .load = load_of(caller->key), .route = inbound.frames[0], .id = 0};
   if (is_deaf(*ask.load)) return drop(ask, "does not read its answers");
   const auto header = inbound.frames[1].view();
-  if (!take(ask.load->reading, items_at_most(header))) {
+  if (!take(ask.load->reading, codec::count_items(header))) {
     return on_offence(key, "sends long headers without pause", "dropped one unread");
   }
   auto decoded = codec::decode_peer_request(header);
@@ -108,10 +108,10 @@ void Responder::on_message(Inbound inbound) {
     if (id == 0) return on_offence(key, "malformed request", error.what);
     complaints_.about(caller->key, "malformed request", error.what);
     ask.id = id;
-    return reply(ask, fail(error));
+    return refuse(ask, error);
   }
   ask.id = decoded->id;
-  if (is_about_membership(decoded->message) && !take(ask.load->greetings)) {
+  if (is_about_membership(decoded->message) && !take(ask.load->greetings, weight_of(header))) {
     return on_offence(key, "greets without pause", "dropped a greeting");
   }
   on_request({std::move(ask), std::move(decoded->message), inbound.frames[2], inbound.frames[1]});
@@ -149,7 +149,7 @@ void Responder::on_request(Waiting asked) {
   const auto& ask = asked.ask;
   const bool may_join_only = ask.caller.role == Caller::Role::invite;
   if (may_join_only && !std::holds_alternative<peer::Join>(asked.request)) {
-    return reply(ask, fail(Errc::denied, "an invite is good for joining only"));
+    return refuse(ask, {Errc::denied, "an invite is good for joining only"});
   }
   auto* turns = turns_for(*ask.load, asked.request);
   if (turns == nullptr) return start(std::move(asked), turns);
@@ -157,10 +157,10 @@ void Responder::on_request(Waiting asked) {
   auto payload = ByteBudget::charge(ask.load->requests, std::move(asked.payload));
   if (!header || !payload || ask.load->answering >= options_.requests_per_peer_max) {
     ask.load->overran_at = Clock::now();
-    return refuse(ask, "too many requests are being answered already");
+    return refuse(ask, {Errc::busy, "too many requests are being answered already"});
   }
   if (ask.load->replies->used() + payload_bytes_max > options_.peer_bytes_max) {
-    return refuse(ask, "the answer might find no room: read answers faster");
+    return refuse(ask, {Errc::busy, "the answer might find no room: read answers faster"});
   }
   asked.header = std::move(*header);
   asked.payload = std::move(*payload);
@@ -231,8 +231,8 @@ TokenBucket::Clock::duration Responder::pause_after(Load& load, const Turns& tur
   return load.overrun.pause(now);
 }
 
-void Responder::refuse(const Ask& ask, const char* why) {
-  if (take(ask.load->refusals)) return reply(ask, fail(Errc::busy, why));
+void Responder::refuse(const Ask& ask, Error why) {
+  if (take(ask.load->refusals)) return reply(ask, fail(std::move(why)));
   drop(ask, "asks without pause");
 }
 

@@ -24,8 +24,8 @@ struct ResponderOptions {
   std::size_t proofs_per_peer_max = 2;
   std::size_t listings_per_peer_max = 1;    ///< and those that look through much
   std::uint64_t greetings_per_s_max = 100;  ///< of one peer, and what else is about membership
-  std::uint64_t items_per_s_max = 8 << 20;  ///< read from one peer's headers
-  std::uint64_t refusals_per_s_max = 100;   ///< of what is too much; more is dropped
+  std::uint64_t items_per_s_max = 2 << 20;  ///< read from one peer's headers
+  std::uint64_t refusals_per_s_max = 100;   ///< answered; more is dropped
   std::uint64_t drops_per_s_max = 2'000;    ///< borne with; honest peers cause half as many at most
   std::uint64_t overrun_per_s_max = 500;    ///< answered to who has more under way than it may
   std::uint64_t offences_per_s_max = 10;    ///< not worth an answer; for more a peer is banned
@@ -111,7 +111,7 @@ class Responder : public std::enable_shared_from_this<Responder> {
   void drop(const Ask& ask, const std::string& kind);
   void drop_banned(const Inbound& inbound, const NodeId& key);
   bool is_deaf(const Load& load) const;
-  void refuse(const Ask& ask, const char* why);
+  void refuse(const Ask& ask, Error why);
   static TokenBucket::Clock::duration pause_after(Load& load, const Turns& turns,
                                                   TokenBucket::Clock::duration work);
   void on_request(Waiting asked);

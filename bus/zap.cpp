@@ -32,7 +32,7 @@ Reply reply_to(const Inbound& request, const Authenticator& authenticator) {
     case Verdict::allow:
       return {"200", "welcome", key->hex()};
     case Verdict::later:
-      return {"300", "starting", {}};
+      return {"300", "not now", {}};
     case Verdict::refuse:
       break;
   }

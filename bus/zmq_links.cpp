@@ -207,9 +207,10 @@ Verdict Implementation::judge(std::string_view domain, const NodeId& key) const 
   if (domain == client_domain) {
     return admits_client_ && admits_client_(key) ? Verdict::allow : Verdict::refuse;
   }
-  if (domain == peer_domain && responder_ && responder_->has_banned(key)) return Verdict::later;
+  if (domain == peer_domain && who_is(key)) {
+    return responder_ && responder_->has_banned(key) ? Verdict::later : Verdict::allow;
+  }
   if (members_.contains(key)) return Verdict::allow;
-  if (domain == peer_domain && invites_.contains(key)) return Verdict::allow;
   // It may be back in a moment, and nobody knocks again by itself where it was refused.
   if (domain == broadcast_domain && former_members_.contains(key)) return Verdict::later;
   return members_known_ ? Verdict::refuse : Verdict::later;

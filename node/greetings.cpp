@@ -195,18 +195,21 @@ bool Membership::Impl::take(const NodeId& from, const peer::GetRoster::Reply& re
 
 bool Membership::Impl::take_roster(const NodeId& from, ByteView wire) {
   if (std::ranges::equal(wire, context_.mesh.signed_roster().wire())) return false;
-  auto later = SignedRoster::verify(wire, roster().mesh);
-  if (!later) {
-    complaints_.about(from, "a roster that cannot be believed", later.error().what);
-    return false;
-  }
-  return admin_->take(std::move(*later));
+  auto later = believed(from, wire);
+  return later && admin_->take(std::move(*later));
+}
+
+std::optional<SignedRoster> Membership::Impl::believed(const NodeId& from, ByteView wire) {
+  auto sent = SignedRoster::verify(wire, roster().mesh);
+  if (sent) return std::move(*sent);
+  complaints_.about(from, "a roster that cannot be believed", sent.error().what);
+  return {};
 }
 
 /// Rosters that this node is in are asked for, together with what else belongs to them.
 void Membership::Impl::on_farewell(const NodeId& from, ByteView wire) {
-  const auto sent = SignedRoster::verify(wire, roster().mesh);
-  if (!sent || (*sent)->find(self()) == nullptr) take_roster(from, wire);
+  auto sent = believed(from, wire);
+  if (sent && (*sent)->find(self()) == nullptr) admin_->take(std::move(*sent));
 }
 
 void Membership::Impl::take_older(const NodeId& from, const std::vector<Bytes>& wires) {

@@ -29,6 +29,7 @@ class Membership::Impl : public std::enable_shared_from_this<Membership::Impl> {
   Result<PeerAnswer> on_hello(const NodeId& from, const peer::Hello& request);
   PeerAnswer roster_answer() const;
   bool take_roster(const NodeId& from, ByteView wire);
+  std::optional<SignedRoster> believed(const NodeId& from, ByteView wire);
   void on_farewell(const NodeId& from, ByteView wire);
 
   Result<std::string> invite(const client::Invite& request, const OwnerKeys* owner);

@@ -17,8 +17,13 @@ constexpr std::string_view record_domain = "zerodb record v1";
 constexpr std::size_t word_bytes_max = 64;
 constexpr std::uint32_t weight_max = 10'000;
 
-constexpr fields::Limits roster_limits{
-    .bytes = 1 << 20, .array = members_max, .map = 32, .string = 255, .binary = 64, .depth = 6};
+constexpr fields::Limits roster_limits{.bytes = 1 << 20,
+                                       .array = members_max,
+                                       .map = 32,
+                                       .string = 255,
+                                       .binary = 64,
+                                       .depth = 6,
+                                       .items = 1 << 14};  // of 1000 members and 16 changes: 15,488
 constexpr fields::Limits record_limits{
     .bytes = 4096, .array = 16, .map = 32, .string = endpoint_bytes_max, .binary = 64, .depth = 4};
 

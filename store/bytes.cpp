@@ -102,6 +102,19 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+std::string without_controls(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto character = first_code_point(text);
+    const auto bytes = text.substr(0, std::max<std::size_t>(character.length, 1));
+    const bool shown = character.length != 0 && !is_control(character.value);
+    out += shown ? bytes : std::string_view("?");
+    text.remove_prefix(bytes.size());
+  }
+  return out;
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());

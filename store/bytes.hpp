@@ -67,6 +67,9 @@ inline std::uint64_t get_u64(ByteView from) {
 /// True if `text` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates).
 bool is_utf8(std::string_view text);
 
+/// `text` with a question mark for each control character, and for what is no UTF-8.
+std::string without_controls(std::string_view text);
+
 /// `text` with control characters, quotes and backslashes escaped, for messages and logs.
 std::string printable(std::string_view text);
 

@@ -9,32 +9,40 @@ namespace {
 /// Adds up what arrays and maps say they hold, and stops when that is too much.
 class ItemCounter : public msgpack::null_visitor {
  public:
-  explicit ItemCounter(std::size_t most) : left_(most) {}
-  bool start_array(std::uint32_t elements) { return take(elements); }
-  bool start_map(std::uint32_t pairs) { return take(std::size_t{2} * pairs); }
-  bool stopped() const { return stopped_; }
+  explicit ItemCounter(std::size_t most) : most_(most) {}
+  bool start_array(std::uint32_t elements) { return add(elements); }
+  bool start_map(std::uint32_t pairs) { return add(std::size_t{2} * pairs); }
+  std::size_t count() const { return count_; }
 
  private:
-  bool take(std::size_t items) {
-    stopped_ = items > left_;
-    if (!stopped_) left_ -= items;
-    return !stopped_;
+  bool add(std::size_t items) {
+    const bool fits = items <= most_ - count_;
+    count_ = fits ? count_ + items : most_ + 1;
+    return fits;
   }
 
-  std::size_t left_;
-  bool stopped_ = false;
+  std::size_t most_;
+  std::size_t count_ = 0;
 };
 
 /// Whatever else is wrong with the bytes.
 bool holds_more_than(std::size_t items, ByteView bytes) {
   if (bytes.size() <= items) return false;  // each is a byte at least
-  ItemCounter counter(items);
-  std::size_t offset = 0;
-  msgpack::parse(reinterpret_cast<const char*>(bytes.data()), bytes.size(), offset, counter);
-  return counter.stopped();
+  return count_items(bytes, items) > items;
 }
 
 }  // namespace
+
+std::size_t count_items(ByteView bytes, std::size_t most) {
+  ItemCounter counter(most);
+  try {
+    std::size_t offset = 0;
+    msgpack::parse(reinterpret_cast<const char*>(bytes.data()), bytes.size(), offset, counter);
+  } catch (const msgpack::unpack_error&) {
+    // Whoever reads the bytes is told so.
+  }
+  return counter.count();
+}
 
 Result<msgpack::object_handle> parse(ByteView bytes, const Limits& limits) {
   if (bytes.size() > limits.bytes) {

@@ -139,6 +139,10 @@ struct Limits {
   std::size_t items = SIZE_MAX;  ///< in all: elements of arrays, keys and values of maps
 };
 
+/// Those of one msgpack value: elements of arrays, keys and values of maps. Counts no further than
+/// one beyond `most`, and as far as the bytes are msgpack.
+std::size_t count_items(ByteView bytes, std::size_t most);
+
 /// One msgpack value that keeps its memory. `invalid` on anything but exactly one value, and on
 /// more items than allowed before any is made: each costs 24 bytes, and may be one byte long.
 Result<msgpack::object_handle> parse(ByteView bytes, const Limits& limits);

@@ -280,3 +280,12 @@ TEST_CASE("codec: what an error says is cut between characters and is always UTF
   CHECK(said(umlauts) == umlauts.substr(0, 1023));
   CHECK(said("no\xff") == "no?");
 }
+
+TEST_CASE("codec: what an error says does not steer the terminal it comes to", "[bus]") {
+  auto header = codec::encode(1, Error{Errc::io, "it is _[2Jgone"});
+  std::ranges::replace(header, std::uint8_t{'_'}, std::uint8_t{0x1B});
+  const auto decoded = codec::decode_peer_reply(header);
+  REQUIRE(decoded);
+  REQUIRE_FALSE(decoded->message);
+  CHECK(decoded->message.error().what == "it is ?[2Jgone");
+}

@@ -190,6 +190,9 @@ TEST_CASE("hostile: malformed messages are dropped or answered, and the next one
   SECTION("garbage") {
     peer.send({std::string("\xdd\x7f\xff\xff\xff", 5), "x"});
   }
+  SECTION("an endless value") {
+    peer.send({std::string("\xc9\xff\xff\xff\xff", 5), "x"});
+  }
   SECTION("a header beyond the limit") {
     peer.send({std::string((1 << 20) + 512, '\x81'), ""});
   }
@@ -292,6 +295,25 @@ TEST_CASE("hostile: who subscribes to more than a topic is cut off, and others a
     node.links().publish({}, broadcast::Get{});
     return !mesh.other.broadcasts.empty();
   });
+}
+
+TEST_CASE("hostile: what is refused is told so only so often", "[bus]") {
+  asio::io_context io;
+  const auto keys = CurvePair::generate();
+  BesideAnother mesh(io, keys);
+  RawPeer peer(keys, mesh.node);
+  auto unknown = std::string(as_text(codec::encode(9, peer::Request(peer::GetDigests{}))));
+  unknown[unknown.find("get_digests")] = 'X';
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 1'000; ++i)
+    peer.send({unknown, ""});
+  peer.send(10, peer::GetChunk{});
+  std::size_t refused = 0;
+  while (peer.receive(io).id != 10)
+    ++refused;
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  CHECK(refused >= 100);
+  CHECK(static_cast<double>(refused) <= 101 + 100 * took.count());
 }
 
 TEST_CASE("hostile: what one peer asks waits its turn, and greetings do not", "[bus]") {

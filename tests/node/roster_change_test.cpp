@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "store/hash.hpp"
 #include "tests/node/rosters.hpp"
 
 using namespace zerodb;
@@ -65,6 +66,34 @@ TEST_CASE("roster change: a roster remembers its latest changes, and no more tha
   auto crowded = roster.roster();
   crowded.changes.push_back(crowded.changes.front());
   CHECK_FALSE(SignedRoster::verify(sign(crowded).wire(), crowded.mesh));
+}
+
+TEST_CASE("roster change: the largest roster is read, and one of more values is not", "[node]") {
+  auto largest = roster_of(2);
+  while (largest.members.size() < members_max) {
+    auto member = largest.members.front();
+    member.node = random_id<NodeId>();
+    member.name = "member" + std::to_string(largest.members.size());
+    largest.members.push_back(member);
+  }
+  for (std::size_t i = 0; i < changes_kept; ++i) {
+    RosterChange change{.id = {}, .node = node_id(2), .draining = true, .zone = "attic", .weight = 2};
+    change.added = largest.members.front();
+    largest.changes.push_back(change);
+  }
+  CHECK(SignedRoster::verify(sign(largest).wire(), largest.mesh));
+
+  // {"a": [[0, ...], ...]} of a million values, signed by the mesh's own key.
+  Bytes nested{0x81, 0xA1, 'a', 0xDC, 0x03, 0xE8};
+  for (int i = 0; i < 1000; ++i) {
+    for (const std::uint8_t byte : {0xDC, 0x03, 0xE8})
+      nested.push_back(byte);
+    nested.resize(nested.size() + 1000);
+  }
+  nested.resize(nested.size() + Signature::size);
+  const auto refused = SignedRoster::verify(nested, largest.mesh);
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().what, Catch::Contains("items"));
 }
 
 TEST_CASE("roster change: what one of two administrators did at once is made again", "[node]") {

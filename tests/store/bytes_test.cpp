@@ -77,3 +77,8 @@ TEST_CASE("bytes: printable text cannot steer a terminal", "[store]") {
   CHECK(printable("\xFFz\xC3") == "\\xffz\\xc3");
   CHECK(printable("'\"\\") == "\\'\\\"\\\\");
 }
+
+TEST_CASE("bytes: text without controls is else as it was", "[store]") {
+  CHECK(without_controls("'gr\xC3\xBC\xC3\x9F'\\") == "'gr\xC3\xBC\xC3\x9F'\\");
+  CHECK(without_controls("\x1B[31m\nb\xC2\x9B\xE2\x80\xAE\xFF") == "?[31m?b???");
+}
