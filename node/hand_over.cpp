@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "node/confirm.hpp"
 
 namespace zerodb {
@@ -12,6 +15,13 @@ constexpr std::size_t page_entries = 256;
 
 bool is_held(Held held) {
   return held == Held::held;
+}
+
+/// Ascending, from the first behind `failed` on: one that fails each time stands in nobody's way.
+std::vector<Partition> beginning_after(std::optional<Partition> failed,
+                                       std::vector<Partition> partitions) {
+  if (failed) std::ranges::rotate(partitions, std::ranges::upper_bound(partitions, *failed));
+  return partitions;
 }
 
 }  // namespace
@@ -43,6 +53,7 @@ class HandOver::Impl {
   NodeContext context_;
   HandOverOptions options_;
   bool stopped_ = false;
+  std::optional<Partition> failed_;  ///< the latest
 };
 
 Task<Misplaced> HandOver::Impl::look() const {
@@ -59,11 +70,13 @@ Task<void> HandOver::Impl::run(std::shared_ptr<Impl> self) {
     const auto misplaced = co_await self->look();
     self->context_.mesh.set_clean(misplaced.partitions.empty());
     std::uint64_t dropped = 0;
-    for (const auto partition : misplaced.partitions) {
+    const auto partitions = beginning_after(self->failed_, misplaced.partitions);
+    for (const auto partition : partitions) {
       if (!self->may_drop()) break;
       const auto gone = co_await hand_over(self, partition);
       if (!gone) {
         spdlog::debug("hand-over of partition {}: {}", partition, gone.error().what);
+        self->failed_ = partition;
         break;
       }
       dropped += *gone;

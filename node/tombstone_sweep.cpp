@@ -34,6 +34,7 @@ class TombstoneSweep::Impl {
   NodeContext context_;
   TombstoneSweepOptions options_;
   bool stopped_ = false;
+  std::size_t first_ = 0;  ///< behind the partition that failed: it stands in nobody's way
 };
 
 /// No member may hold an older version of anything where nobody would look for it.
@@ -67,10 +68,13 @@ Task<Result<std::uint64_t>> TombstoneSweep::Impl::sweep(std::shared_ptr<Impl> se
   const auto sizes = co_await offload(context.runtime, [&] { return context.store.sizes(); });
   std::uint64_t swept = 0;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    const auto partition = static_cast<Partition>(i);
-    if (sizes[i].tombstones == 0 || !context.mesh.is_placed_here(partition)) continue;
+    const auto partition = static_cast<Partition>((self->first_ + i) % sizes.size());
+    if (sizes[partition].tombstones == 0 || !context.mesh.is_placed_here(partition)) continue;
     const auto gone = co_await sweep_partition(self, partition);
-    if (!gone) co_return fail(gone.error());
+    if (!gone) {
+      self->first_ = partition + std::size_t{1};
+      co_return fail(gone.error());
+    }
     swept += *gone;
   }
   co_return swept;

@@ -50,7 +50,10 @@ Result<std::unique_ptr<BlobUpload>> BlobUpload::begin(std::shared_ptr<BlobsState
   if (auto trusted = state->check_trusted(); !trusted) return fail(std::move(trusted.error()));
   if (auto space = state->check_space(); !space) return fail(std::move(space.error()));
   auto file = File::create(temporary_path(*state));
-  if (!file) return fail(std::move(file.error()));
+  if (!file) {  // a folder that is gone says nothing of the object
+    const auto code = file.error().code;
+    return fail(code == Errc::not_found ? Errc::io : code, std::move(file.error().what));
+  }
   std::unique_ptr<BlobUpload> upload(
       new BlobUpload(std::move(state), spec, std::move(*file)));  // make_unique cannot see it
   const auto header =

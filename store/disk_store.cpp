@@ -105,6 +105,12 @@ void DiskStore::note_index_damage(const Error&) {
   if (!note_index_lost(folder_, now_ms_())) index_damaged_ = false;
 }
 
+template <class T>
+Result<T> DiskStore::noted(Result<T> read) {
+  if (!read) note_if_index_damage(read.error());
+  return read;
+}
+
 bool DiskStore::note_if_index_damage(const Error& error) {
   if (error.code != Errc::corrupt) return false;
   note_index_damage(error);
@@ -114,8 +120,8 @@ bool DiskStore::note_if_index_damage(const Error& error) {
 // ------------------------------------------------------------------------------------- commits
 
 Result<DiskStore::Standing> DiskStore::standing_against(const SignedManifest& manifest,
-                                                        Expected expected) const {
-  auto latest = index_->latest(manifest->object);
+                                                        Expected expected) {
+  auto latest = noted(index_->latest(manifest->object));
   if (!latest) return fail(std::move(latest.error()));
   bool is_later = *latest && (*latest)->is_later_than(manifest);
   if (*latest && expected && !is_later) {
@@ -249,7 +255,7 @@ std::vector<Result<CommitOutcome>> DiskStore::commit_inline_all(
 
 /// The outcome, if it is known already; else what is to be written. The object's mutex is held.
 std::variant<DiskStore::Staged, Result<CommitOutcome>> DiskStore::judge_inline(
-    const InlineCommit& commit) const {
+    const InlineCommit& commit) {
   const auto& [manifest, sealed, expected] = commit;
   const auto refuse = [](Error error) { return Result<CommitOutcome>(fail(std::move(error))); };
   if (auto trusted = blobs_.check_trusted(); !trusted) return refuse(std::move(trusted.error()));
@@ -351,12 +357,12 @@ Result<CommitOutcome> DiskStore::commit_version(const SignedManifest& manifest, 
 // ------------------------------------------------------------------------------------- reading
 
 Result<std::optional<SignedManifest>> DiskStore::latest(const ObjectId& object) {
-  return index_->latest(object);
+  return noted(index_->latest(object));
 }
 
 Result<std::optional<SignedManifest>> DiskStore::find(const ObjectId& object,
                                                       const BlobId& blob_id) {
-  return index_->find(object, blob_id);
+  return noted(index_->find(object, blob_id));
 }
 
 Result<Payload> DiskStore::read_chunk(const SignedManifest& manifest, std::uint64_t index) {
@@ -381,7 +387,7 @@ std::vector<PartitionDigest> DiskStore::digests() {
 }
 
 Result<EntryPage> DiskStore::entries(const EntryQuery& query) {
-  return index_->entries(query);
+  return noted(index_->entries(query));
 }
 
 std::vector<PartitionSize> DiskStore::sizes() {

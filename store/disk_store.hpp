@@ -63,6 +63,9 @@ class DiskStore final : public Store {
   Status open_index(const StoreOptions& options);
   void note_index_damage(const Error& error);
   bool note_if_index_damage(const Error& error);
+  /// What was read of the index; damage that was met is noted.
+  template <class T>
+  Result<T> noted(Result<T> read);
   std::size_t stripe_of(const ObjectId& object) const {
     return IdHash{}(object) % stripes;
   }
@@ -70,7 +73,7 @@ class DiskStore final : public Store {
     return mutexes_[stripe_of(object)];
   }
 
-  Result<Standing> standing_against(const SignedManifest& manifest, Expected expected) const;
+  Result<Standing> standing_against(const SignedManifest& manifest, Expected expected);
   Result<bool> holds_later_than(Version expected, const SignedManifest& manifest,
                                 const SignedManifest& latest) const;
   Status check_inline(const SignedManifest& manifest, ByteView sealed) const;
@@ -80,7 +83,7 @@ class DiskStore final : public Store {
   struct Staged;
   Staged stage(const SignedManifest& manifest, const Standing& before,
                std::optional<ByteView> inline_value) const;
-  std::variant<Staged, Result<CommitOutcome>> judge_inline(const InlineCommit& commit) const;
+  std::variant<Staged, Result<CommitOutcome>> judge_inline(const InlineCommit& commit);
   void write_staged(std::vector<Staged>& staged, std::vector<Result<CommitOutcome>>& outcomes);
   CommitOutcome note_stored(const Staged& staged);
   Result<CommitOutcome> record(const SignedManifest& manifest, const Standing& before,

@@ -102,14 +102,15 @@ Status DiskStore::carry_out(const SweepPlan& plan, const std::vector<Counted>& g
     if (removal.unmark) marks_.forget(*removal.unmark);
   }
   inline_bytes_dropped_ += plan.inline_bytes;
+  Status all_removed;  // nothing in the index says what files are left: each is tried
   for (const auto& binding : plan.blob_files) {
-    if (auto removed = blobs_.remove(binding); !removed) return removed;
+    if (auto removed = blobs_.remove(binding); !removed) all_removed = std::move(removed);
   }
-  return {};
+  return all_removed;
 }
 
 Result<SweepReport> DiskStore::sweep(std::uint64_t superseded_before_ms) {
-  if (auto trimmed = quarantine_.trim(); !trimmed) return fail(std::move(trimmed.error()));
+  auto trimmed = quarantine_.trim();
   SweepReport total;
   std::string after;
   for (;;) {
@@ -129,6 +130,7 @@ Result<SweepReport> DiskStore::sweep(std::uint64_t superseded_before_ms) {
   }
   auto reclaimed = reclaim_if_worth_it();
   if (!reclaimed && !sweeps_cut_short_) return fail(std::move(reclaimed.error()));
+  if (!trimmed) return fail(std::move(trimmed.error()));
   return total;
 }
 

@@ -99,18 +99,20 @@ Status Quarantine::trim_locked() {
   };
   if (fits()) return {};
   count();  // people may have deleted some
+  Status trimmed;
   for (const auto& [number, file] : files_in(folder_)) {
     if (fits()) break;
     const auto bytes = size_of(file);
     std::error_code error;
     fs::remove(file.path(), error);
-    if (error) {
-      return fail(Errc::io, "cannot remove " + file.path().string() + ": " + error.message());
+    if (error) {  // the next ones may go all the same
+      trimmed = fail(Errc::io, "cannot remove " + file.path().string() + ": " + error.message());
+      continue;
     }
     size_.files -= std::min<std::uint64_t>(size_.files, 1);
     size_.bytes -= std::min(size_.bytes, bytes);
   }
-  return {};
+  return trimmed;
 }
 
 Quarantine::Size Quarantine::size() const {

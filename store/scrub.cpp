@@ -159,14 +159,27 @@ ScrubStep Scrub::pass_over(const std::string& key, const Error& error) {
 }
 
 Result<bool> Scrub::check(const SignedManifest& manifest) {
-  const auto looked = look(manifest, 0, no_limit);
-  if (!looked) return fail(looked.error());
-  return note(manifest, *looked, true);
+  const bool whole_before = parts_.marks.contains(manifest->binding());
+  std::optional<std::uint64_t> chunk = 0;
+  while (chunk) {
+    auto looked = look(manifest, *chunk, no_limit);
+    if (!looked) return fail(looked.error());
+    const auto whole = note(manifest, *looked, whole_before);
+    if (!whole || !*whole) return whole;
+    chunk = looked->next_chunk;
+  }
+  return true;
 }
 
 /// Marks what is damaged, and unmarks what is whole again; true if it is whole.
-Result<bool> Scrub::note(const SignedManifest& manifest, const Look& look, bool whole_before) {
-  if (look.damage) return confirm(manifest, look);
+Result<bool> Scrub::note(const SignedManifest& manifest, Look& look, bool whole_before) {
+  if (look.damage) {
+    const auto whole = confirm(manifest, look);
+    // What could not be read once could be when asked again: what comes after was not looked at.
+    if (whole && *whole && look.bad_chunk && *look.bad_chunk + 1 < manifest->chunk_count)
+      look.next_chunk = *look.bad_chunk + 1;
+    return whole;
+  }
   const bool wholly = whole_before && !look.next_chunk;
   if (wholly && !manifest->is_tombstone() && parts_.marks.contains(manifest->binding())) {
     if (auto removed = parts_.marks.remove({manifest->binding()}); !removed) {
@@ -185,7 +198,7 @@ Result<bool> Scrub::confirm(const SignedManifest& manifest, const Look& seen) {
       (*latest)->manifest().blob_id != manifest->blob_id) {
     return true;
   }
-  const auto again = look(**latest, seen.bad_chunk, 1);
+  const auto again = look(**latest, seen.bad_chunk.value_or(0), 1);
   if (!again) return fail(again.error());
   if (!again->damage) return true;
   if (manifest->is_tombstone()) {

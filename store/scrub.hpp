@@ -36,7 +36,7 @@ class Scrub {
     std::uint64_t bytes = 0;
     std::optional<std::uint64_t> next_chunk;  ///< where to go on, if not at its end
     std::optional<Error> damage;
-    std::uint64_t bad_chunk = 0;
+    std::optional<std::uint64_t> bad_chunk;  ///< if the damage is in one
   };
 
   /// Where to go on among the versions.
@@ -49,7 +49,7 @@ class Scrub {
 
   Result<ScrubStep> walk_versions(const Place& from, std::uint64_t bytes_max);
   ScrubStep pass_over(const std::string& key, const Error& error);
-  Result<bool> note(const SignedManifest& manifest, const Look& look, bool whole_before);
+  Result<bool> note(const SignedManifest& manifest, Look& look, bool whole_before);
   Result<bool> confirm(const SignedManifest& manifest, const Look& look);
   Result<Look> look(const SignedManifest& manifest, std::uint64_t chunk, std::uint64_t bytes_max);
   Result<Look> look_inline(const SignedManifest& manifest);

@@ -135,6 +135,14 @@ TEST_CASE("blobs: an upload that is dropped leaves nothing", "[store]") {
   CHECK(disk.blob_files().empty());
 }
 
+TEST_CASE("blobs: where uploads cannot be kept, that is not taken for an object that is missing",
+          "[store]") {
+  Disk disk;
+  const auto object = seal_object(disk.owner, {.size = 100'000});
+  std::filesystem::remove_all(disk.dir / "tmp");
+  CHECK(error_of(disk->begin_upload({.binding = object.manifest->binding()})) == Errc::io);
+}
+
 TEST_CASE("blobs: an upload may outlive its store", "[store]") {
   Disk disk;
   const auto object = seal_object(disk.owner, {.size = 100'000});

@@ -73,6 +73,26 @@ TEST_CASE("store: a sweep leaves the blob that a later version took over", "[sto
   CHECK(disk.blob_files().empty());
 }
 
+TEST_CASE("store: a file that cannot be removed leaves no other behind", "[store]") {
+  Disk disk;
+  const auto put = [&](std::uint64_t version) {
+    const auto object =
+        seal_object(disk.owner, {.size = 100'000, .version = Version::at(version)});
+    disk.put(object);
+    return object;
+  };
+  put(1);
+  const auto stuck = disk.blob_files().front();
+  put(2);
+  put(3);
+  const auto latest = put(4);
+  fs::remove(stuck);
+  fs::create_directories(stuck / "something");
+  CHECK_FALSE(disk->sweep(forever));
+  CHECK(disk.blob_files().size() == 1);
+  check_content(*disk.store, latest);
+}
+
 TEST_CASE("store: a long history is swept in batches", "[store]") {
   Disk disk;
   for (std::uint64_t i = 1; i <= 600; ++i) {
