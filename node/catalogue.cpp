@@ -30,6 +30,8 @@ class Catalogue::Impl {
         round_ended(context.runtime),
         refreshed_ms(context.runtime.steady_ms()) {}
 
+  class Round;
+
   static Task<Status> refresh(std::shared_ptr<Impl> self);
   static Task<Result<ListPage>> page(std::shared_ptr<Impl> self, ListQuery query);
   static Task<void> tend(std::shared_ptr<Impl> self);
@@ -57,6 +59,24 @@ class Catalogue::Impl {
   bool closed = false;
 };
 
+/// Ends however the coroutine does, that of a client too: those who wait for it go on.
+class Catalogue::Impl::Round {
+ public:
+  explicit Round(Impl& impl) : impl_(impl) {
+    impl_.rounds_begun += 1;
+    impl_.outcome = fail(Errc::io, "the round broke off");
+  }
+  ~Round() {
+    impl_.rounds_done = impl_.rounds_begun;
+    impl_.round_ended.notify();
+  }
+  Round(const Round&) = delete;
+  Round& operator=(const Round&) = delete;
+
+ private:
+  Impl& impl_;
+};
+
 /// A round that had begun before may have missed the latest writes: whoever comes meanwhile waits
 /// for the next one, which they share.
 Task<Status> Catalogue::Impl::refresh(std::shared_ptr<Impl> self) {
@@ -66,7 +86,7 @@ Task<Status> Catalogue::Impl::refresh(std::shared_ptr<Impl> self) {
       co_await self->round_ended.wait();
       continue;
     }
-    self->rounds_begun += 1;
+    const Round round(*self);
     const auto began_ms = self->state->context.runtime.steady_ms();
     self->refreshed_ms = began_ms;
     const auto life = self->state->names->life();
@@ -75,8 +95,6 @@ Task<Status> Catalogue::Impl::refresh(std::shared_ptr<Impl> self) {
       self->complete_life = life;
       self->complete_ms = began_ms;
     }
-    self->rounds_done = self->rounds_begun;
-    self->round_ended.notify();
   }
   co_return self->outcome;
 }

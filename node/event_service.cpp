@@ -154,7 +154,12 @@ Task<Result<ClientAnswer>> EventService::poll(GatewayPtr gateway, client::Events
     const bool at_end = page->next == page->log.next;
     const bool late = stopped_ || context_.runtime.steady_ms() >= until_ms;
     if (!page->events.empty() || (at_end && late)) co_return answer(reply_of(std::move(*page)));
-    if (at_end && changes == gateway->event_changes()) co_await wait(gateway, until_ms);
+    const auto nothing_new = [&] {
+      return !stopped_ && changes == gateway->event_changes() &&
+             context_.runtime.steady_ms() < until_ms;
+    };
+    while (at_end && nothing_new())  // the end of another's wait wakes all
+      co_await wait(gateway, until_ms);
   }
 }
 

@@ -84,6 +84,11 @@ bool FetchQueue::want_version(SignedManifest manifest, const std::vector<NodeId>
   return true;
 }
 
+bool FetchQueue::has_room_for(const NodeId& teller) const {
+  const auto known = tellers_.find(teller);
+  return known == tellers_.end() || known->second->places_taken < options_.backlog_per_node_max;
+}
+
 void FetchQueue::add(const ObjectId& object, const NodeId& teller, Want more) {
   auto& want = wants_[object];
   want.add(std::move(more));

@@ -56,6 +56,8 @@ class FetchQueue : public std::enable_shared_from_this<FetchQueue> {
   /// A verified manifest of a version that should be here, told by the first of `holders`. False:
   /// too much of that node's waits, and the next round with it has to find this.
   bool want_version(SignedManifest manifest, const std::vector<NodeId>& holders);
+  /// Whether more told by that node may wait: else what it tells need not even be verified.
+  bool has_room_for(const NodeId& teller) const;
 
   bool is_idle() const { return wants_.empty(); }
   /// Fetched lately.

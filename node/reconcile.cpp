@@ -356,7 +356,7 @@ void Reconcile::Impl::on_news(const NodeId& from, Bytes manifest) {
   auto claimed = SignedManifest::trusted(manifest);
   if (stopped_ || !claimed) return;
   if (!context_.mesh.is_placed_here(partition_of((*claimed)->object.hashed_key))) return;
-  if (news_open_[from] >= news_per_node_max) return miss_news(from);
+  if (news_open_[from] >= news_per_node_max || !queue_->has_room_for(from)) return miss_news(from);
   ++news_open_[from];
   spawn(context_.runtime, take_news(shared_from_this(), from, std::move(*claimed)));
 }
