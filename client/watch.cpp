@@ -59,8 +59,10 @@ Result<EventPosition> Client::watch(const std::string& prefix, const EventSink& 
   return EventPosition{.epoch = follower.epoch(), .next = *follower.position()};
 }
 
-Result<EventPosition> Client::position() {
-  auto reply = impl_->bus.events({.limit = 1});
+Result<EventPosition> Client::position(const std::string& prefix) {
+  client::Events request{.limit = 1};
+  if (!prefix.empty()) request.prefix = prefix;
+  auto reply = impl_->bus.events(request);
   if (!reply) return fail(std::move(reply.error()));
   return EventPosition{.epoch = std::move(reply->epoch), .next = reply->next};
 }

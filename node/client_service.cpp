@@ -146,6 +146,8 @@ Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, ClientIde
   session->gateway = gateway_();
   session->name = spec.name;
   session->size = request.size;
+  session->credit = identity.credential ? options_.remote_upload_credit_bytes
+                                        : options_.upload_credit_bytes;
   const auto added = sessions_.add(client, session);
   if (!added) co_return fail(added.error());
   const auto id = *added;
@@ -156,7 +158,7 @@ Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, ClientIde
   }
   session->stream = std::move(*stream);
   if (!sessions_.upload(client, id)) co_return fail(Errc::not_found, "the client went away");
-  auto reply = upload_reply(id);
+  auto reply = upload_reply(id, *session);
   if (request.resumable.value_or(false)) {
     session->resume.resize(resume_bytes);
     context_.runtime.random(session->resume);
@@ -165,9 +167,9 @@ Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, ClientIde
   co_return ClientAnswer{std::move(reply), {}};
 }
 
-client::Upload ClientService::upload_reply(std::uint64_t upload) const {
+client::Upload ClientService::upload_reply(std::uint64_t upload, const UploadSession& session) {
   return {.upload = upload,
-          .credit = options_.upload_credit_bytes,
+          .credit = session.credit,
           .chunk_bytes = chunk_bytes_max,
           .resume = {},
           .offset = {}};
@@ -181,7 +183,7 @@ Task<Result<ClientAnswer>> ClientService::put_resume(ClientId client, ClientIden
   const InUse in_use(*session, context_.runtime);
   while (session->unanswered > 0)
     co_await session->written.wait();
-  auto reply = upload_reply(*id);
+  auto reply = upload_reply(*id, *session);
   reply.resume = session->resume;
   reply.offset = session->received;
   co_return ClientAnswer{std::move(reply), {}};
@@ -193,14 +195,14 @@ Task<Result<ClientAnswer>> ClientService::put_data(ClientId client, client::PutD
   if (!found) co_return fail(std::move(found.error()));
   const auto session = std::move(*found);
   const InUse in_use(*session, context_.runtime);
-  if (payload.empty()) co_return ClientAnswer{upload_reply(request.upload), {}};
+  if (payload.empty()) co_return ClientAnswer{upload_reply(request.upload, *session), {}};
   if (request.offset != session->received) {
     co_return fail(Errc::invalid, "put '" + printable(session->name) + "': data for offset " +
                                       std::to_string(request.offset) + ", but " +
                                       std::to_string(session->received) + " bytes came before");
   }
   const auto bytes = payload.size();
-  if (session->unanswered + bytes > options_.upload_credit_bytes) {
+  if (session->unanswered + bytes > session->credit) {
     co_return fail(Errc::busy, "put '" + printable(session->name) +
                                    "': more data at once than the credit given");
   }
@@ -210,7 +212,7 @@ Task<Result<ClientAnswer>> ClientService::put_data(ClientId client, client::PutD
   session->unanswered -= bytes;
   session->written.notify();
   if (!written) co_return fail(std::move(written.error()));
-  co_return ClientAnswer{upload_reply(request.upload), {}};
+  co_return ClientAnswer{upload_reply(request.upload, *session), {}};
 }
 
 Task<Result<ClientAnswer>> ClientService::put_end(ClientId client, client::PutEnd request) {
@@ -219,6 +221,10 @@ Task<Result<ClientAnswer>> ClientService::put_end(ClientId client, client::PutEn
   const auto session = std::move(*found);
   // Used up from here on, whatever comes of it.
   sessions_.end_upload(client, request.upload);
+  if (session->gateway != gateway_()) {
+    co_return fail(Errc::denied, "put '" + printable(session->name) +
+                                     "': this node's owner key was replaced meanwhile");
+  }
   if (session->size && *session->size != session->received) {
     co_return fail(Errc::invalid,
                    "put '" + printable(session->name) + "': " + std::to_string(session->received) +

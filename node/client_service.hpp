@@ -10,6 +10,8 @@ namespace zerodb {
 struct ClientServiceOptions {
   SessionLimits sessions;
   std::uint64_t upload_credit_bytes = 8 << 20;  ///< a client may send beyond what was answered
+  /// The same of a remote one, of which all connections together may have 64 MiB under way.
+  std::uint64_t remote_upload_credit_bytes = 4 << 20;
   std::size_t reads_per_download_max = 64;      ///< being answered at once
 };
 
@@ -60,7 +62,7 @@ class ClientService {
              WantedRange wanted);
   Reply open_upload(ClientId client, ClientIdentity identity, const client::Put& request,
                     PutSpec spec);
-  client::Upload upload_reply(std::uint64_t upload) const;
+  static client::Upload upload_reply(std::uint64_t upload, const UploadSession& session);
   std::string name_of(const NodeId& node) const;
   client::Stored stored_reply(const WriteReceipt& receipt) const;
 

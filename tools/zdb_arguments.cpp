@@ -243,6 +243,11 @@ std::string Reading::find_remote() {
   if (text.empty()) return {};
   const bool at = text.starts_with('@');
   const bool is_file = at || (from_environment && !text.starts_with(credential_prefix));
+  if (is_file && !at && ::access(text.c_str(), R_OK) != 0) {
+    // It is not shown: it may be a credential that is quoted, or mistyped where it begins.
+    return "ZERODB_REMOTE: neither a credential, which begins with '" +
+           std::string(credential_prefix) + "', nor a file that can be read";
+  }
   auto remote = parse_remote(at ? text.substr(1) : text, is_file);
   if (!remote) return (from_environment ? "ZERODB_REMOTE: " : "--remote: ") + remote.error().what;
   arguments_.remote = std::move(*remote);

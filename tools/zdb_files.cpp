@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <climits>
@@ -80,7 +81,8 @@ InputFile::InputFile(InputFile&& other) noexcept
       waits_(other.waits_),
       size_(other.size_),
       end_(other.end_),
-      mtime_ms_(other.mtime_ms_) {}
+      mtime_ms_(other.mtime_ms_),
+      changed_at_(other.changed_at_) {}
 
 InputFile::~InputFile() {
   if (descriptor_ > STDIN_FILENO) ::close(descriptor_);
@@ -105,6 +107,7 @@ Result<InputFile> InputFile::open(const std::filesystem::path& path) {
   file.mtime_ms_ = std::int64_t{about.st_mtim.tv_sec} * 1000 + about.st_mtim.tv_nsec / 1'000'000;
   const auto offset = std::max<off_t>(::lseek(file.descriptor_, 0, SEEK_CUR), 0);
   file.end_ = about.st_size;
+  file.changed_at_ = about.st_mtim;
   // Files such as those in /proc claim to be empty and are not.
   if (about.st_size > 0) {
     file.size_ = static_cast<std::uint64_t>(std::max<off_t>(about.st_size - offset, 0));
@@ -115,6 +118,13 @@ Result<InputFile> InputFile::open(const std::filesystem::path& path) {
 bool InputFile::has_grown() const {
   struct stat about {};
   return size_ && ::fstat(descriptor_, &about) == 0 && about.st_size > end_;
+}
+
+bool InputFile::has_changed() const {
+  struct stat about {};
+  if (!size_ || ::fstat(descriptor_, &about) != 0) return false;
+  const auto& now = about.st_mtim;
+  return now.tv_sec != changed_at_.tv_sec || now.tv_nsec != changed_at_.tv_nsec;
 }
 
 Result<std::size_t> InputFile::read(MutableBytes to) {
@@ -212,6 +222,9 @@ void OutputFile::set_access() const {
     return;
   }
   mode_t mode = old.st_mode & all_may;
+  // With a list of its own, those bits say what the list may give, not what the group has.
+  if (::getxattr(target_.c_str(), "system.posix_acl_access", nullptr, 0) > 0)
+    mode &= ~mode_t{S_IRWXG};
   const bool kept = ::fchown(descriptor_, old.st_uid, old.st_gid) == 0 ||
                     ::fchown(descriptor_, static_cast<uid_t>(-1), old.st_gid) == 0;
   if (!kept) mode &= ~mode_t{S_IRWXG};  // of another group
@@ -229,8 +242,14 @@ int OutputFile::put_in_place() const {
   return ::link(from, to) == 0 ? ::unlink(from) : -1;
 }
 
+/// What was written where it stays: a pipe or a terminal has nothing to sync, which is no error.
+Status OutputFile::finish_in_place() const {
+  if (is_synced(::fsync(descriptor_))) return {};
+  return fail(system_error(name_, "cannot be written", errno));
+}
+
 Status OutputFile::finish(std::optional<std::int64_t> mtime_ms) {
-  if (temporary_.empty()) return {};
+  if (temporary_.empty()) return finish_in_place();
   set_access();
   if (mtime_ms) {
     const auto ms = (*mtime_ms % 1000 + 1000) % 1000;

@@ -2,6 +2,7 @@
 // Local files as zdb reads and writes them: sources for put, and files that appear whole or not at
 // all for get. One thread an object.
 
+#include <ctime>
 #include <filesystem>
 #include <optional>
 
@@ -28,6 +29,8 @@ class InputFile {
 
   /// Whether there is more in it by now than its size says.
   bool has_grown() const;
+  /// Whether it was written since it was opened: what was read may be of before and after.
+  bool has_changed() const;
 
   /// A ByteSource: `busy` when a pipe has had nothing to give for some seconds.
   Result<std::size_t> read(MutableBytes to);
@@ -41,6 +44,7 @@ class InputFile {
   std::optional<std::uint64_t> size_;
   std::int64_t end_ = 0;  ///< of a regular file, when it was opened
   std::optional<std::int64_t> mtime_ms_;
+  timespec changed_at_{};  ///< of a regular file, when it was opened
 };
 
 /// What is fetched: written under another name in the same folder, renamed at the end. What it
@@ -62,12 +66,14 @@ class OutputFile {
 
   /// A ByteSink: `full` when the disk is, `io` otherwise.
   Status write(ByteView bytes);
-  /// After that a power cut takes nothing of it; before, it leaves what was there.
+  /// After that a power cut takes nothing of it; before, it leaves what was there. What is written
+  /// as it is is synced where it can be, so that errors of delayed writing show.
   Status finish(std::optional<std::int64_t> mtime_ms);
 
  private:
   OutputFile(int descriptor, std::string name);
   void open_beside(std::filesystem::path target);
+  Status finish_in_place() const;
   void set_access() const;
   int put_in_place() const;
 

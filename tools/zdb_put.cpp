@@ -60,6 +60,9 @@ std::optional<client::Stored> put_file(Session& session, BusClient& client, Inpu
   if (stored && file.has_grown()) {
     session.warn(fmt::format("{} has grown meanwhile; stored is what it was at first, {}",
                              printable(item.path.string()), format_bytes(stored->size)));
+  } else if (stored && file.has_changed()) {
+    session.warn(fmt::format("{} was written meanwhile; stored may be a mix of before and after",
+                             printable(item.path.string())));
   }
   if (stored) return std::move(*stored);
   session.failed(item.path.string(), stored.error(), client);

@@ -86,8 +86,9 @@ class ZERODB_API Client {
   /// is, and watch from that position. Uses this Client throughout; `sink` must not.
   Result<EventPosition> watch(const std::string& prefix, const EventSink& sink,
                               WatchOptions options = {});
-  /// The end of the node's log: where a watch begins that is told of what happens from now on.
-  Result<EventPosition> position();
+  /// The end of the node's log: where a watch begins that is told of what happens from now on. Who
+  /// may not read everything names the `prefix` to watch.
+  Result<EventPosition> position(const std::string& prefix = {});
 
  private:
   friend class Listing;

@@ -120,6 +120,11 @@ class Commands(RemoteTest):
                    env=environment(self.mesh.root))
         self.complained(2, both, ["--node and --remote"])
         self.denied("@/no/such/file", "ls", code=2, says=["cannot be read"])
+        for mangled in (f'"{line}"', f" {line}", line[1:], line.upper()):  # of a file of settings
+            env = environment(self.mesh.root, ZERODB_REMOTE=mangled)
+            done = run([BIN / "zdb", "ls"], env=env)
+            self.complained(2, done, ["ZERODB_REMOTE", "neither a credential"])
+            self.assertNotIn(line[20:60].lower(), done.err.lower())
 
     def test_a_credential_goes_to_a_file_of_its_user_alone(self):
         path = self.files / "credential"
@@ -344,6 +349,18 @@ class Hostile(RemoteTest):
 
 
 class Pace(FreshMeshTest):
+    def test_many_files_go_to_a_node_that_takes_them_slowly(self):
+        node = self.mesh.init()
+        node.configure(client_listen="127.0.0.1:0", client_bytes_per_s=40 * MIB)
+        node.start()
+        line = add(node, "slow", "--read", "", "--write", "")
+        for i in range(10):
+            self.file(f"videos/{i}", content(10 * MIB + i))
+        done = run([BIN / "zdb", "--remote", line, "put", "-r", self.files / "videos"],
+                   env=environment(self.mesh.root))
+        self.assertEqual(0, done.code, done.err)
+        self.assertEqual(10, len(self.keys(node, "")))
+
     def test_a_client_above_its_rate_waits_and_others_do_not(self):
         node = self.mesh.init()
         node.configure(client_listen="127.0.0.1:0", client_requests_per_s=20)

@@ -430,6 +430,19 @@ TEST_CASE("zdb put: a file that grows meanwhile is stored as it was, with a warn
   CHECK(desk.kept("log") == large);
 }
 
+TEST_CASE("zdb put: a file that is written meanwhile is stored with a warning", "[tools]") {
+  Desk desk;
+  desk.write("image", large);
+  desk.node.look([&] { desk.node.held = "put"; });
+  auto running = desk.start({"put", "image"});
+  CHECK(desk.node.eventually([&] { return !desk.node.started.empty(); }));
+  desk.write("image", std::string(large.size(), 'z'));
+  desk.node.release();
+  const auto outcome = running.wait();
+  CHECK(outcome.exit_code == 0);
+  CHECK_THAT(outcome.err, Contains("warning: image was written meanwhile"));
+}
+
 TEST_CASE("zdb: a node that stops in the middle is answered with 5", "[tools]") {
   Desk desk;
   desk.write("large", large);
