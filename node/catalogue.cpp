@@ -62,11 +62,10 @@ class Catalogue::Impl {
 /// Ends however the coroutine does, that of a client too: those who wait for it go on.
 class Catalogue::Impl::Round {
  public:
-  explicit Round(Impl& impl) : impl_(impl) {
-    impl_.rounds_begun += 1;
-    impl_.outcome = fail(Errc::io, "the round broke off");
-  }
+  explicit Round(Impl& impl) : impl_(impl) { impl_.rounds_begun += 1; }
+  void end(Status outcome) { outcome_ = std::move(outcome); }
   ~Round() {
+    impl_.outcome = std::move(outcome_);
     impl_.rounds_done = impl_.rounds_begun;
     impl_.round_ended.notify();
   }
@@ -75,6 +74,7 @@ class Catalogue::Impl::Round {
 
  private:
   Impl& impl_;
+  Status outcome_ = fail(Errc::io, "the round broke off");
 };
 
 /// A round that had begun before may have missed the latest writes: whoever comes meanwhile waits
@@ -86,15 +86,16 @@ Task<Status> Catalogue::Impl::refresh(std::shared_ptr<Impl> self) {
       co_await self->round_ended.wait();
       continue;
     }
-    const Round round(*self);
+    Round round(*self);
     const auto began_ms = self->state->context.runtime.steady_ms();
     self->refreshed_ms = began_ms;
     const auto life = self->state->names->life();
-    self->outcome = co_await sync_catalogue(self->state);
-    if (self->outcome && self->state->names->life() == life) {
+    auto synced = co_await sync_catalogue(self->state);
+    if (synced && self->state->names->life() == life) {
       self->complete_life = life;
       self->complete_ms = began_ms;
     }
+    round.end(std::move(synced));
   }
   co_return self->outcome;
 }
