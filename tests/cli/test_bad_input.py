@@ -14,7 +14,7 @@ import termios
 
 from harness import (BIN, DEADLINE_S, MIB, FreshMeshTest, MeshTest, content, environment,
                      eventually, main, on_a_terminal, run, ticket)
-from wire import Wire
+from wire import Refused, Wire
 
 
 def with_passphrase(passphrase):
@@ -411,6 +411,17 @@ class OwnerKeys(FreshMeshTest):
         second.start()
         self.mesh.wait_linked()
         self.assertEqual(b"x", self.get(second, "mine"))
+
+    def test_an_upload_under_way_is_not_acknowledged_for_the_owner_put_aside(self):
+        second = self.mesh.join(ticket(self.first)).start()
+        self.mesh.wait_linked()
+        with Wire(second) as wire:
+            upload, _ = wire.ask("put", key="between")
+            wire.ask("put_data", b"x", upload=upload["upload"], offset=0)
+            self.ok(second, "owner", "import", "--replace", stdin=self.text.encode())
+            self.assertRaisesRegex(Refused, "denied", wire.ask, "put_end",
+                                   upload=upload["upload"], size=1)
+        self.refused(3, second, "get", "between", "-")
 
     def test_a_mistyped_character_is_named(self):
         letters = [i for i, c in enumerate(self.text) if c.isalnum()][-60:]
