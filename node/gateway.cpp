@@ -199,6 +199,10 @@ const GatewayCounters& Gateway::counters() const {
   return core_->counters;
 }
 
+std::size_t Gateway::put_chunks() const {
+  return core_->put_chunks;
+}
+
 std::size_t Gateway::chunks_kept() const {
   return core_->chunks_kept;
 }

@@ -109,6 +109,9 @@ struct GatewayOptions {
   Milliseconds chunk_timeout{20'000};
   Milliseconds hedge_after{250};   ///< then a chunk is asked of a second holder, too
   std::size_t window_chunks = 16;  ///< sealed chunks a replica may lag behind
+  /// So many of all puts may be on their way; while there are as many, a replica may lag behind by
+  /// two.
+  std::size_t put_chunks_max = 256;
   std::size_t read_ahead_chunks = 8;
   Milliseconds lag_grace{3'000};     ///< a lagging replica may hold puts up this long
   std::size_t chunks_kept_max = 64;  ///< beside those that reads wait for, by all reads
@@ -187,6 +190,7 @@ class Gateway {
 
   const GatewayCounters& counters() const;
   std::size_t chunks_kept() const;  ///< opened, by all reads, now
+  std::size_t put_chunks() const;   ///< sealed and on their way, of all puts, now
 
  private:
   std::shared_ptr<GatewayCore> core_;  ///< calls that finish behind outlive the gateway

@@ -87,6 +87,7 @@ struct GatewayCore {
   Complaints complaints;
   std::size_t verifying = 0;    ///< objects, at once
   std::size_t chunks_kept = 0;  ///< by all reads, see GatewayOptions::chunks_kept_max
+  std::size_t put_chunks = 0;   ///< on their way, see GatewayOptions::put_chunks_max
 };
 
 using CorePtr = std::shared_ptr<GatewayCore>;

@@ -60,19 +60,24 @@ void PutLanes::send(Payload plain, bool last) {
   ending_ = last;
   for (auto& lane : lanes_)
     lane.backlog += 1;
-  spawn(core_->context.runtime, seal_and_send(shared_from_this(), std::move(plain), position));
+  core_->put_chunks += 1;
+  OnItsWay on_its_way(core_.get(), [core = core_](const void*) { core->put_chunks -= 1; });
+  spawn(core_->context.runtime,
+        seal_and_send(shared_from_this(), std::move(plain), position, std::move(on_its_way)));
 }
 
-Task<void> PutLanes::seal_and_send(Self self, Payload plain, ChunkPosition position) {
+Task<void> PutLanes::seal_and_send(Self self, Payload plain, ChunkPosition position,
+                                   OnItsWay on_its_way) {
   if (self->failed_) co_return;
   auto work = [&] { return seal(self->draft_, position, plain.view()); };
   auto sealed = co_await offload(self->core_->context.runtime, work);
   plain = {};
   for (auto& lane : self->lanes_) {
     if (!lane.gone) {
-      spawn(self->core_->context.runtime, write(self, lane, position.index, sealed));
+      spawn(self->core_->context.runtime, write(self, lane, position.index, sealed, on_its_way));
     }
   }
+  on_its_way = {};
   if (!self->own_store_hashes()) co_await self->hash_here(position.index, sealed);
 }
 
@@ -88,9 +93,11 @@ Task<void> PutLanes::hash_here(std::uint64_t index, Payload sealed) {
   keep_leaf(index, leaf);
 }
 
-Task<void> PutLanes::write(Self self, Lane& lane, std::uint64_t index, Payload sealed) {
+Task<void> PutLanes::write(Self self, Lane& lane, std::uint64_t index, Payload sealed,
+                           OnItsWay on_its_way) {
   auto leaf = co_await self->write_when_open(lane, index, sealed);
   lane.backlog -= 1;
+  on_its_way = {};
   self->changed_.notify();
   if (!leaf) {
     self->let_go(lane, std::move(leaf.error()));
@@ -238,7 +245,13 @@ void PutLanes::let_go_of_laggards(std::uint64_t passed_ms) {
 
 bool PutLanes::holds_up(const Lane& lane) const {
   if (lane.gone) return false;
-  return ending_ ? lane.backlog > 0 : lane.backlog >= core_->options.window_chunks;
+  return ending_ ? lane.backlog > 0 : lane.backlog >= window();
+}
+
+std::size_t PutLanes::window() const {
+  constexpr std::size_t crowded = 2;
+  const auto& options = core_->options;
+  return core_->put_chunks < options.put_chunks_max ? options.window_chunks : crowded;
 }
 
 bool PutLanes::are_enough_ahead_of(const Lane& lane) const {

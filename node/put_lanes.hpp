@@ -40,11 +40,15 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
     std::uint64_t held_up_ms = 0;  ///< how long the put waited for it
   };
   using Self = std::shared_ptr<PutLanes>;
+  /// Counts a chunk for as long as a lane has it to take.
+  using OnItsWay = std::shared_ptr<const void>;
 
   // Each runs behind, and keeps this alive.
   static Task<void> open_lane(Self self, Lane& lane);
-  static Task<void> seal_and_send(Self self, Payload plain, ChunkPosition position);
-  static Task<void> write(Self self, Lane& lane, std::uint64_t index, Payload sealed);
+  static Task<void> seal_and_send(Self self, Payload plain, ChunkPosition position,
+                                  OnItsWay on_its_way);
+  static Task<void> write(Self self, Lane& lane, std::uint64_t index, Payload sealed,
+                          OnItsWay on_its_way);
   static Task<void> take_in(Self self, Lane& lane);
   static Task<CommitResult> commit_lane(Self self, Lane& lane, SignedPtr version);
   static Task<void> watch(Self self);
@@ -59,6 +63,7 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
   Lane& lane_of(const NodeId& node);
   bool own_store_hashes() const;
   bool holds_up(const Lane& lane) const;
+  std::size_t window() const;
   bool are_enough_ahead_of(const Lane& lane) const;
   Targets::Count left() const;
   bool is_over() const;

@@ -97,6 +97,11 @@ Result<WriteReceipt> GatewayMesh::put_stream(std::size_t from, const std::string
   return mesh.run(put_chunks(gateways[from], {.name = name}, content));
 }
 
+Task<Result<WriteReceipt>> GatewayMesh::putting(std::size_t from, std::string name,
+                                                ByteView content) {
+  return put_chunks(gateways[from], {.name = std::move(name)}, content);
+}
+
 Result<Bytes> GatewayMesh::get(std::size_t at, const std::string& name) {
   return mesh.run(get_all(gateways[at], name));
 }

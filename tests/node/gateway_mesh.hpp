@@ -47,6 +47,8 @@ class GatewayMesh {
   Result<WriteReceipt> put(std::size_t from, const std::string& name, ByteView content);
   /// Chunk by chunk, as much at once as `finish` allows.
   Result<WriteReceipt> put_stream(std::size_t from, const std::string& name, ByteView content);
+  /// The same, to be run by the caller; `content` outlives it.
+  Task<Result<WriteReceipt>> putting(std::size_t from, std::string name, ByteView content);
   Result<Bytes> get(std::size_t at, const std::string& name);
   Result<std::unique_ptr<GetStream>> open(std::size_t at, const std::string& name);
   Result<WriteReceipt> remove(std::size_t at, const std::string& name);

@@ -159,6 +159,33 @@ TEST_CASE("gateway: ranges read only the chunks they touch", "[gateway]") {
   CHECK(read(mesh, **stream, 6 * mib, 1).empty());
 }
 
+TEST_CASE("gateway: many large puts at once hold a bounded number of chunks", "[gateway]") {
+  GatewayMesh mesh(3, {.gateway = {.put_chunks_max = 8}, .mesh = {}});
+  for (const std::size_t slow : {1, 2})
+    mesh.links[0].delays[mesh.mesh[slow].id()] = Milliseconds(300);
+  const auto content = pattern(12 * mib);
+  constexpr std::size_t puts = 6;
+  std::size_t done = 0;
+  const auto put = [&](std::size_t i) -> Task<void> {
+    auto receipt = co_await mesh.putting(0, "put " + std::to_string(i), content);
+    CHECK(receipt.has_value());
+    ++done;
+  };
+  for (std::size_t i = 0; i < puts; ++i)
+    spawn(mesh.mesh[0].runtime, put(i));
+  std::size_t most = 0;
+  for (int i = 0; i < 5'000 && done < puts; ++i) {
+    mesh.mesh.world().run_for(Milliseconds(5));
+    most = std::max(most, mesh.gateways[0].put_chunks());
+  }
+  CHECK(done == puts);
+  CHECK(most >= 8);
+  CHECK(most <= 8 + 2 * puts);
+  CHECK(mesh.get(1, "put 5") == content);
+  REQUIRE(mesh.mesh.run_until_quiet());
+  CHECK(mesh.gateways[0].put_chunks() == 0);
+}
+
 TEST_CASE("gateway: reading ahead stops where the reader said", "[gateway]") {
   GatewayMesh mesh(5);
   const auto content = pattern(6 * mib);
