@@ -265,18 +265,21 @@ void State::reply(const Envelope& envelope, Bytes header) {
   reply(envelope, Payload::take(std::move(header)), {});
 }
 
-/// A client that cannot be reached, or lets replies pile up unread, is given up.
+/// A client that cannot be reached, or lets replies pile up unread, is given up. The former has
+/// ended, and its descriptor may be another's by now; what libzmq holds for the latter ends with its
+/// connection.
 void State::reply(const Envelope& envelope, Payload header, Payload payload) {
   std::vector<Payload> frames{envelope.routing_id};
   if (envelope.delimited) frames.emplace_back();
   frames.push_back(std::move(header));
   frames.push_back(std::move(payload));
-  if (socket_->send(frames) == Sent::sent) return;
-  watch_->catch_up();
+  const auto sent = socket_->send(frames);
+  if (sent == Sent::sent) return;
   const auto peer = peers_.find(key_of(envelope.routing_id));
-  if (peer == peers_.end()) return;  // it had ended
-  watch_->hang_up(peer->second->descriptor);  // and what libzmq holds for it goes
+  if (peer == peers_.end()) return;
+  const auto descriptor = peer->second->descriptor;
   forget(peer);
+  if (sent == Sent::full) watch_->hang_up(descriptor);
 }
 
 class Port : public ClientPort {
