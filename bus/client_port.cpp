@@ -266,8 +266,8 @@ void State::reply(const Envelope& envelope, Bytes header) {
 }
 
 /// A client that cannot be reached, or lets replies pile up unread, is given up. The former has
-/// ended, and its descriptor may be another's by now; what libzmq holds for the latter ends with its
-/// connection.
+/// ended, and its descriptor may be another's by now; what libzmq holds for the latter ends with
+/// its connection.
 void State::reply(const Envelope& envelope, Payload header, Payload payload) {
   std::vector<Payload> frames{envelope.routing_id};
   if (envelope.delimited) frames.emplace_back();

@@ -146,8 +146,8 @@ Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, ClientIde
   session->gateway = gateway_();
   session->name = spec.name;
   session->size = request.size;
-  session->credit = identity.credential ? options_.remote_upload_credit_bytes
-                                        : options_.upload_credit_bytes;
+  session->credit =
+      identity.credential ? options_.remote_upload_credit_bytes : options_.upload_credit_bytes;
   const auto added = sessions_.add(client, session);
   if (!added) co_return fail(added.error());
   const auto id = *added;

@@ -12,7 +12,7 @@ struct ClientServiceOptions {
   std::uint64_t upload_credit_bytes = 8 << 20;  ///< a client may send beyond what was answered
   /// The same of a remote one, of which all connections together may have 64 MiB under way.
   std::uint64_t remote_upload_credit_bytes = 4 << 20;
-  std::size_t reads_per_download_max = 64;      ///< being answered at once
+  std::size_t reads_per_download_max = 64;  ///< being answered at once
 };
 
 /// The bytes a client asks for, both ends included; all of them if it does not say.

@@ -21,7 +21,7 @@ struct UploadSession {
   std::unique_ptr<PutStream> stream;  ///< none while it is being opened, and after it was dropped
   std::string name;
   std::optional<std::uint64_t> size;  ///< as the client announced it
-  std::uint64_t credit = 0;      ///< bytes that may be unanswered
+  std::uint64_t credit = 0;           ///< bytes that may be unanswered
   std::uint64_t received = 0;
   std::uint64_t unanswered = 0;  ///< bytes of those
   std::uint64_t last_used_ms = 0;

@@ -77,7 +77,8 @@ TEST_CASE("roster change: the largest roster is read, and one of more values is 
     largest.members.push_back(member);
   }
   for (std::size_t i = 0; i < changes_kept; ++i) {
-    RosterChange change{.id = {}, .node = node_id(2), .draining = true, .zone = "attic", .weight = 2};
+    RosterChange change{
+        .id = {}, .node = node_id(2), .draining = true, .zone = "attic", .weight = 2};
     change.added = largest.members.front();
     largest.changes.push_back(change);
   }

@@ -76,8 +76,7 @@ TEST_CASE("store: a sweep leaves the blob that a later version took over", "[sto
 TEST_CASE("store: a file that cannot be removed leaves no other behind", "[store]") {
   Disk disk;
   const auto put = [&](std::uint64_t version) {
-    const auto object =
-        seal_object(disk.owner, {.size = 100'000, .version = Version::at(version)});
+    const auto object = seal_object(disk.owner, {.size = 100'000, .version = Version::at(version)});
     disk.put(object);
     return object;
   };
