@@ -75,20 +75,10 @@ std::string_view clipped(std::string_view text, std::size_t bytes_max) {
   return text.substr(0, end);
 }
 
-/// Headers carry UTF-8 only, but a path in an error may be any bytes.
-std::string sendable(std::string_view text) {
-  std::string clean(text);
-  if (!is_utf8(clean)) {
-    for (auto& c : clean) {
-      if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-    }
-  }
-  return std::string(clipped(clean, error_what_bytes_max));
-}
-
-/// An error's words go to terminals and logs as they are: they must not steer those.
+/// An error's words, sent or received. Headers carry UTF-8 only, but a path may be any bytes; and
+/// the words go to terminals and logs as they are, and must not steer those.
 std::string harmless(std::string_view text) {
-  return without_controls(clipped(text, error_what_bytes_max));
+  return std::string(clipped(without_controls(text), error_what_bytes_max));
 }
 
 // ------------------------------------------------------------------------------------ decoding
@@ -260,7 +250,7 @@ Bytes encode(std::uint64_t id, const client::Reply& reply) {
 }
 
 Bytes encode(std::uint64_t id, const Error& error) {
-  const WireError wire{std::string(to_string(error.code)), sendable(error.what)};
+  const WireError wire{std::string(to_string(error.code)), harmless(error.what)};
   Bytes out;
   fields::Sink sink(out);
   Packer packer(sink);

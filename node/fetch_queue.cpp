@@ -50,9 +50,9 @@ void FetchQueue::Want::add(Want other) {
 
 /// Nothing if all that `node` may have are taken.
 FetchQueue::Place FetchQueue::take_place(const NodeId& node) {
+  if (!has_room_for(node)) return {};
   auto& teller = tellers_[node];
   if (!teller) teller = std::make_shared<Teller>();
-  if (teller->places_taken >= options_.backlog_per_node_max) return {};
   teller->places_taken += 1;
   const auto leave = [teller = teller](const void*) { teller->places_taken -= 1; };
   return {teller.get(), leave};
