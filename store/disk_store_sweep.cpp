@@ -143,7 +143,9 @@ void DiskStore::cut_sweeps_short() {
 Status DiskStore::reclaim_if_worth_it() {
   if (inline_bytes_dropped_ < reclaim_bytes_min) return {};
   inline_bytes_dropped_ = 0;
-  return index_->reclaim();
+  auto reclaimed = index_->reclaim();
+  if (!reclaimed) note_if_index_damage(reclaimed.error());
+  return reclaimed;
 }
 
 /// All versions of one object, if the named one is its latest; the answer is what stood.

@@ -119,7 +119,7 @@ Status Index::add(std::span<const Addition> additions) {
     }
   }
   const auto status = impl_->write(batch);
-  if (!status.ok()) return index_failure("write", status);
+  if (!status.ok()) return index_write_failure("write", status);
   return {};
 }
 
@@ -229,7 +229,7 @@ Status Index::mark_damaged(const ChunkBinding& binding, std::uint64_t ms) {
   rocksdb::WriteBatch batch;
   batch.Put(impl_->by_damage, index_key::of_blob(binding), std::to_string(ms));
   const auto status = impl_->write(batch);
-  if (!status.ok()) return index_failure("mark a damaged version", status);
+  if (!status.ok()) return index_write_failure("mark a damaged version", status);
   return {};
 }
 
@@ -238,7 +238,7 @@ Status Index::unmark(const std::vector<ChunkBinding>& bindings) {
   for (const auto& binding : bindings)
     batch.Delete(impl_->by_damage, index_key::of_blob(binding));
   const auto status = impl_->write(batch);
-  if (!status.ok()) return index_failure("unmark versions", status);
+  if (!status.ok()) return index_write_failure("unmark versions", status);
   return {};
 }
 
@@ -297,7 +297,7 @@ Status Index::remove(const std::vector<Removal>& removals) {
     if (removal.unmark) batch.Delete(impl_->by_damage, index_key::of_blob(*removal.unmark));
   }
   const auto status = impl_->write(batch);
-  if (!status.ok()) return index_failure("drop versions", status);
+  if (!status.ok()) return index_write_failure("drop versions", status);
   return {};
 }
 
@@ -308,7 +308,7 @@ Status Index::reclaim() {
   options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
   options.blob_garbage_collection_age_cutoff = 1.0;
   const auto status = impl_->db->CompactRange(options, impl_->by_blob, nullptr, nullptr);
-  if (!status.ok()) return index_failure("give the space of dropped objects back", status);
+  if (!status.ok()) return index_write_failure("give the space of dropped objects back", status);
   return {};
 }
 

@@ -16,6 +16,9 @@ tl::unexpected<Error> index_failure(std::string_view doing, const rocksdb::Statu
 /// The same, but what the disk cannot read any more is `corrupt`, as what fails its checksum is.
 tl::unexpected<Error> index_read_failure(std::string_view doing, const rocksdb::Status& status);
 
+/// The same of what writes, which fails, too, for what a compaction before could not read.
+tl::unexpected<Error> index_write_failure(std::string_view doing, const rocksdb::Status& status);
+
 /// The same for every writer, so that their fsyncs are shared.
 rocksdb::WriteOptions durable_write();
 

@@ -120,7 +120,9 @@ Result<ValueHead> decode_head(std::string_view value) {
 
 Result<SignedManifest> decode_manifest(std::string_view value) {
   if (auto head = decode_head(value); !head) return fail(std::move(head.error()));
-  return SignedManifest::trusted(as_bytes(value.substr(value_head_bytes)));
+  auto manifest = SignedManifest::trusted(as_bytes(value.substr(value_head_bytes)));
+  if (manifest) return manifest;
+  return fail(Errc::corrupt, "index value: " + manifest.error().what);
 }
 
 }  // namespace zerodb::index_key

@@ -49,6 +49,7 @@ struct ValueHead {
 };
 inline constexpr std::size_t value_head_bytes = 2 + BlobId::size + 8;
 std::string encode_value(const SignedManifest& manifest);
+/// These two: `corrupt` if it is none.
 Result<ValueHead> decode_head(std::string_view value);
 Result<SignedManifest> decode_manifest(std::string_view value);
 

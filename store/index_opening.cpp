@@ -124,6 +124,13 @@ Errc code_of(const rocksdb::Status& status) {
   return Errc::io;
 }
 
+/// RocksDB says in words alone what it was at: "IO error: While pread offset 0 len 53: /a/file:
+/// ...".
+bool is_of_reading(const rocksdb::Status& status) {
+  const auto said = status.ToString();
+  return said.substr(0, said.find(": /")).find("read") != std::string::npos;
+}
+
 /// A file that is gone, or that the disk cannot read: RocksDB passes errno on in words alone.
 bool is_unreadable(const rocksdb::Status& status) {
   if (status.IsPathNotFound()) return true;
@@ -142,9 +149,8 @@ tl::unexpected<Error> open_failure(const std::filesystem::path& folder,
   }
   const auto doing = "open " + folder.string();
   // Opening writes, too, and what could not be written is no damage.
-  const bool is_of_reading = status.ToString().find("read") != std::string::npos;
-  auto error = is_of_reading && mode != Index::Mode::salvage ? index_read_failure(doing, status)
-                                                             : index_failure(doing, status);
+  auto error = mode == Index::Mode::salvage ? index_failure(doing, status)
+                                            : index_write_failure(doing, status);
   if (status.IsNotFound()) error.value().code = Errc::corrupt;
   return error;
 }
@@ -166,6 +172,10 @@ tl::unexpected<Error> index_read_failure(std::string_view doing, const rocksdb::
   auto failure = index_failure(doing, status);
   if (is_unreadable(status)) failure.value().code = Errc::corrupt;
   return failure;
+}
+
+tl::unexpected<Error> index_write_failure(std::string_view doing, const rocksdb::Status& status) {
+  return is_of_reading(status) ? index_read_failure(doing, status) : index_failure(doing, status);
 }
 
 rocksdb::WriteOptions durable_write() {

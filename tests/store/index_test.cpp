@@ -6,6 +6,7 @@
 
 #include "store/hash.hpp"
 #include "tests/store/disk_fixture.hpp"
+#include "tests/support/failing_disk.hpp"
 
 using namespace zerodb;
 using namespace zerodb::test;
@@ -174,6 +175,33 @@ TEST_CASE("index: a damaged index is an error, not a crash", "[store]") {
   open_in(dir).reset();
   std::ofstream(dir / "index/CURRENT") << "MANIFEST-nothing\n";
   CHECK_FALSE(Index::open(dir / "index"));
+}
+
+TEST_CASE("index: a value that is cut short anywhere is damage", "[store]") {
+  const auto manifest = manifest_at(OwnerKeys::generate(), key_in(1), 1);
+  const auto value = index_key::encode_value(manifest);
+  CHECK(index_key::decode_manifest(value)->hash() == manifest.hash());
+  for (std::size_t size = 0; size < value.size(); ++size) {
+    CAPTURE(size);
+    CHECK(error_of(index_key::decode_manifest(value.substr(0, size))) == Errc::corrupt);
+  }
+}
+
+TEST_CASE("index: what only a compaction cannot read is damage, to each write after it, too",
+          "[store]") {
+  const TempDir dir;
+  const auto owner = OwnerKeys::generate();
+  const auto object = seal_object(owner, {.size = 1'000});
+  REQUIRE(open_in(dir)->add(
+      {.manifest = object.manifest, .inline_value = object.chunks.at(0), .superseded = {}}));
+  const auto index = open_in(dir);  // from the log into a table
+  {
+    const FailingDisk failing({.read_error = EIO, .only = ".sst"});
+    CHECK(error_of(index->reclaim()) == Errc::corrupt);
+  }
+  const auto tombstone = manifest_at(owner, key_in(1), 1);
+  CHECK(error_of(index->add({.manifest = tombstone, .inline_value = {}, .superseded = {}})) ==
+        Errc::corrupt);
 }
 
 TEST_CASE("index: one that is open already is busy", "[store]") {
