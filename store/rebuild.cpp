@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "store/blobs.hpp"
 #include "store/salvage.hpp"
@@ -53,6 +54,8 @@ class Adopter {
   Status flush();
   /// A mark of the old index, once all versions are here.
   Status mark(const ChunkBinding& binding);
+  /// Marks what stands without its file, as where the log lost that a version was dropped.
+  Status mark_without_files();
 
  private:
   struct Kept {
@@ -141,6 +144,18 @@ Status Adopter::mark(const ChunkBinding& binding) {
   const bool concerns_latest = *latest && !(**latest)->is_tombstone() && !(**latest)->is_inline() &&
                                (**latest)->blob_id == binding.blob_id;
   return concerns_latest ? index_.mark_damaged(binding, now_ms_) : Status();
+}
+
+Status Adopter::mark_without_files() {
+  std::optional<ObjectId> seen;
+  const auto visited = index_.salvage([&](const SignedManifest& manifest) -> Status {
+    const bool stands = std::exchange(seen, manifest->object) != manifest->object;
+    if (!stands || manifest->is_tombstone() || manifest->is_inline()) return {};
+    if (blobs_.holds(manifest->binding())) return {};
+    return index_.mark_damaged(manifest->binding(), now_ms_);
+  });
+  if (!visited) return fail(visited.error());
+  return {};
 }
 
 /// What is left of the old index. Where it cannot be read for now, the next start tries again.
@@ -280,6 +295,7 @@ Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint
   Adopter adopter(**index, folder, now_ms);
   auto adopted = adopt_from_files(folder / "blobs", adopter);
   if (adopted) adopted = adopter.flush();
+  if (adopted) adopted = adopter.mark_without_files();
   if (!adopted) return fail("recovery of the index", std::move(adopted.error()));
   return OpenedIndex{.index = std::move(*index), .recovered = true};
 }

@@ -20,6 +20,20 @@ TEST_CASE("torn log: a log that is damaged in the middle is no reason to forget 
   }
 }
 
+TEST_CASE("torn log: what was dropped and is back with a damaged log is marked", "[store]") {
+  IndexScene scene;
+  const auto& dropped = scene.objects.at(0);
+  const std::array latest{counted(dropped.manifest).entry};
+  const auto until_dropped = fs::file_size(scene.log());
+  scene->drop(latest).value();
+  scene.store.reset();
+  overwrite(scene.log(), until_dropped + 8, "garbage!");
+  scene.open();
+  CHECK(scene.is_here(dropped));
+  CHECK(scene.stats().damaged == 1);
+  CHECK(scene->damaged(std::nullopt, 10)->versions.at(0).hash() == dropped.manifest.hash());
+}
+
 TEST_CASE("torn log: the recovery from a damaged log, broken off, begins anew", "[store]") {
   IndexScene scene;
   scene.store.reset();
