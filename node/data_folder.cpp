@@ -75,21 +75,28 @@ Result<Bytes> read_if_there(const fs::path& path, std::size_t bytes_max) {
   return content;
 }
 
-/// Empty if there is no such file, or it is damaged.
+/// Empty if there is no such file; `corrupt` if it is damaged.
 template <class Content>
 Result<Content> load_content(const fs::path& path, const fields::Limits& limits) {
   const auto file = read_if_there(path, limits.bytes);
-  if (!file && file.error().code != Errc::corrupt) return fail(file.error());
-  if (file && file->empty()) return Content{};
-  auto content = file ? fields::decode<Content>(*file, limits) : fail(Error(file.error()));
-  if (content) return content;
-  spdlog::warn("{} is left out: {}", path.string(), content.error().what);
-  return Content{};
+  if (!file) return fail(file.error());
+  if (file->empty()) return Content{};
+  auto content = fields::decode<Content>(*file, limits);
+  if (!content) return fail(Errc::corrupt, std::move(content.error().what));
+  return content;
 }
 
+Error damaged(const fs::path& path, const Error& error) {
+  return {Errc::corrupt, quoted(path) + " is damaged (" + error.what +
+                             "): copy the file from another node of the mesh"};
+}
+
+/// Without it a node would not look where objects may still be, and say that there are none.
 Result<OlderRosters> load_older(const fs::path& path) {
-  return load_content<OlderRosters>(
+  auto older = load_content<OlderRosters>(
       path, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
+  if (older || older.error().code != Errc::corrupt) return older;
+  return fail(damaged(path, older.error()));
 }
 
 // ------------------------------------------------------------------------------ what a folder is
@@ -203,8 +210,7 @@ Result<SignedRoster> DataFolder::load_roster() const {
   if (!wire) return fail(std::move(wire.error()));
   auto roster = SignedRoster::verify(*wire, MeshId{});
   if (roster) return roster;
-  return fail(Errc::corrupt, quoted(path) + " is damaged (" + roster.error().what +
-                                 "): copy the file from another node of the mesh");
+  return fail(damaged(path, roster.error()));
 }
 
 Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters,
@@ -216,15 +222,14 @@ Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters,
 }
 
 Result<std::vector<SignedRoster>> DataFolder::load_older_rosters(const MeshId& mesh) const {
-  const auto older = load_older(path_ / "older.rosters");
+  const auto path = path_ / "older.rosters";
+  const auto older = load_older(path);
   if (!older) return fail(older.error());
   std::vector<SignedRoster> rosters;
   for (const auto& wire : older->items) {
     auto roster = SignedRoster::verify(wire, mesh);
-    if (roster)
-      rosters.push_back(std::move(*roster));
-    else
-      spdlog::warn("{}/older.rosters: {}", path_.string(), roster.error().what);
+    if (!roster) return fail(damaged(path, roster.error()));
+    rosters.push_back(std::move(*roster));
   }
   return rosters;
 }
@@ -281,10 +286,12 @@ Status DataFolder::save_records(const std::vector<Bytes>& records) const {
 }
 
 Result<std::vector<Bytes>> DataFolder::load_records() const {
-  auto list =
-      load_content<FileList>(path_ / "records", {.bytes = file_bytes_max, .array = members_max});
-  if (!list) return fail(std::move(list.error()));
-  return std::move(list->items);
+  const auto path = path_ / "records";
+  auto list = load_content<FileList>(path, {.bytes = file_bytes_max, .array = members_max});
+  if (list) return std::move(list->items);
+  if (list.error().code != Errc::corrupt) return fail(std::move(list.error()));
+  spdlog::warn("{} is left out: {}", path.string(), list.error().what);
+  return std::vector<Bytes>();
 }
 
 Status DataFolder::save_followers(const OwnerId& owner, ByteView sealed) const {

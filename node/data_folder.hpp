@@ -56,8 +56,8 @@ class DataFolder {
   /// Rosters of versions before `over_before` are over for good; 0: none is known to be.
   Status save_older_rosters(const std::vector<SignedRoster>& rosters,
                             std::uint64_t over_before) const;
-  /// Those of them that can be believed; none when they are missing or damaged. An error if they
-  /// cannot be read for now: the next that is saved would replace them.
+  /// None when there is no such file. `corrupt` if one of them cannot be believed: without it this
+  /// node would say that there are no objects where it does not look.
   Result<std::vector<SignedRoster>> load_older_rosters(const MeshId& mesh) const;
   Result<std::uint64_t> load_over_before() const;
 
@@ -74,7 +74,8 @@ class DataFolder {
   std::string load_scrub() const;
 
   Status save_records(const std::vector<Bytes>& records) const;
-  /// Empty when they are missing or damaged: the other nodes know them, too. Else as above.
+  /// Empty when they are missing or damaged: the other nodes know them, too. An error if they
+  /// cannot be read for now: the next that are saved would replace them.
   Result<std::vector<Bytes>> load_records() const;
 
   /// May be called from any thread, one at a time for an owner.
