@@ -188,9 +188,9 @@ struct GetManifest {
   struct Reply {
     static constexpr std::string_view name = "manifest";
     std::optional<Bytes> manifest;  ///< absent: never stored here
-    bool settled = true;            ///< false: this node's store was lost and fills up again, so an
+    bool whole = true;              ///< false: this node's store was lost and fills up again, so an
                                     ///< absent manifest means nothing
-    ZERODB_FIELDS(field("manifest", self.manifest); field("settled", self.settled);)
+    ZERODB_FIELDS(field("manifest", self.manifest); field("settled", self.whole);)
   };
   ZERODB_FIELDS(field("owner", self.owner); field("hashed_key", self.hashed_key);
                 field("with_inline", self.with_inline);)

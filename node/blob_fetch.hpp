@@ -5,8 +5,8 @@
 
 #include <memory>
 
-#include "node/event.hpp"
 #include "node/node_context.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 
@@ -55,7 +55,7 @@ class BlobFetch : public std::enable_shared_from_this<BlobFetch> {
   unsigned workers_ = 0;
   std::uint64_t chunks_open_ = 0;  ///< begun, with no outcome yet
   Status outcome_;                 ///< the first failure
-  Event worker_ended_;
+  Wakeup worker_ended_;
 };
 
 }  // namespace zerodb

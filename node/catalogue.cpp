@@ -1,7 +1,7 @@
 #include "node/catalogue.hpp"
 
 #include "node/catalogue_sync.hpp"
-#include "node/event.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 namespace {
@@ -33,7 +33,7 @@ class Catalogue::Impl {
   class Round;
 
   static Task<Status> refresh(std::shared_ptr<Impl> self);
-  static Task<Result<ListPage>> page(std::shared_ptr<Impl> self, ListQuery query);
+  static Task<Result<NamePage>> page(std::shared_ptr<Impl> self, ListQuery query);
   static Task<void> tend(std::shared_ptr<Impl> self);
   static Task<Result<EventPage>> events(std::shared_ptr<Impl> self, EventQuery query);
   static Task<void> follow(std::shared_ptr<Impl> self);
@@ -45,7 +45,7 @@ class Catalogue::Impl {
   bool is_complete(std::uint64_t life) const;
 
   std::shared_ptr<CatalogueState> state;
-  Event round_ended;
+  Wakeup round_ended;
   std::uint64_t rounds_begun = 0;
   std::uint64_t rounds_done = 0;
   std::uint64_t refreshed_ms;           ///< steady: when a round last began
@@ -108,7 +108,7 @@ bool Catalogue::Impl::is_complete(std::uint64_t life) const {
 
 /// Names lost on the way are caught up with and listed again. So are those lost since an earlier
 /// page, or not learnt yet by this node, which need not be the one that gave it.
-Task<Result<ListPage>> Catalogue::Impl::page(std::shared_ptr<Impl> self, ListQuery query) {
+Task<Result<NamePage>> Catalogue::Impl::page(std::shared_ptr<Impl> self, ListQuery query) {
   auto& names = *self->state->names;
   bool first = query.after.empty();
   for (int i = 0; i < lives_max; ++i) {
@@ -205,7 +205,7 @@ void Catalogue::on_news(ByteView manifest) {
   spawn(impl_->state->context.runtime, Impl::learn_soon(impl_));
 }
 
-Task<Result<ListPage>> Catalogue::page(ListQuery query) {
+Task<Result<NamePage>> Catalogue::page(ListQuery query) {
   return Impl::page(impl_, std::move(query));
 }
 
@@ -221,12 +221,12 @@ bool Catalogue::is_followed() const {
   return impl_->is_followed();
 }
 
-Event& Catalogue::changed() {
+Wakeup& Catalogue::changed() {
   return impl_->state->names->changed();
 }
 
-std::uint64_t Catalogue::changes() const {
-  return impl_->state->names->changes();
+std::uint64_t Catalogue::revision() const {
+  return impl_->state->names->revision();
 }
 
 void Catalogue::stop() {

@@ -28,7 +28,7 @@ class Catalogue {
 
   /// A first page catches up with the mesh before: `no_quorum` when too few nodes answer to see
   /// every acknowledged write. So does a later one, where not all names have been learnt yet.
-  Task<Result<ListPage>> page(ListQuery query);
+  Task<Result<NamePage>> page(ListQuery query);
 
   /// What is known is in it; what others stored may be learnt later. `io` if the log was lost
   /// again and again.
@@ -38,9 +38,9 @@ class Catalogue {
   Task<void> follow();
   bool is_followed() const;
   /// Notified when events may have been added, and now and then without a reason.
-  Event& changed();
+  Wakeup& changed();
   /// Grows with each of those that has a reason.
-  std::uint64_t changes() const;
+  std::uint64_t revision() const;
   /// Ends what goes on by itself, when the node stops.
   void stop();
   /// Something may have been missed: whoever follows is told of it soon.

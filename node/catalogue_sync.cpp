@@ -215,7 +215,7 @@ Task<void> check_held(SyncRoundPtr round, std::vector<Partition> partitions) {
   if (round->digests.contains(self))
     std::erase_if(unlisted, [&](Partition each) { return has_changed(*round, self, each); });
   static_cast<void>(co_await hold_here(round, std::move(unlisted)));  // others have it, too
-  co_await names.settle();
+  co_await names.flush();
   const auto known = co_await names.known_in(partitions);
   if (!known) co_return;
   auto doubted = not_held(*known, round->held);
@@ -240,7 +240,7 @@ Task<void> check_held(SyncRoundPtr round, std::vector<Partition> partitions) {
 /// Learns all there is in some partitions.
 Task<void> sync_partitions(SyncRoundPtr round, std::vector<Partition> partitions) {
   auto& names = *round->state->names;
-  co_await names.settle();
+  co_await names.flush();
   round->held.clear();
   co_await learn_changes(round, partitions, Listing::once);
   if (!round->as_here.empty()) {
@@ -280,7 +280,7 @@ Status check_complete(const SyncRound& round) {
 Task<Status> run_round(SyncRoundPtr round) {
   const auto& state = round->state;
   co_await learn_news(state);
-  co_await state->names->settle();  // what is expected of digests follows from what is written
+  co_await state->names->flush();  // what is expected of digests follows from what is written
   co_await ask_members(round);
   const auto changed = changed_partitions(*round);
   for (std::size_t from = 0; from < changed.size(); from += partitions_max) {

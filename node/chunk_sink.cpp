@@ -1,8 +1,8 @@
 #include "node/chunk_sink.hpp"
 
 #include "node/condition.hpp"
-#include "node/event.hpp"
 #include "node/receipts.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 namespace {
@@ -115,7 +115,7 @@ class RemoteSink : public ChunkSink {
   NodeId node_;
   ChunkBinding binding_;
   TransferId transfer_;
-  Event room_;
+  Wakeup room_;
   std::uint64_t credit_ = 0;      ///< bytes the node takes beyond those answered
   std::uint64_t unanswered_ = 0;  ///< bytes
   std::uint64_t spoke_ms_ = 0;    ///< steady

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "bus/client_port.hpp"
-#include "node/event.hpp"
 #include "node/gateway.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 
@@ -27,7 +27,7 @@ struct UploadSession {
   std::uint64_t last_used_ms = 0;
   std::size_t busy = 0;  ///< requests under way
   Bytes resume;          ///< the secret to take it over with; empty: ends with its connection
-  Event written;         ///< some of the unanswered bytes were
+  Wakeup written;        ///< some of the unanswered bytes were
 };
 
 struct DownloadSession {

@@ -25,7 +25,7 @@ struct CommitQueue::Job {
   Payload sealed;
   Expected expected;
   std::optional<Result<CommitOutcome>> outcome;
-  Event done;
+  Wakeup done;
 };
 
 Task<Result<CommitOutcome>> CommitQueue::commit(MakeManifest make_manifest, Payload sealed,

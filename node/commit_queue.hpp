@@ -6,7 +6,7 @@
 #include <functional>
 #include <memory>
 
-#include "node/event.hpp"
+#include "node/wakeup.hpp"
 #include "store/store.hpp"
 
 namespace zerodb {

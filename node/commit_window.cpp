@@ -32,7 +32,7 @@ struct CommitWindow::State {
   std::map<NodeId, Lane> lanes;
   bool watching = false;
   bool closed = false;
-  Event changed;
+  Wakeup changed;
 };
 
 bool CommitWindow::State::holds_up(const NodeId& node) const {

@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
-#include "node/event.hpp"
 #include "node/stragglers.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 

@@ -145,7 +145,7 @@ Task<Result<ClientAnswer>> EventService::poll(GatewayPtr gateway, client::Events
       .prefix = request.prefix.value_or(""),
       .limit = std::clamp(request.limit.value_or(events_limit_max), 1U, events_limit_max)};
   for (;;) {
-    const auto changes = gateway->event_changes();
+    const auto revision = gateway->events_revision();
     auto page = co_await gateway->events(query);
     if (!page) co_return fail(std::move(page.error()));
     const bool reset = page->log.epoch != start->epoch || query.from > page->log.next;
@@ -155,7 +155,7 @@ Task<Result<ClientAnswer>> EventService::poll(GatewayPtr gateway, client::Events
     const bool late = stopped_ || context_.runtime.steady_ms() >= until_ms;
     if (!page->events.empty() || (at_end && late)) co_return answer(reply_of(std::move(*page)));
     const auto nothing_new = [&] {
-      return !stopped_ && changes == gateway->event_changes() &&
+      return !stopped_ && revision == gateway->events_revision() &&
              context_.runtime.steady_ms() < until_ms;
     };
     while (at_end && nothing_new())  // the end of another's wait wakes all
@@ -270,7 +270,7 @@ Task<void> EventService::publish_from(GatewayPtr gateway) {
   EventQuery query{.from = log->next};
   while (is_publishing(gateway)) {
     co_await gateway->follow();
-    const auto changes = gateway->event_changes();
+    const auto revision = gateway->events_revision();
     auto page = co_await gateway->events(query);
     if (!page || page->log.epoch != log->epoch) co_return;
     for (auto& event : page->events) {
@@ -278,7 +278,7 @@ Task<void> EventService::publish_from(GatewayPtr gateway) {
       sink_->publish({.epoch = log->epoch.hex(), .event = event_of(std::move(event))});
     }
     query.from = page->next;
-    if (page->next == page->log.next && changes == gateway->event_changes()) {
+    if (page->next == page->log.next && revision == gateway->events_revision()) {
       co_await wait(gateway, context_.runtime.steady_ms() + publisher_wait_ms);
     }
   }

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "node/event.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 
@@ -62,27 +62,27 @@ class FanOut {
 
  private:
   struct State {
-    explicit State(Runtime& of) : runtime(of), event(of) {}
+    explicit State(Runtime& of) : runtime(of), wakeup(of) {}
     void close() {
       closed = true;
       slots.clear();
     }
 
     Runtime& runtime;
-    Event event;
+    Wakeup wakeup;
     std::vector<Slot> slots;
     std::uint64_t alarm = 0;  ///< which one is set
     bool alarmed = false;
     bool closed = false;
   };
 
-  static Task<void> wait(std::shared_ptr<State> state) { co_await state->event.wait(); }
+  static Task<void> wait(std::shared_ptr<State> state) { co_await state->wakeup.wait(); }
 
   static Task<void> keep_answer(std::shared_ptr<State> state, std::size_t slot, Task<Answer> call) {
     Answer answer = co_await std::move(call);
     if (state->closed) co_return;
     state->slots[slot].answer.emplace(std::move(answer));
-    state->event.notify();
+    state->wakeup.notify();
   }
 
   /// Holds the state only weakly: answers are large, and alarms are mostly late.
@@ -92,7 +92,7 @@ class FanOut {
     const auto state = weak.lock();
     if (!state || state->closed || state->alarm != alarm) co_return;
     state->alarmed = true;
-    state->event.notify();
+    state->wakeup.notify();
   }
 
   std::shared_ptr<State> state_;

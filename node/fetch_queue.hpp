@@ -9,9 +9,9 @@
 #include <memory>
 
 #include "bus/complaints.hpp"
-#include "node/event.hpp"
 #include "node/node_context.hpp"
 #include "node/rate.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 
@@ -33,7 +33,7 @@ class FetchTally {
   std::size_t open_ = 0;
   std::size_t failed_ = 0;
   std::size_t empty_ = 0;
-  Event changed_;
+  Wakeup changed_;
 };
 
 struct FetchQueueOptions {

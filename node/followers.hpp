@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-#include "node/event.hpp"
+#include "node/wakeup.hpp"
 #include "store/event_log.hpp"
 #include "store/keys.hpp"
 
@@ -58,7 +58,7 @@ class Followers {
   Runtime& runtime_;
   FollowersFile file_;
   Secret<32> key_;
-  Event changed_;
+  Wakeup changed_;
   std::map<std::string, FollowerPosition> followers_;
   std::set<std::string> added_;  ///< those not on disk yet
   bool lost_ = false;            ///< the file was damaged once

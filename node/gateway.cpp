@@ -92,7 +92,7 @@ Task<Result<std::unique_ptr<PutStream>>> begin_put(CorePtr core, PutSpec spec) {
   co_return open_put_stream(std::move(core), std::move(spec));
 }
 
-Task<Result<ListPage>> list_page(CorePtr core, ListQuery query) {
+Task<Result<NamePage>> list_page(CorePtr core, ListQuery query) {
   co_return co_await core->catalogue.page(std::move(query));
 }
 
@@ -140,7 +140,7 @@ Task<Result<Verification>> Gateway::verify(std::string name) {
   return verify_object(core_, std::move(name));
 }
 
-Task<Result<ListPage>> Gateway::list(ListQuery query) {
+Task<Result<NamePage>> Gateway::list(ListQuery query) {
   return list_page(core_, std::move(query));
 }
 
@@ -156,12 +156,12 @@ bool Gateway::is_followed() const {
   return core_->catalogue.is_followed();
 }
 
-Event& Gateway::events_changed() {
+Wakeup& Gateway::events_changed() {
   return core_->catalogue.changed();
 }
 
-std::uint64_t Gateway::event_changes() const {
-  return core_->catalogue.changes();
+std::uint64_t Gateway::events_revision() const {
+  return core_->catalogue.revision();
 }
 
 Followers& Gateway::followers() {

@@ -161,15 +161,15 @@ class Gateway {
   Task<Result<WriteReceipt>> remove(std::string name, RemoveSpec spec = {});
   /// Has every placed node prove that it holds the object. `not_found` as for get.
   Task<Result<Verification>> verify(std::string name);
-  Task<Result<ListPage>> list(ListQuery query);
+  Task<Result<NamePage>> list(ListQuery query);
 
   /// The owner's events as this gateway came to know of them; see Catalogue. Whoever waits for more
-  /// looks at event_changes() before, and waits only while it is the same.
+  /// looks at events_revision() before, and waits only while it is the same.
   Task<Result<EventPage>> events(EventQuery query);
   Task<void> follow();
   bool is_followed() const;
-  Event& events_changed();
-  std::uint64_t event_changes() const;
+  Wakeup& events_changed();
+  std::uint64_t events_revision() const;
   Followers& followers();
   void on_link_up();
 

@@ -2,7 +2,7 @@
 
 #include "node/chunk_source.hpp"
 #include "node/draft.hpp"
-#include "node/event.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 namespace {
@@ -15,7 +15,7 @@ struct Slot {
   explicit Slot(Runtime& runtime) : done(runtime) {}
 
   std::optional<Result<Payload>> plain;
-  Event done;
+  Wakeup done;
   bool ahead = false;         ///< nobody has asked for it yet
   std::uint64_t read_at = 0;  ///< counts reads; the least is the longest unread
 };

@@ -175,11 +175,11 @@ Task<void> KnownNames::learn_all(std::vector<NameRecord> records) {
   const auto self = shared_from_this();
   for (auto& record : records)
     learnt_.push_back(std::move(record));
-  if (learnt_.size() >= batch_records) co_await settle();
+  if (learnt_.size() >= batch_records) co_await flush();
   wake_writer_soon();
 }
 
-Task<void> KnownNames::settle() {
+Task<void> KnownNames::flush() {
   return write_all(shared_from_this(), false);
 }
 
@@ -229,7 +229,7 @@ Task<void> KnownNames::write_all(Self self, bool with_digests) {
   };
   auto written = co_await offload(self->runtime_, work);
   self->writing_ = false;
-  self->changes_ += 1;
+  self->revision_ += 1;
   if (written && life == self->life_) self->expect(*written);
   self->changed_.notify();
   if (!written) co_await self->lose(life, std::move(written.error()));
@@ -302,16 +302,16 @@ Task<std::optional<std::vector<KnownObject>>> KnownNames::known_in(
   co_return co_await look_up(all_in);
 }
 
-Task<std::optional<ListPage>> KnownNames::page(ListQuery query) {
+Task<std::optional<NamePage>> KnownNames::page(ListQuery query) {
   const auto self = shared_from_this();
-  co_await settle();
+  co_await flush();
   const auto page_in = [&](NameStore& store) { return store.page(query); };
   co_return co_await look_up(page_in);
 }
 
 Task<std::optional<EventPage>> KnownNames::events(EventQuery query) {
   const auto self = shared_from_this();
-  co_await settle();
+  co_await flush();
   const auto events_in = [&](NameStore& store) { return store.events(query); };
   co_return co_await look_up(events_in);
 }

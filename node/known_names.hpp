@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "node/digest_forecast.hpp"
-#include "node/event.hpp"
+#include "node/wakeup.hpp"
 #include "store/name_store.hpp"
 #include "store/store.hpp"
 
@@ -42,7 +42,7 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   /// What was listed. Waits for the disk to take it.
   Task<void> learn_all(std::vector<NameRecord> records);
   /// Until all that was learnt is with the store.
-  Task<void> settle();
+  Task<void> flush();
 
   /// Those later than what is known, of what was settled before.
   Task<std::vector<Entry>> news_among(std::vector<Entry> entries);
@@ -52,16 +52,16 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   Task<std::optional<std::vector<KnownObject>>> known_in(std::vector<Partition> partitions);
 
   /// Everything settled before is in it. Nothing if the store was lost meanwhile: catch up again.
-  Task<std::optional<ListPage>> page(ListQuery query);
+  Task<std::optional<NamePage>> page(ListQuery query);
 
   /// Of all that was learnt before. Nothing if the store was lost meanwhile: its log is another.
   Task<std::optional<EventPage>> events(EventQuery query);
   /// Whether what is learnt from now on is written at once, durably.
   void set_followed(bool followed) { followed_ = followed; }
   /// Notified when events may have been added, and now and then without a reason.
-  Event& changed() { return changed_; }
+  Wakeup& changed() { return changed_; }
   /// Grows with each of those that has a reason.
-  std::uint64_t changes() const { return changes_; }
+  std::uint64_t revision() const { return revision_; }
 
   /// Grows whenever the store was lost and begun again, and with it all that was learnt.
   std::uint64_t life() const { return life_; }
@@ -118,14 +118,14 @@ class KnownNames : public std::enable_shared_from_this<KnownNames> {
   OpenNames open_;
   Milliseconds unseen_max_;
   EventBounds bounds_;
-  Event changed_;                     ///< opened, or written
+  Wakeup changed_;                    ///< opened, or written
   std::shared_ptr<NameStore> store_;  ///< shared with work under way off this thread
   bool opening_ = false;              ///< or being emptied: nobody looks into it meanwhile
   bool writing_ = false;
   bool writer_waits_ = false;  ///< a write is coming by itself
   bool writer_comes_ = false;  ///< and another at once
   bool followed_ = false;
-  std::uint64_t changes_ = 0;
+  std::uint64_t revision_ = 0;
   std::uint64_t life_ = 0;
   std::vector<NameRecord> learnt_;    ///< not yet with the store
   std::vector<Announced> announced_;  ///< those of them

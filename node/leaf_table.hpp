@@ -58,7 +58,7 @@ class LeafTable {
   bool loading_ = false;
   std::uint64_t loads_ = 0;  ///< that have ended
   std::optional<Failure> failure_;
-  Event loaded_;
+  Wakeup loaded_;
 };
 
 }  // namespace zerodb

@@ -7,9 +7,9 @@ namespace zerodb {
 
 /// A broadcast `get` and who has answered so far.
 struct Asking {
-  explicit Asking(Runtime& runtime) : event(runtime) {}
+  explicit Asking(Runtime& runtime) : wakeup(runtime) {}
 
-  Event event;
+  Wakeup wakeup;
   bool over = false;
   std::map<NodeId, std::optional<Bytes>> answers;
 };
@@ -24,7 +24,7 @@ struct Sighting {
   std::optional<Bytes> wire;
   SignedPtr trusted;  ///< from the own store, which keeps only what was verified
   Payload sealed;
-  bool settled = true;
+  bool whole = true;
 };
 
 /// What is left of it when it has been checked.
@@ -32,13 +32,13 @@ struct Seen {
   NodeId node;
   SignedPtr version;  ///< nothing: not there
   Payload sealed;
-  bool settled = true;
+  bool whole = true;
 };
 
-Result<Sighting> look_in(Store& store, const ObjectId& object, bool settled) {
+Result<Sighting> look_in(Store& store, const ObjectId& object, bool whole) {
   auto latest = store.latest(object);
   if (!latest) return fail(std::move(latest.error()));
-  Sighting sighting{.wire = {}, .trusted = {}, .sealed = {}, .settled = settled};
+  Sighting sighting{.wire = {}, .trusted = {}, .sealed = {}, .whole = whole};
   if (!*latest) return sighting;
   sighting.trusted = std::make_shared<const SignedManifest>(std::move(**latest));
   if (sighting.trusted->manifest().is_inline()) {
@@ -49,8 +49,8 @@ Result<Sighting> look_in(Store& store, const ObjectId& object, bool settled) {
 }
 
 Task<Result<Sighting>> look_here(CorePtr core, ObjectId object) {
-  const bool settled = core->context.mesh.is_whole();
-  auto work = [&] { return look_in(core->context.store, object, settled); };
+  const bool whole = core->context.mesh.is_whole();
+  auto work = [&] { return look_in(core->context.store, object, whole); };
   co_return co_await offload(core->context.runtime, work);
 }
 
@@ -63,13 +63,13 @@ Task<Result<Sighting>> look_there(CorePtr core, NodeId node, ObjectId object, bo
   co_return Sighting{.wire = std::move(answer->message.manifest),
                      .trusted = {},
                      .sealed = std::move(answer->payload),
-                     .settled = answer->message.settled};
+                     .whole = answer->message.whole};
 }
 
 Task<void> end_asking(CorePtr core, std::shared_ptr<Asking> asking) {
   co_await core->context.runtime.sleep(broadcast_wait);
   asking->over = true;
-  asking->event.notify();
+  asking->wakeup.notify();
 }
 
 /// One search for one object. Lives in the frame of locate().
@@ -145,10 +145,10 @@ Task<void> Search::ask_everybody() {
   core_->context.links.publish(object_, std::move(question));
   spawn(core_->context.runtime, end_asking(core_, asking));
   while (!asking->over && !everybody_answered(*asking))
-    co_await asking->event.wait();
+    co_await asking->wakeup.wait();
   core_->asking.erase(nonce);
   for (auto& [node, manifest] : asking->answers) {
-    Sighting sighting{.wire = std::move(manifest), .trusted = {}, .sealed = {}, .settled = false};
+    Sighting sighting{.wire = std::move(manifest), .trusted = {}, .sealed = {}, .whole = false};
     co_await consider(node, std::move(sighting));
   }
 }
@@ -173,7 +173,7 @@ Task<void> Search::consider(NodeId node, Result<Sighting> answer) {
   Seen seen{.node = node,
             .version = std::move(answer->trusted),
             .sealed = std::move(answer->sealed),
-            .settled = answer->settled};
+            .whole = answer->whole};
   if (answer->wire) {
     auto version = co_await check(std::move(*answer->wire));
     if (!version) {
@@ -204,7 +204,7 @@ Task<Result<SignedPtr>> Search::check(Bytes wire) {
 bool Search::has_quorum() const {
   const auto says = [&](const NodeId& node) {
     const auto* seen = find(node);
-    return seen != nullptr && seen->settled;
+    return seen != nullptr && seen->whole;
   };
   return targets_.count_for_read(says).is_enough() && saw_own_write();
 }
@@ -260,7 +260,7 @@ std::vector<NodeId> Search::stale(const SignedManifest& newest) const {
   std::vector<NodeId> nodes;
   for (const auto& seen : seen_) {
     if (!targets_.is_placed(seen.node)) continue;
-    const bool behind = seen.version ? newest.is_later_than(*seen.version) : seen.settled;
+    const bool behind = seen.version ? newest.is_later_than(*seen.version) : seen.whole;
     if (behind) nodes.push_back(seen.node);
   }
   return nodes;
@@ -302,7 +302,7 @@ void on_have(GatewayCore& core, const NodeId& from, const peer::Have& answer) {
   if (found == core.asking.end() || core.context.mesh.roster().find(from) == nullptr) return;
   auto& asking = *found->second;
   asking.answers.insert_or_assign(from, answer.manifest);
-  asking.event.notify();
+  asking.wakeup.notify();
 }
 
 }  // namespace zerodb

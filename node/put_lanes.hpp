@@ -6,7 +6,7 @@
 
 #include "node/chunk_sink.hpp"
 #include "node/draft.hpp"
-#include "node/event.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 
@@ -81,7 +81,7 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
   bool ending_ = false;  ///< the last chunk was sent
   Expected expected_;
   std::optional<Error> failed_;
-  Event changed_;
+  Wakeup changed_;
 };
 
 }  // namespace zerodb

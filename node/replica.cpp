@@ -285,9 +285,9 @@ Task<Result<PeerAnswer>> Replica::put_abort(NodeId from, peer::PutAbort request)
 Task<Result<PeerAnswer>> Replica::get_manifest(NodeId, peer::GetManifest request) {
   auto& context = impl_->context();
   // Asked before the store is: what arrives meanwhile can only make the answer better.
-  const bool settled = context.mesh.is_whole();
-  co_return co_await offload(context.runtime, [&context, &request, settled] {
-    return replica_work::read_manifest(context.store, request, settled);
+  const bool whole = context.mesh.is_whole();
+  co_return co_await offload(context.runtime, [&context, &request, whole] {
+    return replica_work::read_manifest(context.store, request, whole);
   });
 }
 

@@ -20,7 +20,7 @@ Result<CommitOutcome> commit_kept_blob(Store& store, const peer::PutCommit& requ
 
 Expected expected_in(const std::optional<std::uint64_t>& field);
 
-Result<PeerAnswer> read_manifest(Store& store, const peer::GetManifest& request, bool settled);
+Result<PeerAnswer> read_manifest(Store& store, const peer::GetManifest& request, bool whole);
 /// `corrupt` if the version is here and its bytes are not; `not_found` if it is not, or has no such
 /// chunk.
 Result<PeerAnswer> read_chunk(Store& store, const peer::GetChunk& request);

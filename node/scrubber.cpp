@@ -55,9 +55,9 @@ Scrubber::Scrubber(NodeContext context, ScrubOptions options, ScrubFiles files)
     : context_(context),
       options_(options),
       files_(std::move(files)),
-      walk_wake_(std::make_shared<Event>(context.runtime)),
-      repair_wake_(std::make_shared<Event>(context.runtime)),
-      changed_(std::make_shared<Event>(context.runtime)) {
+      walk_wake_(std::make_shared<Wakeup>(context.runtime)),
+      repair_wake_(std::make_shared<Wakeup>(context.runtime)),
+      changed_(std::make_shared<Wakeup>(context.runtime)) {
   state_ = decode_scrub_state(files_.saved).value_or(ScrubState{});
   walking_ = !state_.position.empty();
 }
@@ -73,8 +73,8 @@ void Scrubber::stop() {
   stopped_ = true;
   suspects_.clear();
   save(true);
-  for (const auto& event : {walk_wake_, repair_wake_, changed_})
-    event->notify();
+  for (const auto& wakeup : {walk_wake_, repair_wake_, changed_})
+    wakeup->notify();
 }
 
 void Scrubber::save(bool now) {
@@ -96,16 +96,16 @@ ScrubStatus Scrubber::status() const {
 
 /// For one wait only: who wakes early and waits again must not be woken by what was left behind, or
 /// each early wake would be followed by one more at every interval, for ever.
-Task<void> Scrubber::notify_after(Self self, std::shared_ptr<Event> event, Milliseconds after,
+Task<void> Scrubber::notify_after(Self self, std::shared_ptr<Wakeup> wakeup, Milliseconds after,
                                   std::shared_ptr<const bool> is_waiting) {
   co_await self->context_.runtime.sleep(after);
-  if (*is_waiting) event->notify();
+  if (*is_waiting) wakeup->notify();
 }
 
-Task<void> Scrubber::pause(Self self, std::shared_ptr<Event> event, Milliseconds limit) {
+Task<void> Scrubber::pause(Self self, std::shared_ptr<Wakeup> wakeup, Milliseconds limit) {
   const auto is_waiting = std::make_shared<bool>(true);
-  spawn(self->context_.runtime, notify_after(self, event, limit, is_waiting));
-  co_await event->wait();
+  spawn(self->context_.runtime, notify_after(self, wakeup, limit, is_waiting));
+  co_await wakeup->wait();
   *is_waiting = false;
 }
 

@@ -6,8 +6,8 @@
 #include <deque>
 #include <memory>
 
-#include "node/event.hpp"
 #include "node/node_context.hpp"
+#include "node/wakeup.hpp"
 
 namespace zerodb {
 
@@ -69,10 +69,10 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   static Task<void> walk_forever(Self self);
   static Task<void> repair_forever(Self self);
   static Task<void> look_at_suspects(Self self);
-  static Task<void> notify_after(Self self, std::shared_ptr<Event> event, Milliseconds after,
+  static Task<void> notify_after(Self self, std::shared_ptr<Wakeup> wakeup, Milliseconds after,
                                  std::shared_ptr<const bool> is_waiting);
-  /// Until `event` or until the time has passed.
-  static Task<void> pause(Self self, std::shared_ptr<Event> event, Milliseconds limit);
+  /// Until `wakeup` or until the time has passed.
+  static Task<void> pause(Self self, std::shared_ptr<Wakeup> wakeup, Milliseconds limit);
 
   bool was_seen_whole(const BlobId& blob);
   void note_whole(const BlobId& blob);
@@ -102,9 +102,9 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   std::uint64_t due_from_ms_ = 0;  ///< steady: the first walk ever rests until then
   std::uint64_t saved_ms_ = 0;     ///< steady
   Milliseconds pause_{0};          ///< before the next step
-  std::shared_ptr<Event> walk_wake_;
-  std::shared_ptr<Event> repair_wake_;
-  std::shared_ptr<Event> changed_;
+  std::shared_ptr<Wakeup> walk_wake_;
+  std::shared_ptr<Wakeup> repair_wake_;
+  std::shared_ptr<Wakeup> changed_;
   bool stopped_ = false;
 };
 

@@ -46,7 +46,7 @@ Result<KnownObject> decode_known(const HashedKey& key, const Slice& value) {
 
 constexpr std::size_t listed_bytes = 8 + 8;
 
-std::string encode(const ListEntry& entry) {
+std::string encode(const NameEntry& entry) {
   Bytes value(listed_bytes + (entry.mtime_ms ? 8 : 0));
   const MutableBytes at(value);
   put_u64(at.first(8), entry.version.value);
@@ -55,12 +55,12 @@ std::string encode(const ListEntry& entry) {
   return std::string(as_text(value));
 }
 
-Result<ListEntry> decode_listed(const Slice& name, const Slice& value) {
+Result<NameEntry> decode_listed(const Slice& name, const Slice& value) {
   const auto bytes = bytes_of(value);
   if (bytes.size() != listed_bytes && bytes.size() != listed_bytes + 8) {
     return fail(Errc::corrupt, "catalogue: a name's length");
   }
-  ListEntry entry{.name = name.ToString(),
+  NameEntry entry{.name = name.ToString(),
                   .size = get_u64(bytes.subspan(8, 8)),
                   .version = {get_u64(bytes.first(8))},
                   .mtime_ms = {}};
@@ -121,7 +121,7 @@ class DiskNameStore final : public NameStore {
   Result<std::vector<std::optional<KnownVersion>>> known(
       std::span<const HashedKey> objects) override;
   Result<std::vector<KnownObject>> known_in(Partition partition) override;
-  Result<ListPage> page(const ListQuery& query) override;
+  Result<NamePage> page(const ListQuery& query) override;
   Status write(std::span<const NameRecord> records, const NameNotes& notes,
                const NameWrite& how) override;
   Result<EventPage> events(const EventQuery& query) override;
@@ -245,7 +245,7 @@ Result<std::vector<KnownObject>> DiskNameStore::known_in(Partition partition) {
   return found;
 }
 
-Result<ListPage> DiskNameStore::page(const ListQuery& query) {
+Result<NamePage> DiskNameStore::page(const ListQuery& query) {
   const Shared lock(open_mutex_);
   if (auto ready = check_open(); !ready) return fail(std::move(ready.error()));
   const std::unique_ptr<rocksdb::Iterator> at(

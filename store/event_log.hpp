@@ -19,19 +19,19 @@ struct LogEpochTag {
 /// Random, one per log: sequence numbers mean something within their epoch only.
 using LogEpoch = Id<LogEpochTag, 16>;
 
-struct ListEntry {
+struct NameEntry {
   std::string name;
   std::uint64_t size = 0;
   Version version;
   std::optional<std::int64_t> mtime_ms;
-  bool operator==(const ListEntry&) const = default;
+  bool operator==(const NameEntry&) const = default;
 };
 
 struct LoggedEvent {
   std::uint64_t sequence = 0;
   std::uint64_t time_ms = 0;  ///< when the gateway learnt of it, UTC
   bool deleted = false;
-  ListEntry entry;
+  NameEntry entry;
   bool operator==(const LoggedEvent&) const = default;
 };
 

@@ -35,7 +35,7 @@ class MemoryNameStore final : public NameStore {
     return found;
   }
 
-  Result<ListPage> page(const ListQuery& query) override {
+  Result<NamePage> page(const ListQuery& query) override {
     const std::lock_guard lock(mutex_);
     PageBuilder page(query.limit);
     for (auto at = names_.lower_bound(first_name_of(query)); at != names_.end(); ++at) {
@@ -116,7 +116,7 @@ class MemoryNameStore final : public NameStore {
   }
 
   std::mutex mutex_;
-  std::map<std::string, ListEntry, std::less<>> names_;
+  std::map<std::string, NameEntry, std::less<>> names_;
   std::map<HashedKey, KnownObject> known_;
   NameNotes notes_;
   std::deque<LoggedEvent> events_;
@@ -127,7 +127,7 @@ class MemoryNameStore final : public NameStore {
 
 PageBuilder::PageBuilder(std::size_t limit) : limit_(std::min(limit, page_names_max)) {}
 
-bool PageBuilder::add(ListEntry entry) {
+bool PageBuilder::add(NameEntry entry) {
   if (page_.entries.size() >= limit_ || bytes_ > page_names_bytes_max) {
     page_.more = true;
     return false;

@@ -25,8 +25,8 @@ struct ListQuery {
   std::size_t limit = 1000;
 };
 
-struct ListPage {
-  std::vector<ListEntry> entries;
+struct NamePage {
+  std::vector<NameEntry> entries;
   bool more = false;
 };
 
@@ -50,7 +50,7 @@ struct NameRecord {
   HashedKey hashed_key;
   ManifestHash hash;
   bool deleted = false;
-  ListEntry entry;
+  NameEntry entry;
 
   KnownVersion known() const { return {.version = entry.version, .hash = hash}; }
   KnownObject object() const {
@@ -80,7 +80,7 @@ class NameStore {
 
   /// The names that begin with `prefix` and come after `after`, in byte order. Clipped, so that a
   /// page fits a message; `more` says whether others follow.
-  virtual Result<ListPage> page(const ListQuery& query) = 0;
+  virtual Result<NamePage> page(const ListQuery& query) = 0;
 
   /// Learns each record that is later than what is known of its object, and sets the notes. Each
   /// version that is later becomes an event, in the order of versions, and the log is kept within
@@ -113,13 +113,13 @@ class PageBuilder {
  public:
   explicit PageBuilder(std::size_t limit);
   /// False if the page is full: `more` is set, and the entry was not taken.
-  bool add(ListEntry entry);
-  ListPage finish() { return std::move(page_); }
+  bool add(NameEntry entry);
+  NamePage finish() { return std::move(page_); }
 
  private:
   std::size_t limit_;
   std::size_t bytes_ = 0;
-  ListPage page_;
+  NamePage page_;
 };
 
 /// Those that are later than `known` says of their objects (in the order of `records`, the same

@@ -253,11 +253,11 @@ TEST_CASE("catalogue: what is written while it is begun again is in it, or not t
   for (int i = 0; i < 50; ++i) {
     world.run_for(std::chrono::minutes(2));
     names->learn(record_of(keys, "before " + std::to_string(i)));
-    spawn(runtime, names->settle());
+    spawn(runtime, names->flush());
     spawn(runtime, names->renew());
     world.after_us(5, [&] {
       names->learn(record_of(keys, "during"));
-      spawn(runtime, names->settle());
+      spawn(runtime, names->flush());
     });
     world.run_for(std::chrono::seconds(1));
     const auto page = world.run(names->page({}));

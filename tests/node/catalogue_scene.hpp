@@ -8,7 +8,7 @@
 
 namespace zerodb::test {
 
-inline std::vector<std::string> names(const Result<ListPage>& page) {
+inline std::vector<std::string> names(const Result<NamePage>& page) {
   REQUIRE(page.has_value());
   std::vector<std::string> names;
   for (const auto& entry : page->entries)
@@ -16,7 +16,7 @@ inline std::vector<std::string> names(const Result<ListPage>& page) {
   return names;
 }
 
-inline Errc refusal(const Result<ListPage>& page) {
+inline Errc refusal(const Result<NamePage>& page) {
   REQUIRE_FALSE(page.has_value());
   return page.error().code;
 }
@@ -47,7 +47,7 @@ class NamesOnDisk final : public NameStore {
     if (fails()) return fail(Errc::corrupt, "test");
     return disk_.store->known_in(partition);
   }
-  Result<ListPage> page(const ListQuery& query) override {
+  Result<NamePage> page(const ListQuery& query) override {
     if (fails()) return fail(Errc::corrupt, "test");
     return disk_.store->page(query);
   }
@@ -82,7 +82,7 @@ inline Gateway gateway_on(GatewayMesh& mesh, NameDisk& disk, std::size_t node = 
   return {mesh.context(node), OwnerKeys(mesh.keys.seed()), {}, disk.open()};
 }
 
-inline Result<ListPage> list(GatewayMesh& mesh, Gateway& gateway) {
+inline Result<NamePage> list(GatewayMesh& mesh, Gateway& gateway) {
   return mesh.mesh.run(gateway.list({}));
 }
 

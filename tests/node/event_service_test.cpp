@@ -55,7 +55,7 @@ class KeptNames final : public NameStore {
   Result<std::vector<KnownObject>> known_in(Partition partition) override {
     return store->known_in(partition);
   }
-  Result<ListPage> page(const ListQuery& query) override { return store->page(query); }
+  Result<NamePage> page(const ListQuery& query) override { return store->page(query); }
   Result<EventPage> events(const EventQuery& query) override { return store->events(query); }
   Status write(std::span<const NameRecord> records, const NameNotes& notes,
                const NameWrite& how) override {
@@ -99,7 +99,7 @@ struct Followed {
       Result<std::vector<KnownObject>> known_in(Partition partition) override {
         return to->known_in(partition);
       }
-      Result<ListPage> page(const ListQuery& query) override { return to->page(query); }
+      Result<NamePage> page(const ListQuery& query) override { return to->page(query); }
       Result<EventPage> events(const EventQuery& query) override { return to->events(query); }
       Status write(std::span<const NameRecord> records, const NameNotes& notes,
                    const NameWrite& how) override {

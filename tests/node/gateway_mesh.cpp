@@ -114,7 +114,7 @@ Result<WriteReceipt> GatewayMesh::remove(std::size_t at, const std::string& name
   return mesh.run(gateways[at].remove(name));
 }
 
-Result<ListPage> GatewayMesh::list(std::size_t at, ListQuery query) {
+Result<NamePage> GatewayMesh::list(std::size_t at, ListQuery query) {
   return mesh.run(gateways[at].list(std::move(query)));
 }
 

@@ -52,7 +52,7 @@ class GatewayMesh {
   Result<Bytes> get(std::size_t at, const std::string& name);
   Result<std::unique_ptr<GetStream>> open(std::size_t at, const std::string& name);
   Result<WriteReceipt> remove(std::size_t at, const std::string& name);
-  Result<ListPage> list(std::size_t at, ListQuery query = {});
+  Result<NamePage> list(std::size_t at, ListQuery query = {});
   Errc error_of_get(std::size_t at, const std::string& name);
 
   /// What a node's store says of the object.

@@ -278,7 +278,7 @@ TEST_CASE("hostile: a write is seen through its own gateway, whatever one member
   mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
                                       Result<PeerAnswer>& answer) {
     if (replier != liar || !std::holds_alternative<peer::GetManifest>(request)) return;
-    answer->message = peer::GetManifest::Reply{.manifest = first, .settled = true};
+    answer->message = peer::GetManifest::Reply{.manifest = first, .whole = true};
     answer->payload = {};
   };
   mesh.links[outside].delays_of[{"put_inline", late}] = std::chrono::seconds(3);
@@ -305,7 +305,7 @@ TEST_CASE(
   mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
                                       Result<PeerAnswer>& answer) {
     if (replier != liar || !std::holds_alternative<peer::GetManifest>(request)) return;
-    answer->message = peer::GetManifest::Reply{.manifest = tombstone, .settled = true};
+    answer->message = peer::GetManifest::Reply{.manifest = tombstone, .whole = true};
     answer->payload = {};
   };
   mesh.links[outside].delays_of[{"put_inline", mesh.mesh[placed[2]].id()}] =
@@ -337,7 +337,7 @@ TEST_CASE("hostile: what a gateway acknowledged and nobody has is not waited for
   mesh.mesh.network().on_answer = [&](const NodeId& replier, const peer::Request& request,
                                       Result<PeerAnswer>& answer) {
     if (!std::holds_alternative<peer::GetManifest>(request)) return;
-    answer->message = peer::GetManifest::Reply{.manifest = firsts.at(replier), .settled = true};
+    answer->message = peer::GetManifest::Reply{.manifest = firsts.at(replier), .whole = true};
     answer->payload = {};
   };
   const auto get = [&] { CHECK(mesh.get(outside, "mine")); };

@@ -22,7 +22,7 @@ TEST_CASE("replica: asking for what is not there", "[node]") {
   REQUIRE(answer);
   const auto& reply = std::get<peer::GetManifest::Reply>(answer->message);
   CHECK_FALSE(reply.manifest);
-  CHECK(reply.settled);
+  CHECK(reply.whole);
 
   peer::GetChunk chunk{.owner = object.id().owner,
                        .hashed_key = object.id().hashed_key,

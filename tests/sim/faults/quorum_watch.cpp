@@ -32,7 +32,7 @@ void QuorumWatch::on_outcome(const NodeId& asker, const NodeId& asked, const pee
   const auto* asks = std::get_if<peer::GetManifest>(&request);
   if (asks == nullptr) return;
   const auto* reply = answer ? std::get_if<peer::GetManifest::Reply>(&answer->message) : nullptr;
-  const bool counts = reply != nullptr && reply->settled;
+  const bool counts = reply != nullptr && reply->whole;
   for (auto& [number, read] : reads_) {
     const bool is_its = read.reader == asker && read.object.hashed_key == asks->hashed_key;
     if (is_its) (counts ? read.answered : read.failed).insert(asked);

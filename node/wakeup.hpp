@@ -1,6 +1,6 @@
 #pragma once
 // What a coroutine waits on until another one changes something. A waiter checks its condition
-// again after each wait. Waiters belong to the executor, not to the event, so that they are unwound
+// again after each wait. Waiters belong to the executor, not to it, so that they are unwound
 // with it. One thread: the node's executor.
 
 #include <asio/redirect_error.hpp>
@@ -11,12 +11,12 @@
 
 namespace zerodb {
 
-class Event {
+class Wakeup {
  public:
-  explicit Event(Runtime& runtime)
+  explicit Wakeup(Runtime& runtime)
       : timer_(runtime.executor(), asio::steady_timer::time_point::max()) {}
 
-  /// Until the next notify(). `while (!condition) co_await event.wait();`
+  /// Until the next notify(). `while (!condition) co_await wakeup.wait();`
   Task<void> wait() {
     asio::error_code cancelled;  // how a timer that never ends is ended
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
