@@ -38,7 +38,7 @@ class ZmqLinks : public Links {
  public:
   /// Binds, starts the ZAP handler, and proves on the spot that an unknown key is refused: if it
   /// is not, or an address cannot be bound, that is the error and nothing runs.
-  /// `handler` outlives the links. `hello` makes the current Hello for pings.
+  /// `handler` outlives the links.
   static Result<std::unique_ptr<ZmqLinks>> start(asio::io_context& io, BusContext& context,
                                                  const NodeKeys& keys,
                                                  const ZmqLinksOptions& options,
@@ -54,7 +54,7 @@ class ZmqLinks : public Links {
   /// Invite keys that may handshake and send `join`.
   virtual void set_invites(std::set<NodeId> invites) = 0;
 
-  /// Called for each ping: the Hello to send, and what its reply or failure was.
+  /// For each ping, `make` is asked for the Hello to send, and `answered` told of its reply.
   virtual void set_hello(std::function<peer::Hello()> make,
                          std::function<void(NodeId, const peer::Hello::Reply&)> answered) = 0;
 

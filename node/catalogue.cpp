@@ -14,7 +14,7 @@ constexpr Milliseconds keep_up_step{500};
 /// A page after the first may be of another gateway's listing: what it names is no older than that.
 constexpr std::uint64_t page_age_max_ms = 10'000;
 
-/// What a broadcast did not tell is told this late at most. Each member sends 64 KiB a round.
+/// What a broadcast did not tell is told this late at most. Each member sends up to 64 KiB a round.
 constexpr std::uint64_t keep_up_every_ms = 10'000;
 constexpr std::uint64_t keep_up_every_ms_per_member = 100;
 

@@ -31,10 +31,8 @@ struct CommitPlan {
   std::function<Task<void>(NodeId)> ready_at{};
 };
 
-/// With `terms.expected`, `first` is the only version tried: `conflict` if a node holds anything
-/// later than expected.
-///
-/// `first` is the version to begin with. `no_quorum`, or `full` if space is what was missing, or
+/// `first` is the version to begin with; with `terms.expected` the only one tried: `conflict` if a
+/// node holds anything later than expected. `no_quorum`, or `full` if space is what was missing, or
 /// `invalid` if this node's clock is ahead of the others'.
 Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, CommitPlan plan);
 

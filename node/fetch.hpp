@@ -1,7 +1,6 @@
 #pragma once
-// Brings one version of an object into the own store from nodes that hold it: leaves first,
-// checked against the signed root, then chunks, each checked against its leaf, from whichever
-// holder is good for it. One thread: the node's executor.
+// Brings one version of an object into the own store, from nodes that hold it and from what is here
+// already: a small one whole, a large one by BlobFetch. One thread: the node's executor.
 
 #include "node/node_context.hpp"
 

@@ -29,11 +29,12 @@ class HandOver {
   std::shared_ptr<Impl> impl_;
 };
 
-/// What is kept here of partitions placed elsewhere. Blocking.
+/// What is kept here of partitions placed elsewhere.
 struct Misplaced {
   std::vector<Partition> partitions;
   std::uint64_t bytes = 0;
 };
+/// By `sizes`, which Store::sizes() gave.
 Misplaced misplaced_in(const std::vector<PartitionSize>& sizes, const Mesh& mesh);
 
 }  // namespace zerodb

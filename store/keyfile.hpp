@@ -11,11 +11,11 @@
 
 namespace zerodb {
 
-/// Creates `path` with mode 0600 through a temporary file, fsync, rename and directory fsync.
-/// Replaces an existing file only if `replace`; otherwise `invalid`.
 struct WriteFileOptions {
   bool replace = false;
 };
+/// Creates `path` with mode 0600 through a temporary file, fsync, rename and directory fsync.
+/// Replaces an existing file only if `replace`; otherwise `invalid`.
 Status write_secret_file(const std::filesystem::path& path, ByteView content,
                          WriteFileOptions options = {});
 

@@ -181,8 +181,8 @@ class Store {
   virtual Result<CommitOutcome> commit_version(const SignedManifest& manifest,
                                                Expected expected = {}) = 0;
 
-  /// Sealed chunk `index` as it is on disk, unchecked: whoever opens it checks it. Appends
-  /// nothing, allocates once. `not_found` when the version is not here or its file is missing.
+  /// Sealed chunk `index` as it is on disk, unchecked: whoever opens it checks it.
+  /// `not_found` when the version is not here or its file is missing.
   virtual Result<Payload> read_chunk(const SignedManifest& manifest, std::uint64_t index) = 0;
 
   /// Leaves [first, first + count) of a version, clipped to its end.
