@@ -11,7 +11,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 
-#include "bus/client_message.hpp"
+#include "bus/expect_reply.hpp"
 #include "bus/links.hpp"
 #include "bus/socket.hpp"
 #include "zerodb/object.hpp"
@@ -107,16 +107,11 @@ class AsyncChannel : public std::enable_shared_from_this<AsyncChannel> {
   Clock::time_point heard_;  ///< when the node last answered, or was first asked after a silence
 };
 
-/// The reply's message, if it is of the type the request asks for.
+/// Takes the message; the payload stays.
 template <class Reply>
 Result<Reply> expect_reply(Result<AsyncChannel::Answer>& answer) {
   if (!answer) return fail(std::move(answer.error()));
-  auto* message = std::get_if<Reply>(&answer->message);
-  if (message == nullptr) {
-    return fail(Errc::invalid, "the node gave another answer than '" + std::string(Reply::name) +
-                                   "': is it of another version?");
-  }
-  return std::move(*message);
+  return expect_reply<Reply>(Result<client::Reply>(std::move(answer->message)));
 }
 
 template <class Request>

@@ -12,6 +12,7 @@
 
 #include "bus/client.hpp"
 #include "bus/client_target.hpp"
+#include "bus/expect_reply.hpp"
 
 namespace zerodb {
 
@@ -60,9 +61,6 @@ class ClientChannel {
   template <class Request>
   Result<Typed<typename Request::Reply>> call(Request request, zmq::message_t payload = {});
 
-  /// The reply's message, if it is of the type the request asks for.
-  template <class Reply>
-  static Result<Reply> expect(Result<client::Reply> reply);
 
  private:
   ClientChannel(ClientTarget target, ClientOptions options);
@@ -87,17 +85,6 @@ class ClientChannel {
   std::uint64_t last_id_ = 0;
 };
 
-template <class Reply>
-Result<Reply> ClientChannel::expect(Result<client::Reply> reply) {
-  if (!reply) return fail(std::move(reply.error()));
-  auto* message = std::get_if<Reply>(&*reply);
-  if (message == nullptr) {
-    return fail(Errc::invalid, "the node gave another answer than '" + std::string(Reply::name) +
-                                   "': is it of another version?");
-  }
-  return std::move(*message);
-}
-
 template <class Request>
 Result<ClientChannel::Typed<typename Request::Reply>> ClientChannel::call(Request request,
                                                                           zmq::message_t payload) {
@@ -106,7 +93,7 @@ Result<ClientChannel::Typed<typename Request::Reply>> ClientChannel::call(Reques
   if (!id) return fail(id.error());
   auto answer = receive_for(*id);
   if (!answer) return fail(std::move(answer.error()));
-  auto message = expect<Reply>(std::move(answer->reply));
+  auto message = expect_reply<Reply>(std::move(answer->reply));
   if (!message) return fail(std::move(message.error()));
   return Typed<Reply>{std::move(*message), std::move(answer->payload)};
 }

@@ -82,7 +82,7 @@ Status ClientDownload::take_answer() {
     const auto part = std::find_if(window_.begin(), window_.end(),
                                    [&](const Part& one) { return one.id == answer->id; });
     if (part == window_.end()) continue;
-    auto data = ClientChannel::expect<client::GetData::Reply>(std::move(answer->reply));
+    auto data = expect_reply<client::GetData::Reply>(std::move(answer->reply));
     if (!data) return fail(std::move(data.error()));
     if (answer->payload.size() != part->length) {
       return fail(Errc::corrupt, "the node sent " + std::to_string(answer->payload.size()) +

@@ -100,7 +100,7 @@ Result<Reply> ClientUpload::put(zmq::message_t payload) {
   if (!id) return fail(id.error());
   auto answer = channel_.receive_for(*id);
   if (!answer) return fail(std::move(answer.error()));
-  return ClientChannel::expect<Reply>(std::move(answer->reply));
+  return expect_reply<Reply>(std::move(answer->reply));
 }
 
 Result<client::Stored> ClientUpload::put_small(zmq::message_t payload) {
@@ -215,7 +215,7 @@ Status ClientUpload::take_answer() {
     const auto piece = std::ranges::find(pieces_, answer->id, &Piece::request);
     if (piece == pieces_.end()) continue;
     pieces_.erase(piece);
-    auto upload = ClientChannel::expect<client::Upload>(std::move(answer->reply));
+    auto upload = expect_reply<client::Upload>(std::move(answer->reply));
     if (!upload) return fail(std::move(upload.error()));
     upload_.credit = upload->credit;
     return {};

@@ -164,10 +164,7 @@ Task<Status> BlobFetch::fetch_chunk(std::uint64_t index) {
 /// A payload of the right size, or why that holder has none.
 Task<Result<Payload>> BlobFetch::ask_for_chunk(std::uint64_t index, std::size_t holder) {
   const auto node = holders_[holder].node;
-  peer::GetChunk request{.owner = manifest().object.owner,
-                         .hashed_key = manifest().object.hashed_key,
-                         .blob_id = manifest().blob_id,
-                         .index = index};
+  auto request = chunk_request(manifest(), index);
   auto answer = co_await call(context_.links, node, std::move(request), Payload(), chunk_timeout);
   if (!answer) {
     const bool never = answer.error().code == Errc::not_found;

@@ -73,10 +73,7 @@ Task<Result<std::optional<Leaf>>> ChunkSource::expected_leaf(std::uint64_t index
 Task<Result<Payload>> ChunkSource::read_there(NodeId node, std::uint64_t index) {
   const auto& about = manifest();
   if (about.chunk_count > 1) LeafTable::load_ahead(leaves_, index, candidates(index));
-  peer::GetChunk request{.owner = about.object.owner,
-                         .hashed_key = about.object.hashed_key,
-                         .blob_id = about.blob_id,
-                         .index = index};
+  auto request = chunk_request(about, index);
   const auto asked_ms = core_->context.runtime.steady_ms();
   auto answer = co_await call(core_->context.links, node, std::move(request), Payload{},
                               core_->options.chunk_timeout);

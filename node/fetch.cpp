@@ -27,10 +27,7 @@ Result<bool> commit_without_fetching(Store& store, const SignedManifest& manifes
 }
 
 Task<Status> fetch_inline_from(NodeContext context, SignedManifest manifest, NodeId holder) {
-  peer::GetChunk request{.owner = manifest->object.owner,
-                         .hashed_key = manifest->object.hashed_key,
-                         .blob_id = manifest->blob_id,
-                         .index = 0};
+  auto request = chunk_request(manifest.manifest(), 0);
   auto answer = co_await call(context.links, holder, std::move(request), Payload(), inline_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   auto outcome = co_await offload(context.runtime, [&context, &manifest, &answer] {
@@ -49,16 +46,6 @@ Task<Status> fetch_inline(NodeContext context, SignedManifest manifest,
     errors.add(std::move(fetched.error()));
   }
   co_return fail(errors.error());
-}
-
-/// `first`, then whoever else may hold the object.
-std::vector<NodeId> likely_holders(const Mesh& mesh, const ObjectId& object, const NodeId& first) {
-  std::vector<NodeId> holders{first};
-  const auto targets = mesh.targets(partition_of(object.hashed_key));
-  for (const auto& node : targets.nodes()) {
-    if (node != first && node != mesh.self()) holders.push_back(node);
-  }
-  return holders;
 }
 
 /// The manifest a node answered with, if it is the object's, is signed, and is not of the future.
@@ -106,16 +93,28 @@ Result<Taken> take_answer(Store& store, const Answer<peer::GetManifest::Reply>& 
   return Taken{.bytes = 0, .to_fetch = std::move(*manifest)};
 }
 
-Task<Status> fetch_bytes(NodeContext context, SignedManifest manifest,
-                         std::vector<NodeId> holders) {
+enum class OwnChunks : std::uint8_t { ignored, used };
+
+Task<Status> fetch_bytes(NodeContext context, SignedManifest manifest, std::vector<NodeId> holders,
+                         OwnChunks own_chunks) {
   if (manifest->is_inline()) {
     co_return co_await fetch_inline(context, std::move(manifest), std::move(holders));
   }
   auto fetch = std::make_shared<BlobFetch>(context, std::move(manifest), holders);
+  if (own_chunks == OwnChunks::used) fetch->use_own_chunks();
   co_return co_await fetch->run();
 }
 
 }  // namespace
+
+std::vector<NodeId> likely_holders(const Mesh& mesh, const ObjectId& object, const NodeId& first) {
+  std::vector<NodeId> holders{first};
+  const auto targets = mesh.targets(partition_of(object.hashed_key));
+  for (const auto& node : targets.nodes()) {
+    if (node != first && node != mesh.self()) holders.push_back(node);
+  }
+  return holders;
+}
 
 std::uint64_t forget_before_ms(const NodeContext& context) {
   if (!context.mesh.is_clean_everywhere()) return 0;
@@ -132,7 +131,8 @@ Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest ma
   if (!done) co_return fail(std::move(done.error()));
   if (*done) co_return 0;
   const auto size = manifest->size;
-  auto fetched = co_await fetch_bytes(context, std::move(manifest), std::move(holders));
+  auto fetched = co_await fetch_bytes(context, std::move(manifest), std::move(holders),
+                                      OwnChunks::ignored);
   if (!fetched) co_return fail(std::move(fetched.error()));
   co_return size;
 }
@@ -140,12 +140,7 @@ Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest ma
 Task<Status> refetch_version(NodeContext context, SignedManifest manifest,
                              std::vector<NodeId> holders) {
   if (manifest->is_tombstone()) co_return fail(Errc::invalid, "a tombstone has no bytes");
-  if (manifest->is_inline()) {
-    co_return co_await fetch_inline(context, std::move(manifest), std::move(holders));
-  }
-  auto fetch = std::make_shared<BlobFetch>(context, std::move(manifest), holders);
-  fetch->use_own_chunks();
-  co_return co_await fetch->run();
+  co_return co_await fetch_bytes(context, std::move(manifest), std::move(holders), OwnChunks::used);
 }
 
 Task<Result<std::uint64_t>> fetch_latest(NodeContext context, ObjectId object, NodeId holder) {

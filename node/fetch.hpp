@@ -23,6 +23,9 @@ Task<Status> refetch_version(NodeContext context, SignedManifest manifest,
 /// if what it answers is no manifest of the object that an owner signed.
 Task<Result<std::uint64_t>> fetch_latest(NodeContext context, ObjectId object, NodeId holder);
 
+/// `first`, then whoever else may hold the object.
+std::vector<NodeId> likely_holders(const Mesh& mesh, const ObjectId& object, const NodeId& first);
+
 /// A tombstone older than this (UTC), of an object of which nothing is held here, needs no keeping:
 /// the others are about to sweep it, and no node is left that could hold anything older. 0: none.
 std::uint64_t forget_before_ms(const NodeContext& context);

@@ -20,6 +20,14 @@ struct NodeContext {
       std::chrono::hours(24)};  ///< deletions are remembered at least so long
 };
 
+/// Asks for sealed chunk `index` of the version.
+inline peer::GetChunk chunk_request(const Manifest& version, std::uint64_t index) {
+  return {.owner = version.object.owner,
+          .hashed_key = version.object.hashed_key,
+          .blob_id = version.blob_id,
+          .index = index};
+}
+
 /// Whether this node may count among those that make a write durable. One whose store was lost may
 /// not, until it is whole again: a later version may have been acknowledged by it before, of which
 /// it knows nothing, and which the write would not be told of. Nor may one that has just joined say

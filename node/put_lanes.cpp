@@ -196,6 +196,10 @@ PutLanes::Lane& PutLanes::lane_of(const NodeId& node) {
   return *std::ranges::find(lanes_, node, &Lane::node);
 }
 
+const PutLanes::Lane& PutLanes::lane_of(const NodeId& node) const {
+  return *std::ranges::find(lanes_, node, &Lane::node);
+}
+
 // ------------------------------------------------------------------------------------ letting go
 
 void PutLanes::let_go(Lane& lane, Error why) {
@@ -256,15 +260,14 @@ std::size_t PutLanes::window() const {
 
 bool PutLanes::are_enough_ahead_of(const Lane& lane) const {
   const auto is_ahead = [&](const NodeId& node) {
-    const auto& other = *std::ranges::find(lanes_, node, &Lane::node);
+    const auto& other = lane_of(node);
     return &other != &lane && !other.gone && !holds_up(other);
   };
   return targets_.count_for_write(is_ahead).is_enough();
 }
 
 Targets::Count PutLanes::left() const {
-  return targets_.count_for_write(
-      [&](const NodeId& node) { return !std::ranges::find(lanes_, node, &Lane::node)->gone; });
+  return targets_.count_for_write([&](const NodeId& node) { return !lane_of(node).gone; });
 }
 
 /// Nothing is on its way any more; a replica may have refused the commit and still be a lane.

@@ -61,6 +61,7 @@ class PutLanes : public std::enable_shared_from_this<PutLanes> {
   void let_go(Lane& lane, Error why);
   void let_go_of_laggards(std::uint64_t passed_ms);
   Lane& lane_of(const NodeId& node);
+  const Lane& lane_of(const NodeId& node) const;
   bool own_store_hashes() const;
   bool holds_up(const Lane& lane) const;
   std::size_t window() const;

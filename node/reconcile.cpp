@@ -108,7 +108,6 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
   void repeat_later(const NodeId& node, Peer& peer);
   void rest(const NodeId& node, Peer& peer, Milliseconds pause);
   void miss_news(const NodeId& from);
-  std::vector<NodeId> holders_of(const ObjectId& object, const NodeId& first) const;
 
   static Task<void> run_periodically(std::shared_ptr<Impl> self);
   static Task<void> await_adoption(std::shared_ptr<Impl> self, RosterHash roster);
@@ -382,20 +381,10 @@ Task<void> Reconcile::Impl::take_news(std::shared_ptr<Impl> self, NodeId from,
     if (!manifest->is_tombstone()) {
       co_await context.runtime.sleep(manifest->is_inline() ? inline_grace : blob_grace);
     }
-    const auto holders = self->holders_of(manifest->object, from);
+    const auto holders = likely_holders(context.mesh, manifest->object, from);
     if (!self->queue_->want_version(manifest, holders)) self->miss_news(from);
   }
   if (--self->news_open_[from] == 0) self->news_open_.erase(from);
-}
-
-/// `first`, then whoever else may hold the object.
-std::vector<NodeId> Reconcile::Impl::holders_of(const ObjectId& object, const NodeId& first) const {
-  std::vector<NodeId> holders{first};
-  const auto targets = context_.mesh.targets(partition_of(object.hashed_key));
-  for (const auto& node : targets.nodes()) {
-    if (node != first && node != context_.mesh.self()) holders.push_back(node);
-  }
-  return holders;
 }
 
 // ------------------------------------------------------------------------------ being asked, told

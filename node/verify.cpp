@@ -306,10 +306,7 @@ Task<Result<Payload>> Examination::chunk_from(NodeId node, std::uint64_t index) 
     auto work = [&] { return core_->context.store.read_chunk(*version_, index); };
     co_return co_await offload(core_->context.runtime, work);
   }
-  peer::GetChunk request{.owner = manifest().object.owner,
-                         .hashed_key = manifest().object.hashed_key,
-                         .blob_id = manifest().blob_id,
-                         .index = index};
+  auto request = chunk_request(manifest(), index);
   auto answer = co_await call(core_->context.links, node, std::move(request), Payload{},
                               core_->options.chunk_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
