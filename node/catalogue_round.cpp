@@ -18,7 +18,7 @@ bool covers_all(const SyncRound& round, const std::set<NodeId>& answered) {
   });
   // Fewer than it takes to acknowledge a write: no need to look at each partition.
   const auto few = static_cast<std::ptrdiff_t>(write_quorum(mesh.placement().replicas()));
-  if (missing < few && mesh.older_rosters().empty()) return true;
+  if (missing < few && mesh.is_one_in_force()) return true;
   for (std::size_t partition = 0; partition < partition_count; ++partition) {
     if (!covers(round, answered, static_cast<Partition>(partition))) return false;
   }

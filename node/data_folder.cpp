@@ -251,16 +251,10 @@ Status DataFolder::save_settled_roster(const SignedRoster& roster) const {
 }
 
 Status DataFolder::forget_settled_roster() const {
-  for (const auto& folder : {path_, store()}) {
-    std::error_code error;
-    if (!fs::remove(folder / "settled.roster", error) && !error) continue;
-    if (error) {
-      return fail(Errc::io,
-                  "cannot remove " + (folder / "settled.roster").string() + ": " + error.message());
-    }
-    if (auto synced = sync_folder(folder); !synced) return synced;
-  }
-  return {};
+  std::error_code error;
+  const bool was_there = fs::remove(settled_roster(), error);
+  if (error) return fail(error_of(error, "remove", settled_roster()));
+  return was_there ? sync_folder(store()) : Status();
 }
 
 void DataFolder::save_scrub(const std::string& state) const {

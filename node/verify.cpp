@@ -344,12 +344,12 @@ Verification Examination::result() const {
 }
 
 /// Counts a verification for as long as it lasts.
-class CountedProof {
+class CountedVerification {
  public:
-  explicit CountedProof(CorePtr core) : core_(std::move(core)) { ++core_->verifying; }
-  ~CountedProof() { --core_->verifying; }
-  CountedProof(const CountedProof&) = delete;
-  CountedProof& operator=(const CountedProof&) = delete;
+  explicit CountedVerification(CorePtr core) : core_(std::move(core)) { ++core_->verifying; }
+  ~CountedVerification() { --core_->verifying; }
+  CountedVerification(const CountedVerification&) = delete;
+  CountedVerification& operator=(const CountedVerification&) = delete;
 
  private:
   CorePtr core_;
@@ -379,7 +379,7 @@ Task<Result<Verification>> verify_version(CorePtr core, Located located, std::st
   if (core->verifying >= verifying_max) {
     co_return fail(Errc::busy, about("verify", name) + ": too many objects are being verified");
   }
-  const CountedProof counted(core);
+  const CountedVerification counted(core);
   Examination examination(core, std::move(located));
   co_await examination.question();
   auto compared = co_await examination.compare();

@@ -83,7 +83,7 @@ Status DiskStore::prepare(const StoreOptions& options) {
       .marks = marks_,
       .lock = [this](const ObjectId& object) { return std::unique_lock(mutex_of(object)); },
       .now_ms = now_ms_,
-      .on_index_damage = [this](const Error& error) { note_index_damage(error); }});
+      .on_index_damage = [this] { note_index_damage(); }});
   return sync_folder(folder_);
 }
 
@@ -99,7 +99,7 @@ Status DiskStore::open_index(const StoreOptions& options) {
   return summed ? end_rebuild(folder_) : summed;
 }
 
-void DiskStore::note_index_damage(const Error&) {
+void DiskStore::note_index_damage() {
   if (index_damaged_.exchange(true)) return;
   // What cannot be noted now is noted when the damage is met again.
   if (!note_index_lost(folder_, now_ms_())) index_damaged_ = false;
@@ -113,7 +113,7 @@ Result<T> DiskStore::noted(Result<T> read) {
 
 bool DiskStore::note_if_index_damage(const Error& error) {
   if (error.code != Errc::corrupt) return false;
-  note_index_damage(error);
+  note_index_damage();
   return true;
 }
 

@@ -61,7 +61,7 @@ class DiskStore final : public Store {
   Status prepare(const StoreOptions& options);
   Status prepare_folders();
   Status open_index(const StoreOptions& options);
-  void note_index_damage(const Error& error);
+  void note_index_damage();
   bool note_if_index_damage(const Error& error);
   /// What was read of the index; damage that was met is noted.
   template <class T>

@@ -147,7 +147,7 @@ Result<ScrubStep> Scrub::walk_versions(const Place& from, std::uint64_t bytes_ma
 
 /// A part of the index cannot be read: what follows is, from the next partition on.
 ScrubStep Scrub::pass_over(const std::string& key, const Error& error) {
-  parts_.on_index_damage(error);
+  parts_.on_index_damage();
   const auto next = partition_at(key) + 1;
   ScrubStep step;
   step.findings.push_back(error.what);
@@ -202,7 +202,7 @@ Result<bool> Scrub::confirm(const SignedManifest& manifest, const Look& seen) {
   if (!again) return fail(again.error());
   if (!again->damage) return true;
   if (manifest->is_tombstone()) {
-    parts_.on_index_damage(*again->damage);
+    parts_.on_index_damage();
     return false;
   }
   auto marked = parts_.marks.add(manifest->binding(), parts_.now_ms());
@@ -215,7 +215,7 @@ Result<Scrub::Look> Scrub::look(const SignedManifest& manifest, std::uint64_t ch
   if (chunk == 0) {
     // What the index holds was verified before it was kept: this is the index's own damage.
     if (auto verified = SignedManifest::verify(manifest.wire()); !verified) {
-      parts_.on_index_damage(verified.error());
+      parts_.on_index_damage();
       return Look{.damage = Error{Errc::corrupt, "the index: " + verified.error().what}};
     }
   }
@@ -307,7 +307,7 @@ Result<bool> Scrub::is_orphan(const fs::path& path,
   const auto found = parts_.index.find(binding->object, binding->blob_id);
   if (found) return !*found;
   if (found.error().code != Errc::corrupt) return fail(found.error());
-  parts_.on_index_damage(found.error());
+  parts_.on_index_damage();
   return false;
 }
 

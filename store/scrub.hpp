@@ -18,7 +18,7 @@ struct ScrubParts {
   DamageMarks& marks;
   std::function<std::unique_lock<std::mutex>(const ObjectId&)> lock;  ///< keeps commits off it
   std::function<std::uint64_t()> now_ms;
-  std::function<void(const Error&)> on_index_damage;
+  std::function<void()> on_index_damage;
 };
 
 class Scrub {
