@@ -1,5 +1,6 @@
 #include "node/catalogue.hpp"
 
+#include "node/catalogue_learn.hpp"
 #include "node/catalogue_sync.hpp"
 #include "node/wakeup.hpp"
 

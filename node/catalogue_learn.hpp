@@ -17,6 +17,9 @@ struct Offer {
 /// earlier one is what stands.
 using Wanted = std::map<ObjectId, std::vector<Offer>>;
 
+/// Learns what broadcasts told.
+Task<void> learn_news(StatePtr state);
+
 /// Learns of each object the latest version that holds, from the own store first.
 Task<void> fetch_wanted(SyncRoundPtr round, Wanted wanted);
 

@@ -37,9 +37,6 @@ struct CatalogueState {
   std::vector<Bytes> news;  ///< broadcast manifests, not yet verified
 };
 
-/// Learns what broadcasts told.
-Task<void> learn_news(std::shared_ptr<CatalogueState> state);
-
 /// `no_quorum` if too few nodes answered to have seen every acknowledged write.
 Task<Status> sync_catalogue(std::shared_ptr<CatalogueState> state);
 

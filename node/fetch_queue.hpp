@@ -37,10 +37,10 @@ class FetchTally {
 };
 
 struct FetchQueueOptions {
-  std::size_t fetches_max = 8;
-  std::size_t fetches_per_node_max = 6;
-  std::size_t backlog_per_node_max = 2'000;
-  std::uint64_t bytes_per_s_max = 0;  ///< of what is fetched, on average; 0: no limit
+  std::size_t fetches_max = 8;               ///< objects being fetched at once
+  std::size_t fetches_per_node_max = 6;      ///< of them told by one node
+  std::size_t backlog_per_node_max = 2'000;  ///< waiting; beyond, the next round finds them
+  std::uint64_t bytes_per_s_max = 0;         ///< of what is fetched, on average; 0: no limit
 };
 
 class FetchQueue : public std::enable_shared_from_this<FetchQueue> {

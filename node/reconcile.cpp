@@ -10,7 +10,6 @@
 
 #include "node/confirm.hpp"
 #include "node/fetch.hpp"
-#include "node/fetch_queue.hpp"
 #include "node/reconcile_round.hpp"
 
 namespace zerodb {
@@ -67,11 +66,7 @@ class Reconcile::Impl : public std::enable_shared_from_this<Impl> {
       : context_(context),
         options_(options),
         remember_(std::move(remember)),
-        queue_(std::make_shared<FetchQueue>(
-            context, FetchQueueOptions{.fetches_max = options.fetches_max,
-                                       .fetches_per_node_max = options.fetches_per_node_max,
-                                       .backlog_per_node_max = options.backlog_per_node_max,
-                                       .bytes_per_s_max = options.bytes_per_s_max})) {}
+        queue_(std::make_shared<FetchQueue>(context, options.fetches)) {}
 
   void start();
   void ask_for_round(const NodeId& node);

@@ -6,16 +6,14 @@
 
 #include <memory>
 
+#include "node/fetch_queue.hpp"
 #include "node/node_context.hpp"
 
 namespace zerodb {
 
 struct ReconcileOptions {
   Milliseconds interval{600'000};
-  std::size_t fetches_max = 8;               ///< objects being fetched at once
-  std::size_t fetches_per_node_max = 6;      ///< of them told by one node
-  std::size_t backlog_per_node_max = 2'000;  ///< waiting; beyond, the next round finds them
-  std::uint64_t bytes_per_s_max = 0;         ///< of what is fetched, on average; 0: no limit
+  FetchQueueOptions fetches{};
 };
 
 /// What this node still has to take over under the roster that stands, as far as known.

@@ -152,7 +152,7 @@ void apply_config(const Config& config, DaemonSpec& spec) {
   spec.node.scrub.period = std::chrono::hours(24) * config.scrub_days;
   spec.node.scrub.bytes_per_s_least = config.scrub_bytes_per_s;
   spec.node.superseded_keep = std::chrono::seconds(config.superseded_keep_s);
-  spec.node.reconcile.bytes_per_s_max = config.move_rate_max;
+  spec.node.reconcile.fetches.bytes_per_s_max = config.move_rate_max;
   spec.node.gateway.events = {.count_max = config.events_max,
                               .keep_ms = std::uint64_t{config.events_keep_days} * 86'400'000};
   spec.remote_clients = {.requests_per_client_max = remote_requests_max,
