@@ -38,17 +38,36 @@ std::set<NodeId> without_stragglers(const SyncRound& round, std::set<NodeId> nod
   return nodes;
 }
 
+namespace {
+
+/// Whether those that have answered suffice. Stragglers do not count among them `early`, while
+/// somebody better may still answer.
 bool suffices(const SyncRound& round, const Heard& heard, bool early) {
   const bool better_may_come = early && !without_stragglers(round, heard.silent).empty();
   return covers_all(round,
                     better_may_come ? without_stragglers(round, heard.answered) : heard.answered);
 }
 
-bool is_expected(const SyncRound& round, const std::set<NodeId>& silent, Patience patience) {
+/// Whether all of `silent` are known to keep others waiting.
+bool are_stragglers(const SyncRound& round, const std::set<NodeId>& silent, Patience patience) {
   return std::ranges::all_of(silent, [&](const NodeId& node) {
     const bool was_late = patience == Patience::even && round.state->latecomers.has(node);
     return was_late || round.state->stragglers.has(node);
   });
+}
+
+}  // namespace
+
+Waiting how_to_wait(const SyncRound& round, const Heard& heard, Patience patience, bool alarmed,
+                    bool last_call) {
+  const bool early = patience == Patience::even && !last_call;
+  if (!suffices(round, heard, early && !alarmed)) {
+    // Those that were left out in haste may answer sooner than these: the next round asks them.
+    return round.hurried && alarmed ? Waiting::over : Waiting::as_before;
+  }
+  if (last_call && alarmed) return Waiting::over;
+  if (are_stragglers(round, heard.silent, patience)) return Waiting::over;
+  return early || alarmed ? Waiting::last_call : Waiting::as_before;
 }
 
 void leave_out(SyncRound& round, std::set<NodeId> silent, Milliseconds waited) {

@@ -89,12 +89,16 @@ Heard heard_so_far(const SyncRound& round, const FanOut<Answer>& asked) {
   return heard;
 }
 
-/// Whether those that have answered suffice. Stragglers do not count among them `early`, while
-/// somebody better may still answer.
-bool suffices(const SyncRound& round, const Heard& heard, bool early);
+/// How a round goes on that waits for answers.
+enum class Waiting {
+  as_before,
+  last_call,  ///< those that have answered suffice: a moment more for the others
+  over,       ///< the others are left out
+};
 
-/// Whether no better was to be expected of those that have not answered.
-bool is_expected(const SyncRound& round, const std::set<NodeId>& silent, Patience patience);
+/// `alarmed`: the others have been waited for as long as was meant. `last_call`: for the last time.
+Waiting how_to_wait(const SyncRound& round, const Heard& heard, Patience patience, bool alarmed,
+                    bool last_call);
 
 /// Until every node asked has answered, or patience with the others, which count as failed, is at
 /// an end.
@@ -103,26 +107,20 @@ Task<void> await_answers(SyncRoundPtr round, FanOut<Answer>& asked, Patience pat
   auto& runtime = round->state->context.runtime;
   const auto begin_ms = runtime.steady_ms();
   const auto took = [&] { return Milliseconds(runtime.steady_ms() - begin_ms); };
-  bool is_last_call = false;
+  bool last_call = false;
   asked.set_alarm(straggler_patience);
   while (!asked.all_answered()) {
     auto heard = heard_so_far(*round, asked);
-    const bool expected = is_expected(*round, heard.silent, patience);
-    const bool early = patience == Patience::even && !is_last_call;
-    const bool enough = suffices(*round, heard, early && !asked.alarmed());
-    if (!enough && round->hurried && asked.alarmed()) {
-      // Those that were left out in haste may answer sooner than these: the next round asks them.
+    const auto waiting = how_to_wait(*round, heard, patience, asked.alarmed(), last_call);
+    if (waiting == Waiting::over) {
       leave_out(*round, std::move(heard.silent), took());
       co_return;
     }
-    if ((expected || early || asked.alarmed()) && enough) {
-      if (expected || is_last_call) {
-        leave_out(*round, std::move(heard.silent), took());
-        co_return;
-      }
-      is_last_call = true;
-      const auto most = early ? took() / 2 + Milliseconds(1) : straggler_patience;
-      asked.set_alarm(std::min(most, straggler_patience));
+    if (waiting == Waiting::last_call) {
+      last_call = true;
+      const auto half = took() / 2 + Milliseconds(1);
+      const bool even = patience == Patience::even;
+      asked.set_alarm(even ? std::min(half, straggler_patience) : straggler_patience);
     }
     co_await asked.changed();
   }
