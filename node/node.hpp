@@ -87,6 +87,7 @@ class Node final : public LinkHandler, public ClientHandler {
   void say_what_was_recovered(const StoreStats& stats);
   Task<void> answer_who_has(NodeId asker, broadcast::Get question);
 
+  struct ClientDispatch;
   Task<Result<ClientAnswer>> status();
   void add_health(const StoreStats& stats, client::Status::Reply& reply) const;
   client::Status::Move move_left(const std::vector<PartitionSize>& sizes) const;
