@@ -1,7 +1,7 @@
 #include "node/chunk_source.hpp"
 
-#include "node/commit.hpp"
 #include "node/draft.hpp"
+#include "node/failures.hpp"
 #include "node/fan_out.hpp"
 
 namespace zerodb {

@@ -1,14 +1,14 @@
 #include "node/commit.hpp"
 
+#include "node/failures.hpp"
 #include "node/fan_out.hpp"
+#include "node/publish.hpp"
 #include "node/receipts.hpp"
 
 namespace zerodb {
 namespace {
 
 constexpr int rounds_max = 8;
-constexpr std::size_t spreading_max = 1'000;
-constexpr Milliseconds spread_pause{5'000};  // by then those who heard of it have come for it
 constexpr std::uint64_t clock_confirmed_for_ms = 60'000;
 constexpr std::int64_t clock_set_by_max_ms = 20'000;
 constexpr Milliseconds clock_wait{50};
@@ -28,21 +28,20 @@ using CommitRound = FanOut<Outcome>;
 /// Takes a "later version stands" at its word only if the owner signed that version.
 Outcome judge_standing(const SignedManifest& ours, const Expected& expected, ByteView wire) {
   auto standing = SignedManifest::verify(wire);
-  if (!standing) return {.standing = {}, .error = std::move(standing.error()), .receipt = {}};
+  if (!standing) return {.error = std::move(standing.error())};
   const bool later =
       standing->is_later_than(ours) || (expected && (*standing)->version > *expected);
   if ((*standing)->object != ours->object || !later) {
-    return {.standing = {},
-            .error = Error{Errc::corrupt, "refused for a version that is not later"}};
+    return {.error = Error{Errc::corrupt, "refused for a version that is not later"}};
   }
-  return {.standing = std::make_shared<const SignedManifest>(std::move(*standing)), .error = {}};
+  return {.standing = std::make_shared<const SignedManifest>(std::move(*standing))};
 }
 
 Outcome judge(const SignedManifest& ours, const Expected& expected, CommitResult answer) {
-  if (!answer) return {.standing = {}, .error = std::move(answer.error())};
-  if (answer->stored) return {.stored = true, .standing = {}, .error = {}};
+  if (!answer) return {.error = std::move(answer.error())};
+  if (answer->stored) return {.stored = true};
   if (answer->standing) return judge_standing(ours, expected, *answer->standing);
-  return {.standing = {}, .error = Error{Errc::io, "it lost the sealed bytes it had been sent"}};
+  return {.error = Error{Errc::io, "it lost the sealed bytes it had been sent"}};
 }
 
 /// A copy that its node does not sign for is none, when receipts are what was asked for.
@@ -50,11 +49,11 @@ Task<Outcome> with_receipt(CorePtr core, NodeId node, SignedPtr version,
                            std::optional<peer::Receipt> said) {
   auto receipt = co_await check_receipt(core->context, node, version->hash(), std::move(said));
   if (receipt) {
-    co_return Outcome{.stored = true, .standing = {}, .error = {}, .receipt = std::move(receipt)};
+    co_return Outcome{.stored = true, .receipt = std::move(receipt)};
   }
   const std::string what = "its receipt is missing or forged";
   if (!core->is_self(node)) core->complaints.about(node, "bad receipt", what);
-  co_return Outcome{.standing = {}, .error = Error{Errc::corrupt, what}, .receipt = {}};
+  co_return Outcome{.error = Error{Errc::corrupt, what}};
 }
 
 Task<Outcome> ask(CorePtr core, NodeId node, SignedPtr version, CommitTerms terms,
@@ -125,7 +124,7 @@ Task<bool> clock_is_right(const CorePtr& core, CommitRound& round, Version versi
 }
 
 bool was_asked(const CommitRound& round, const NodeId& node) {
-  return std::ranges::find(round.slots(), node, &CommitRound::Slot::node) != round.slots().end();
+  return round.find(node) != nullptr;
 }
 
 void ask_one(const CorePtr& core, CommitRound& round, const NodeId& node, const SignedPtr& version,
@@ -156,8 +155,8 @@ Task<void> wait_for_clock(const CorePtr& core) {
 }
 
 bool has_answered(const CommitRound& round, const NodeId& node) {
-  const auto slot = std::ranges::find(round.slots(), node, &CommitRound::Slot::node);
-  return slot != round.slots().end() && slot->answer.has_value();
+  const auto* slot = round.find(node);
+  return slot != nullptr && slot->answer.has_value();
 }
 
 /// Until `node`, which was asked, has answered, or the next one's turn has come without that.
@@ -202,8 +201,8 @@ Task<bool> ask_in_turn(const CorePtr& core, CommitRound& round, SignedPtr versio
 Targets::Count count_stored(const GatewayCore& core, const CommitRound& round,
                             const Targets& targets, bool or_may) {
   return targets.count_for_write([&](const NodeId& node) {
-    const auto slot = std::ranges::find(round.slots(), node, &CommitRound::Slot::node);
-    if (slot == round.slots().end()) return false;
+    const auto* slot = round.find(node);
+    if (slot == nullptr) return false;
     return slot->answer ? slot->answer->stored : or_may && core.is_up(node);
   });
 }
@@ -233,7 +232,7 @@ Task<SignedPtr> sign_again(const CorePtr& core, SignedPtr old, SignedPtr standin
 std::vector<Failure> failures_of(const GatewayCore& core, const CommitRound& round) {
   std::vector<Failure> failures;
   for (const auto& [node, answer, taken] : round.slots()) {
-    if (!answer && !core.is_up(node)) failures.push_back({.node = node, .error = {}});
+    if (!answer && !core.is_up(node)) failures.push_back({.node = node});
     if (answer && answer->error) failures.push_back({.node = node, .error = answer->error});
   }
   return failures;
@@ -292,10 +291,7 @@ WriteReceipt acknowledge(const CorePtr& core, CommitRound round, SignedPtr versi
   WriteReceipt receipt{.version = version->manifest().version,
                        .size = version->manifest().size,
                        .copies = static_cast<std::uint32_t>(tally.stored),
-                       .wanted = plan.targets.replicas(),
-                       .missing = {},
-                       .manifest = {},
-                       .receipts = {}};
+                       .wanted = plan.targets.replicas()};
   for (auto& failure : failures_of(*core, round))
     receipt.missing.push_back(failure.node);
   if (plan.terms.receipt) receipt.manifest = version->wire();
@@ -321,11 +317,6 @@ Error explain_conflict(const CommitRound& round, const SignedManifest& version,
   return {Errc::no_quorum, std::move(what) +
                                "; but a node may have kept this write, which may "
                                "still appear: look at the object again"};
-}
-
-Task<void> end_spreading(CorePtr core, ManifestHash version) {
-  co_await core->context.runtime.sleep(spread_pause);
-  core->spreading.erase(version);
 }
 
 std::vector<NodeId> refused_for(const CommitRound& round, const SignedManifest& standing) {
@@ -390,56 +381,6 @@ CommitResult to_committed(Result<CommitOutcome> outcome) {
     committed.standing = outcome->standing->wire();
   }
   return committed;
-}
-
-void announce(GatewayCore& core, const SignedManifest& version) {
-  const auto& object = version->object;
-  if (version->is_tombstone()) {
-    core.context.links.publish(object, broadcast::Delete{.manifest = version.wire()});
-  } else {
-    core.context.links.publish(object, broadcast::Store{.manifest = version.wire()});
-  }
-}
-
-bool spread(const CorePtr& core, const SignedManifest& version,
-            const std::vector<NodeId>& holders) {
-  if (core->spreading.size() >= spreading_max) return false;
-  if (!core->spreading.insert(version.hash()).second) return false;
-  const auto holder =
-      std::ranges::find_if(holders, [&](const NodeId& node) { return !core->is_self(node); });
-  const auto& tell = core->options.on_found;
-  if (tell && holder != holders.end()) tell(*holder, version.wire());
-  announce(*core, version);
-  spawn(core->context.runtime, end_spreading(core, version.hash()));
-  return true;
-}
-
-std::string describe(const GatewayCore& core, const std::vector<Failure>& failures) {
-  std::string text;
-  for (const auto& [node, error] : failures) {
-    if (!text.empty()) text += "; ";
-    text += core.is_self(node) ? "this node" : core.context.mesh.describe(node);
-    text += error ? ": " + error->what : " is down";
-  }
-  return text;
-}
-
-Error too_few_replicas(const GatewayCore& core, std::string doing, const Targets::Count& can,
-                       const std::vector<Failure>& failures) {
-  if (can.of == 1 && failures.size() == 1 && failures[0].error) {
-    return {failures[0].error->code, std::move(doing) + ": " + failures[0].error->what};
-  }
-  const auto full =
-      static_cast<std::size_t>(std::ranges::count_if(failures, [](const Failure& failure) {
-        return failure.error && failure.error->code == Errc::full;
-      }));
-  const bool space = can.good + full >= can.needed;
-  auto text = std::move(doing) + ": only " + std::to_string(can.good) + " of " +
-              std::to_string(can.of) + " replicas can take it, and " + std::to_string(can.needed) +
-              " must: " + describe(core, failures);
-  text += space ? "; free some space there, then try again"
-                : "; start or reach those nodes, then try again";
-  return {space ? Errc::full : Errc::no_quorum, std::move(text)};
 }
 
 }  // namespace zerodb

@@ -39,25 +39,4 @@ Task<Result<WriteReceipt>> commit_on_quorum(CorePtr core, SignedPtr first, Commi
 /// What the own store answered, as a replica would say it.
 CommitResult to_committed(Result<CommitOutcome> outcome);
 
-/// Publishes a version, so that replicas that missed it fetch it and other gateways know.
-void announce(GatewayCore& core, const SignedManifest& version);
-
-/// Has the nodes that lack a version come for it, this one included: in a while, as it may be on
-/// its way to them. False: it was published just now, or too many others were.
-bool spread(const CorePtr& core, const SignedManifest& version, const std::vector<NodeId>& holders);
-
-/// A node, and why it did not help.
-struct Failure {
-  NodeId node;
-  std::optional<Error> error;  ///< nothing: it is down
-};
-
-/// "only 1 of 3 replicas ...": the error of a write that cannot succeed any more. `can` counts the
-/// nodes that took it or still may, in the placement that has too few of them.
-Error too_few_replicas(const GatewayCore& core, std::string doing, const Targets::Count& can,
-                       const std::vector<Failure>& failures);
-
-/// "node2 (1a2b3c4d) is down; node3 (...): disk full"
-std::string describe(const GatewayCore& core, const std::vector<Failure>& failures);
-
 }  // namespace zerodb

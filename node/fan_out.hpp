@@ -36,6 +36,12 @@ class FanOut {
 
   const std::vector<Slot>& slots() const { return state_->slots; }
 
+  /// Nothing if it was not asked.
+  const Slot* find(const NodeId& node) const {
+    const auto slot = std::ranges::find(slots(), node, &Slot::node);
+    return slot != slots().end() ? &*slot : nullptr;
+  }
+
   bool all_answered() const {
     return std::ranges::all_of(slots(), [](const Slot& slot) { return slot.answer.has_value(); });
   }

@@ -1,7 +1,8 @@
 #include "node/locate.hpp"
 
-#include "node/commit.hpp"
+#include "node/failures.hpp"
 #include "node/fan_out.hpp"
+#include "node/publish.hpp"
 
 namespace zerodb {
 

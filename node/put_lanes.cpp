@@ -1,6 +1,7 @@
 #include "node/put_lanes.hpp"
 
 #include "node/condition.hpp"
+#include "node/failures.hpp"
 
 namespace zerodb {
 namespace {

@@ -1,6 +1,5 @@
 #include "node/verify.hpp"
 
-#include "node/commit.hpp"
 #include "node/fan_out.hpp"
 #include "node/leaf_table.hpp"
 #include "node/prove.hpp"
