@@ -68,7 +68,7 @@ Status ClientDownload::ask_ahead() {
     const auto id = channel_.send(
         client::GetData{.download = *info_.download, .offset = asked_, .length = length});
     if (!id) return fail(id.error());
-    window_.push_back({.id = *id, .length = length, .arrived = false, .payload = {}});
+    window_.push_back({.id = *id, .length = length, .arrived = false});
     asked_ += length;
   }
   return {};

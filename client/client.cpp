@@ -117,7 +117,7 @@ class Listing::Impl {
   BusClient& bus_;
   std::string prefix_;
   Status status_;
-  ListPage page_{.entries = {}, .more = true};
+  ListPage page_{.more = true};
   std::size_t at_ = 0;  ///< of the next entry in the page
 };
 

@@ -25,7 +25,7 @@ inline ObjectInfo shown(client::ObjectInfo info) {
 }
 
 inline ListPage shown(client::List::Reply reply) {
-  ListPage page{.entries = {}, .more = reply.more};
+  ListPage page{.more = reply.more};
   page.entries.reserve(reply.entries.size());
   for (auto& entry : reply.entries) {
     page.entries.push_back({.key = std::move(entry.key),

@@ -79,7 +79,7 @@ struct Heard {
 
 template <class Answer>
 Heard heard_so_far(const SyncRound& round, const FanOut<Answer>& asked) {
-  Heard heard{.answered = not_failed(round), .silent = {}};
+  Heard heard{.answered = not_failed(round)};
   for (const auto& slot : asked.slots()) {
     heard.answered.erase(slot.node);
     if (!slot.answer) heard.silent.insert(slot.node);

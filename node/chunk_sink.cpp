@@ -143,8 +143,7 @@ peer::PutOpen RemoteSink::opening() const {
           .owner = binding_.object.owner,
           .hashed_key = binding_.object.hashed_key,
           .blob_id = binding_.blob_id,
-          .chunk_bytes = chunk_bytes_max,
-          .again = {}};
+          .chunk_bytes = chunk_bytes_max};
 }
 
 void RemoteSink::tend() {
@@ -190,10 +189,8 @@ Task<CommitResult> RemoteSink::commit(SignedPtr version, CommitTerms terms) {
   if (abandoned_) co_return let_go();
   const auto for_the_disk = version->manifest().size / commit_bytes_per_ms;
   const auto timeout = core_->options.chunk_timeout + Milliseconds(for_the_disk);
-  peer::PutCommit request{.transfer = transfer_,
-                          .manifest = version->wire(),
-                          .expected = as_field(terms.expected),
-                          .receipt = {}};
+  peer::PutCommit request{
+      .transfer = transfer_, .manifest = version->wire(), .expected = as_field(terms.expected)};
   if (terms.receipt) request.receipt = true;
   auto answer = co_await ask(std::move(request), Payload{}, timeout);
   if (!answer) co_return fail(std::move(answer.error()));

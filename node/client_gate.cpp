@@ -143,8 +143,7 @@ Result<ClientAnswer> ClientGate::add(client::ClientAdd request) {
       .name = std::move(request.client_name),
       .key = credential.keys.public_key,
       .rights = {std::move(request.read), std::move(request.write), std::move(request.remove)},
-      .created_ms = now_ms,
-      .expires_ms = {}};
+      .created_ms = now_ms};
   if (request.expires_s) client.expires_ms = now_ms + *request.expires_s * 1000;
   auto changed = keys_;
   if (auto added = changed.add(std::move(client), now_ms); !added) {
@@ -161,7 +160,7 @@ Result<ClientAnswer> ClientGate::list(const client::ClientList& request) const {
   if (auto able = check_administered(); !able) return fail(std::move(able.error()));
   const std::size_t limit = std::clamp(request.limit, 1U, listed_clients_max);
   const auto page = keys_.page(request.after, limit + 1);
-  client::ClientList::Reply reply{.entries = {}, .more = page.size() > limit};
+  client::ClientList::Reply reply{.more = page.size() > limit};
   for (const auto* client : page) {
     if (reply.entries.size() < limit) reply.entries.push_back(entry_of(*client, runtime_.now_ms()));
   }

@@ -168,11 +168,7 @@ Task<Result<ClientAnswer>> ClientService::open_upload(ClientId client, ClientIde
 }
 
 client::Upload ClientService::upload_reply(std::uint64_t upload, const UploadSession& session) {
-  return {.upload = upload,
-          .credit = session.credit,
-          .chunk_bytes = chunk_bytes_max,
-          .resume = {},
-          .offset = {}};
+  return {.upload = upload, .credit = session.credit, .chunk_bytes = chunk_bytes_max};
 }
 
 Task<Result<ClientAnswer>> ClientService::put_resume(ClientId client, ClientIdentity identity,
@@ -252,10 +248,7 @@ client::Stored ClientService::stored_reply(const WriteReceipt& receipt) const {
   client::Stored stored{.version = receipt.version.value,
                         .size = receipt.size,
                         .copies = receipt.copies,
-                        .wanted = receipt.wanted,
-                        .missing = {},
-                        .manifest = {},
-                        .receipts = {}};
+                        .wanted = receipt.wanted};
   for (const auto& node : receipt.missing)
     stored.missing.push_back(name_of(node));
   if (receipt.manifest.empty()) return stored;
@@ -376,7 +369,7 @@ Task<Result<ClientAnswer>> ClientService::list(client::List request) {
                   .limit = std::clamp(request.limit, 1U, list_entries_max)};
   auto page = co_await gateway->list(std::move(query));
   if (!page) co_return fail(std::move(page.error()));
-  client::List::Reply reply{.entries = {}, .more = page->more};
+  client::List::Reply reply{.more = page->more};
   for (auto& entry : page->entries) {
     reply.entries.push_back({.key = std::move(entry.name),
                              .size = entry.size,
@@ -406,8 +399,7 @@ Task<Result<ClientAnswer>> ClientService::verify(client::Verify request) {
                               .size = verification->size,
                               .chunks = verification->chunks,
                               .chunks_asked = verification->chunks_asked,
-                              .moving = verification->moving,
-                              .nodes = {}};
+                              .moving = verification->moving};
   for (auto& proof : verification->nodes) {
     reply.nodes.push_back({.id = proof.node.hex(),
                            .node_name = name_of(proof.node),

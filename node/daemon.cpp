@@ -224,7 +224,6 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonSpec spec) {
   auto store = open_store({.folder = spec.store_folder,
                            .reserve_bytes = spec.reserve_bytes,
                            .index_cache_bytes = spec.index_cache_bytes,
-                           .now_ms = {},
                            .on_index_lost = on_index_lost});
   if (!store) return fail(std::move(store.error()));
   auto daemon = std::make_unique<RealDaemon>(std::move(spec), std::move(*bus), std::move(*store));

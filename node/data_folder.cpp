@@ -215,7 +215,7 @@ Result<SignedRoster> DataFolder::load_roster() const {
 
 Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters,
                                       std::uint64_t over_before) const {
-  OlderRosters older{.items = {}, .over_before = over_before};
+  OlderRosters older{.over_before = over_before};
   for (const auto& roster : rosters)
     older.items.push_back(roster.wire());
   return write_secret_file(path_ / "older.rosters", fields::encode(older), {.replace = true});

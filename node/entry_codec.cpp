@@ -87,7 +87,7 @@ Result<SizedDigests> decode_sized_digests(ByteView payload) {
   }
   auto digests = decode_digests(payload.first(digests_size));
   if (!digests) return fail(std::move(digests.error()));
-  SizedDigests sized{.digests = std::move(*digests), .bytes = {}};
+  SizedDigests sized{.digests = std::move(*digests)};
   for (std::size_t i = 0; i < partition_count; ++i)
     sized.bytes.push_back(get_u64(payload.subspan(digests_size + i * 8, 8)));
   return sized;

@@ -26,7 +26,6 @@ client::Event event_of(LoggedEvent event) {
 /// The answer to who wants what the log has no more: where to go on after a listing.
 client::Events::Reply lost_reply(const EventLogState& log, bool reset) {
   return {.epoch = log.epoch.hex(),
-          .entries = {},
           .next = log.next,
           .oldest = log.oldest,
           .gap = !reset,
@@ -35,7 +34,6 @@ client::Events::Reply lost_reply(const EventLogState& log, bool reset) {
 
 client::Events::Reply reply_of(EventPage page) {
   client::Events::Reply reply{.epoch = page.log.epoch.hex(),
-                              .entries = {},
                               .next = page.next,
                               .oldest = page.log.oldest,
                               .gap = false,
@@ -68,7 +66,7 @@ class CountedPoll {
 };
 
 Task<Result<EventLogState>> log_of(std::shared_ptr<Gateway> gateway) {
-  EventQuery nothing{.from = 0, .prefix = {}, .limit = 0};
+  EventQuery nothing{.from = 0, .limit = 0};
   auto page = co_await gateway->events(std::move(nothing));
   if (!page) co_return fail(std::move(page.error()));
   co_return page->log;
@@ -222,7 +220,7 @@ Task<Result<ClientAnswer>> EventService::followers() {
   const auto log = co_await log_of(gateway);
   if (!log) co_return fail(log.error());
   client::Followers::Reply reply{
-      .epoch = log->epoch.hex(), .oldest = log->oldest, .next = log->next, .entries = {}};
+      .epoch = log->epoch.hex(), .oldest = log->oldest, .next = log->next};
   const auto all = co_await gateway->followers().all();
   if (!all) co_return fail(all.error());
   for (const auto& [name, position] : *all) {

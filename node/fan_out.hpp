@@ -30,7 +30,7 @@ class FanOut {
 
   /// Starts `call`, which is the question to `node`.
   void ask(const NodeId& node, Task<Answer> call) {
-    state_->slots.push_back({.node = node, .answer = {}, .taken = false});
+    state_->slots.push_back({.node = node, .taken = false});
     spawn(state_->runtime, keep_answer(state_, state_->slots.size() - 1, std::move(call)));
   }
 

@@ -86,7 +86,7 @@ Result<Taken> take_answer(Store& store, const Answer<peer::GetManifest::Reply>& 
   if (*done) return Taken{};
   if ((*manifest)->is_inline() && !answer.payload.empty()) {
     auto outcome = store.commit_inline(*manifest, answer.payload.view());
-    if (outcome) return Taken{.bytes = answer.payload.size(), .to_fetch = {}};
+    if (outcome) return Taken{.bytes = answer.payload.size()};
     // Damaged there; another node may have it whole.
     if (outcome.error().code != Errc::corrupt) return fail(std::move(outcome.error()));
   }
@@ -131,8 +131,8 @@ Task<Result<std::uint64_t>> fetch_version(NodeContext context, SignedManifest ma
   if (!done) co_return fail(std::move(done.error()));
   if (*done) co_return 0;
   const auto size = manifest->size;
-  auto fetched = co_await fetch_bytes(context, std::move(manifest), std::move(holders),
-                                      OwnChunks::ignored);
+  auto fetched =
+      co_await fetch_bytes(context, std::move(manifest), std::move(holders), OwnChunks::ignored);
   if (!fetched) co_return fail(std::move(fetched.error()));
   co_return size;
 }

@@ -149,7 +149,7 @@ Task<Result<FollowerPosition>> Followers::add(std::string name, FollowerPosition
     co_return fail(Errc::full, "there are " + std::to_string(followers_max) +
                                    " durable followers; remove one that is not needed any more");
   }
-  if (lost_) position = {.epoch = {}, .next = 0};
+  if (lost_) position = {.next = 0};
   const auto [at, is_new] = followers_.try_emplace(name, position);
   position = at->second;
   if (is_new) added_.insert(name);

@@ -80,7 +80,7 @@ Result<PeerAnswer> Membership::Impl::on_hello(const NodeId& from, const peer::He
                            .administers = own.administers,
                            .missed_writes = own.missed_writes,
                            .time_ms = now_ms()};
-  return PeerAnswer{.message = std::move(reply), .payload = {}};
+  return PeerAnswer{.message = std::move(reply)};
 }
 
 void Membership::Impl::on_hello_answered(const NodeId& from, const peer::Hello::Reply& reply) {
@@ -227,11 +227,11 @@ void Membership::Impl::take_older(const NodeId& from, const std::vector<Bytes>& 
 }
 
 PeerAnswer Membership::Impl::roster_answer() const {
-  peer::GetRoster::Reply reply{
-      .roster = context_.mesh.signed_roster().wire(), .records = records_.wires(), .older = {}};
+  peer::GetRoster::Reply reply{.roster = context_.mesh.signed_roster().wire(),
+                               .records = records_.wires()};
   for (const auto& roster : context_.mesh.older_rosters())
     reply.older.push_back(roster.wire());
-  return {.message = std::move(reply), .payload = {}};
+  return {.message = std::move(reply)};
 }
 
 }  // namespace zerodb

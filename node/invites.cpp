@@ -26,7 +26,7 @@ Status Invites::add(const NodeId& key, std::uint64_t expires_ms) {
     return fail(Errc::busy, "there are " + std::to_string(invites_max) +
                                 " open invites already: use them, or wait until some expire");
   }
-  invites_.push_back({.key = key, .expires_ms = expires_ms, .used_by = {}});
+  invites_.push_back({.key = key, .expires_ms = expires_ms});
   return {};
 }
 

@@ -135,7 +135,7 @@ Task<Result<LeafTable::Told>> LeafTable::ask(Self self, NodeId node, std::uint64
   auto leaves = co_await leaves_page(self->core_->context, node, self->version_, page);
   if (!leaves) co_return fail(std::move(leaves.error()));
   if (root_of(*leaves) != self->hashes_[page]) co_return fail(Errc::corrupt, "other leaves");
-  co_return Told{.hashes = {}, .page = std::move(*leaves)};
+  co_return Told{.page = std::move(*leaves)};
 }
 
 Task<Result<LeafTable::Told>> LeafTable::ask_for_all(Self self, NodeId node, std::uint64_t wanted) {

@@ -39,7 +39,7 @@ struct Seen {
 Result<Sighting> look_in(Store& store, const ObjectId& object, bool whole) {
   auto latest = store.latest(object);
   if (!latest) return fail(std::move(latest.error()));
-  Sighting sighting{.wire = {}, .trusted = {}, .sealed = {}, .whole = whole};
+  Sighting sighting{.whole = whole};
   if (!*latest) return sighting;
   sighting.trusted = std::make_shared<const SignedManifest>(std::move(**latest));
   if (sighting.trusted->manifest().is_inline()) {
@@ -62,7 +62,6 @@ Task<Result<Sighting>> look_there(CorePtr core, NodeId node, ObjectId object, bo
                               core->options.call_timeout);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return Sighting{.wire = std::move(answer->message.manifest),
-                     .trusted = {},
                      .sealed = std::move(answer->payload),
                      .whole = answer->message.whole};
 }
@@ -149,7 +148,7 @@ Task<void> Search::ask_everybody() {
     co_await asking->wakeup.wait();
   core_->asking.erase(nonce);
   for (auto& [node, manifest] : asking->answers) {
-    Sighting sighting{.wire = std::move(manifest), .trusted = {}, .sealed = {}, .whole = false};
+    Sighting sighting{.wire = std::move(manifest), .whole = false};
     co_await consider(node, std::move(sighting));
   }
 }
@@ -232,7 +231,7 @@ std::vector<Failure> Search::silent() const {
     const bool whole = whole_.contains(member.node);
     if (whole && find(member.node) != nullptr) continue;
     const auto error = errors_.find(member.node);
-    Failure failure{.node = member.node, .error = {}};
+    Failure failure{.node = member.node};
     if (!whole) failure.error = Error{Errc::busy, "its store was lost and fills up again"};
     if (error != errors_.end() && core_->is_up(member.node)) failure.error = error->second;
     silent.push_back(std::move(failure));
@@ -247,7 +246,7 @@ std::optional<Located> Search::newest() const {
     if (best == nullptr || seen.version->is_later_than(*best->version)) best = &seen;
   }
   if (best == nullptr) return {};
-  Located located{.version = best->version, .sealed = {}, .holders = {}, .doubt = {}};
+  Located located{.version = best->version};
   for (const auto& seen : seen_) {
     if (!seen.version || seen.version->hash() != best->version->hash()) continue;
     const bool first = core_->is_self(seen.node);

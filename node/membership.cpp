@@ -178,7 +178,7 @@ Task<Result<PeerAnswer>> Membership::on_get_roster(NodeId) {
 
 Task<Result<PeerAnswer>> Membership::on_new_roster(NodeId from, peer::NewRoster news) {
   impl_->on_farewell(from, news.roster);
-  co_return PeerAnswer{.message = peer::Ok{}, .payload = {}};
+  co_return PeerAnswer{.message = peer::Ok{}};
 }
 
 bool Membership::administers(const NodeId& node) const {

@@ -251,7 +251,7 @@ Task<void> Node::answer_who_has(NodeId asker, broadcast::Get question) {
   const auto latest =
       co_await offload(context_.runtime, [this, object] { return context_.store.latest(object); });
   if (!latest) co_return;  // a disk that cannot be read knows nothing
-  peer::Have answer{.nonce = question.nonce, .manifest = {}};
+  peer::Have answer{.nonce = question.nonce};
   if (*latest) answer.manifest = (*latest)->wire();
   // The asker does not wait for us longer than for others.
   static_cast<void>(co_await call(context_.links, asker, std::move(answer), {}, answer_timeout));

@@ -89,13 +89,11 @@ client::Status::Move Node::move_left(const std::vector<PartitionSize>& sizes) co
   const auto& mesh = context_.mesh;
   const auto left = reconcile_.left(sizes);
   const auto misplaced = misplaced_in(sizes, mesh);
-  client::Status::Move move{.waits_for = {},
-                            .take_over_partitions = left.partitions,
+  client::Status::Move move{.take_over_partitions = left.partitions,
                             .take_over_bytes = left.bytes,
                             .hand_over_partitions = misplaced.partitions.size(),
                             .hand_over_bytes = misplaced.bytes,
-                            .bytes_per_s = left.bytes_per_s,
-                            .eta_s = {}};
+                            .bytes_per_s = left.bytes_per_s};
   for (const auto& node : mesh.unsettled())
     move.waits_for.push_back(mesh.roster().find(node)->name);
   if (left.bytes > 0 && left.bytes_per_s > 0) move.eta_s = left.bytes / left.bytes_per_s;

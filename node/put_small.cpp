@@ -21,8 +21,7 @@ Task<CommitResult> commit_here(CorePtr core, SignedPtr version, Payload sealed, 
 Task<CommitResult> commit_there(CorePtr core, NodeId node, SignedPtr version, Payload sealed,
                                 CommitTerms terms) {
   const auto under_way = core->commit_window.begin(node);
-  peer::PutInline request{
-      .manifest = version->wire(), .expected = as_field(terms.expected), .receipt = {}};
+  peer::PutInline request{.manifest = version->wire(), .expected = as_field(terms.expected)};
   if (terms.receipt) request.receipt = true;
   auto answer = co_await call(core->context.links, node, std::move(request), std::move(sealed),
                               core->options.call_timeout);
@@ -89,7 +88,6 @@ Task<Result<WriteReceipt>> put_tombstone(CorePtr core, std::string name, Version
   auto version = co_await offload(core->context.runtime, work);
   CommitPlan plan{.verb = "delete",
                   .name = std::move(name),
-                  .mtime_ms = {},
                   .targets = std::move(targets),
                   .commit_at = commit_inline_at(core, {}, terms),
                   .terms = terms};

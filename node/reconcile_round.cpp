@@ -18,7 +18,7 @@ Task<Result<SizedDigests>> ask(NodeContext context, NodeId node) {
   if (!context.mesh.is_settled()) co_return co_await ask_sized_digests(context.links, node);
   auto digests = co_await ask_digests(context.links, node, context.store.digests());
   if (!digests) co_return fail(std::move(digests.error()));
-  co_return SizedDigests{.digests = std::move(*digests), .bytes = {}};
+  co_return SizedDigests{.digests = std::move(*digests)};
 }
 
 /// Partitions placed here whose digests differ.

@@ -104,7 +104,7 @@ Expected expected_in(const std::optional<std::uint64_t>& field) {
 Result<PeerAnswer> read_manifest(Store& store, const peer::GetManifest& request, bool whole) {
   auto latest = store.latest({.owner = request.owner, .hashed_key = request.hashed_key});
   if (!latest) return fail(std::move(latest.error()));
-  peer::GetManifest::Reply reply{.manifest = {}, .whole = whole};
+  peer::GetManifest::Reply reply{.whole = whole};
   if (!*latest) return PeerAnswer{std::move(reply), Payload()};
   const SignedManifest& manifest = **latest;
   reply.manifest = manifest.wire();

@@ -209,8 +209,7 @@ Task<Result<client::NodeChanged>> RosterAdmin::set(client::NodeSet request) {
   if (auto may = check_may_administer(); !may) co_return fail(std::move(may.error()));
   const auto member = find_member(roster(), request.node);
   if (!member) co_return fail(member.error());
-  RosterChange change{.id = {},
-                      .node = member->node,
+  RosterChange change{.node = member->node,
                       .draining = request.draining,
                       .zone = request.zone,
                       .weight = request.weight};
@@ -259,7 +258,7 @@ Task<Result<client::NodeChanged>> RosterAdmin::remove(client::NodeRemove request
   if (!member) co_return fail(member.error());
   if (auto may = check_may_remove(*member, request.force); !may) co_return fail(may.error());
   const bool drained = context_.mesh.is_drained(member->node);
-  const RosterChange change{.id = {}, .node = member->node, .removed = true};
+  const RosterChange change{.node = member->node, .removed = true};
   const auto farewell = signed_with(change);
   if (!farewell) co_return fail(farewell.error());
   co_await bid_farewell(member->node, *farewell);
@@ -320,8 +319,7 @@ Result<std::string> RosterAdmin::invite(const client::Invite& request, const Own
                 .endpoint = *endpoint,
                 .server = context_.mesh.self(),
                 .invite = std::move(pair.secret),
-                .expires_ms = now_ms() + request.expires_s * 1000,
-                .owner = {}};
+                .expires_ms = now_ms() + request.expires_s * 1000};
   if (request.share_owner) ticket.owner = owner->seed();
   if (auto kept = keep_invite(pair.public_key, ticket.expires_ms); !kept) {
     return fail(std::move(kept.error()));
@@ -379,7 +377,7 @@ Status RosterAdmin::join(const NodeId& invite, const peer::Join& request) {
     return fail(Errc::denied, "a member with this node's id has another signing key");
   }
   if (member != nullptr) return {};
-  const RosterChange change{.id = {}, .node = request.node, .added = member_of(request)};
+  const RosterChange change{.node = request.node, .added = member_of(request)};
   // Who is told to wait comes again, with the same ticket and other keys.
   auto next = signed_with(change);
   if (!next) return fail(std::move(next.error()));

@@ -63,7 +63,6 @@ Result<ShareLink> link_of(ByteView bytes) {
                    .part = {.name = std::move(body->object_name),
                             .media_type = std::move(body->media_type),
                             .mtime_ms = body->mtime_ms,
-                            .attributes = {},
                             .content_key = std::move(*key)}};
 }
 

@@ -60,8 +60,7 @@ Result<Ticket> ticket_of(ByteView bytes) {
                 .endpoint = body->endpoint,
                 .server = body->server,
                 .invite = std::move(*invite),
-                .expires_ms = body->expires_ms,
-                .owner = {}};
+                .expires_ms = body->expires_ms};
   if (body->owner) {
     auto owner = Seed::from(*body->owner);
     if (!owner) return cut_or_altered();
@@ -77,8 +76,7 @@ std::string ticket_text(const Ticket& ticket) {
                   .endpoint = ticket.endpoint,
                   .server = ticket.server,
                   .invite = to_bytes(ticket.invite.view()),
-                  .expires_ms = ticket.expires_ms,
-                  .owner = {}};
+                  .expires_ms = ticket.expires_ms};
   if (ticket.owner) body.owner = to_bytes(ticket.owner->view());
   auto bytes = fields::encode(body);
   const auto checksum = checksum_of(bytes);

@@ -44,7 +44,7 @@ Task<ProofAnswer> ask_there(CorePtr core, NodeId node, peer::Prove request) {
 Task<ProofAnswer> ask_here(CorePtr core, peer::Prove request) {
   const auto asked_ms = core->context.runtime.steady_ms();
   auto answer = co_await prove_here(core->context, std::move(request));
-  ProofAnswer own{.said = {}, .took_ms = core->context.runtime.steady_ms() - asked_ms};
+  ProofAnswer own{.took_ms = core->context.runtime.steady_ms() - asked_ms};
   if (answer) {
     auto& reply = std::get<peer::Prove::Reply>(answer->message);
     own.said = Answer<peer::Prove::Reply>{.message = std::move(reply), .payload = answer->payload};
@@ -335,8 +335,7 @@ Verification Examination::result() const {
                             .size = manifest().size,
                             .chunks = manifest().chunk_count,
                             .chunks_asked = indices_.size(),
-                            .moving = targets_.placements() > 1,
-                            .nodes = {}};
+                            .moving = targets_.placements() > 1};
   for (const auto& witness : witnesses_)
     verification.nodes.push_back(witness.result);
   return verification;

@@ -62,8 +62,7 @@ Result<NameEntry> decode_listed(const Slice& name, const Slice& value) {
   }
   NameEntry entry{.name = name.ToString(),
                   .size = get_u64(bytes.subspan(8, 8)),
-                  .version = {get_u64(bytes.first(8))},
-                  .mtime_ms = {}};
+                  .version = {get_u64(bytes.first(8))}};
   if (bytes.size() > listed_bytes) {
     entry.mtime_ms = static_cast<std::int64_t>(get_u64(bytes.subspan(16, 8)));
   }

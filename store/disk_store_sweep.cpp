@@ -19,12 +19,10 @@ struct DiskStore::SweepPlan {
   Tally::Superseded superseded;  ///< of the versions removed
   SweepReport report;
 
-  void remove_line(const std::string& line) {
-    removals.push_back({.line = line, .key = {}, .inline_value = {}, .unmark = {}});
-  }
+  void remove_line(const std::string& line) { removals.push_back({.line = line}); }
 
   void remove_version(const std::string& key, const std::string& line = {}) {
-    removals.push_back({.line = line, .key = key, .inline_value = {}, .unmark = {}});
+    removals.push_back({.line = line, .key = key});
     ++report.versions;
   }
 

@@ -35,13 +35,11 @@ Result<LoggedEvent> decode_event(std::uint64_t sequence, ByteView value) {
   if (value.size() < fixed_bytes) return corrupt();
   const auto flags = value[24];
   if ((flags & ~(is_deletion | has_mtime)) != 0) return corrupt();
-  LoggedEvent event{.sequence = sequence,
-                    .time_ms = get_u64(value.subspan(16, 8)),
-                    .deleted = (flags & is_deletion) != 0,
-                    .entry = {.name = {},
-                              .size = get_u64(value.subspan(8, 8)),
-                              .version = {get_u64(value.first(8))},
-                              .mtime_ms = {}}};
+  LoggedEvent event{
+      .sequence = sequence,
+      .time_ms = get_u64(value.subspan(16, 8)),
+      .deleted = (flags & is_deletion) != 0,
+      .entry = {.size = get_u64(value.subspan(8, 8)), .version = {get_u64(value.first(8))}}};
   auto rest = value.subspan(fixed_bytes);
   if ((flags & has_mtime) != 0) {
     if (rest.size() < 8) return corrupt();

@@ -145,7 +145,7 @@ CurvePair CurvePair::generate() {
 }
 
 CurvePair CurvePair::from_secret(CurveSecret secret) {
-  CurvePair pair{.public_key = {}, .secret = std::move(secret)};
+  CurvePair pair{.secret = std::move(secret)};
   crypto_scalarmult_base(pair.public_key.mutable_view().data(), pair.secret.view().data());
   return pair;
 }

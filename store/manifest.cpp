@@ -147,7 +147,7 @@ Result<Manifest> decode_body(ByteView bytes) {
   if (!parsed) return fail(std::move(parsed.error()));
   if (auto known = check_format(parsed->get()); !known) return fail(std::move(known.error()));
   Manifest manifest;
-  Body<Manifest> body{.manifest = manifest, .kind = 0, .layout = {}};
+  Body<Manifest> body{.manifest = manifest, .kind = 0};
   if (auto read = fields::read_fields(parsed->get(), body); !read) {
     return fail(std::move(read.error()));
   }

@@ -257,7 +257,7 @@ std::string Reading::find_remote() {
 Parsed Reading::refuse(std::string what, const std::string& verb) {
   std::erase(what, shield);
   std::cerr << "zdb: " << what << "\nSee: zdb " << verb << (verb.empty() ? "" : " ") << "--help\n";
-  return {.arguments = {}, .exit_code = ExitCode::usage};
+  return {.exit_code = ExitCode::usage};
 }
 
 Parsed Reading::read(std::vector<std::string> words) {

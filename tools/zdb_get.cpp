@@ -114,7 +114,7 @@ std::optional<Wanted> by_link(Session& session, BusClient& client, const std::st
 void get_one(Session& session) {
   const auto& word = session.arguments().names[0];
   const bool is_link = word.starts_with(link_prefix);
-  const Wanted own{.key = word, .link = {}};
+  const Wanted own{.key = word};
   if (!is_link && (!check_key(session, word) || !destination(session, own))) return;
   auto client = session.connect();
   if (!client) return;
@@ -170,8 +170,7 @@ void get_tree(Session& session, const Targets& targets, const fs::path& folder) 
           const auto what = "cannot be made: " + failed.message();
           return session.failed(path.parent_path().string(), what, ExitCode::failed);
         }
-        const auto bytes =
-            get_file(session, client, {.key = key, .link = {}}, {.path = path}, progress);
+        const auto bytes = get_file(session, client, {.key = key}, {.path = path}, progress);
         if (bytes) tally.add(*bytes);
       });
   session.use(nullptr);

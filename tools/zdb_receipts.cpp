@@ -107,7 +107,6 @@ Result<CheckedReceipts> check_receipts(const std::string& text) {
                           .version = (*manifest)->version.value,
                           .size = (*manifest)->size,
                           .deletion = (*manifest)->is_tombstone(),
-                          .receipts = {},
                           .good = 0};
   const auto receipts = document.find("receipts");
   if (receipts == document.end() || !receipts->is_array()) {

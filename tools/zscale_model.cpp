@@ -68,7 +68,7 @@ Load draw_load(std::uint64_t objects, std::uint64_t seed) {
 
 Roster make_roster(const MeshSpec& spec) {
   std::mt19937_64 random(spec.seed);
-  Roster roster{.mesh = {}, .version = 1, .members = {}};
+  Roster roster{.version = 1};
   for (std::size_t i = 0; i < spec.nodes; ++i) {
     RosterMember member;
     for (auto& byte : member.node.mutable_view())
