@@ -45,6 +45,18 @@ Bytes reply_encoded_again(const Decoded& decoded) {
   return codec::encode(decoded->id, decoded->message.error());
 }
 
+const Error& error_in(const codec::DecodeError& refused) {
+  return refused.error;
+}
+const Error& error_in(const Error& error) {
+  return error;
+}
+
+template <class Decoded>
+bool is_read_or_invalid(const Decoded& decoded) {
+  return decoded || error_in(decoded.error()).code == Errc::invalid;
+}
+
 Bytes decoded_and_encoded(const Golden& golden) {
   const auto& header = golden.header;
   if (golden.kind == "client_request") return encoded_again(codec::decode_client_request(header));
@@ -199,15 +211,15 @@ TEST_CASE("codec: no flipped bit does more than fail", "[bus]") {
     auto header = golden.header;
     for (std::size_t bit = 0; bit < header.size() * 8; ++bit) {
       header[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
-      static_cast<void>(codec::decode_client_request(header));
-      static_cast<void>(codec::decode_client_reply(header));
-      static_cast<void>(codec::decode_peer_request(header));
-      static_cast<void>(codec::decode_peer_reply(header));
-      static_cast<void>(codec::decode_broadcast(header));
+      CHECK(is_read_or_invalid(codec::decode_client_request(header)));
+      CHECK(is_read_or_invalid(codec::decode_client_reply(header)));
+      CHECK(is_read_or_invalid(codec::decode_peer_request(header)));
+      CHECK(is_read_or_invalid(codec::decode_peer_reply(header)));
+      CHECK(is_read_or_invalid(codec::decode_broadcast(header)));
+      CHECK(is_read_or_invalid(codec::decode_published(header)));
       header[bit / 8] ^= static_cast<std::uint8_t>(1U << bit % 8);
     }
   }
-  SUCCEED();
 }
 
 TEST_CASE("codec: fields added by later programs are ignored", "[bus]") {

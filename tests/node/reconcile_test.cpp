@@ -174,11 +174,13 @@ TEST_CASE("reconcile: a node that lists nonsense harms nobody", "[sim]") {
     keep_in(scene.mesh[node].store, object);
   const auto liar = scene.mesh[0].id();
   const auto lie = GENERATE(0, 1, 2, 3);
+  int told = 0;
   scene.mesh.network().on_answer = [&](const NodeId& node, const peer::Request& request,
                                        Result<PeerAnswer>& answer) {
     if (node != liar || !answer || !std::holds_alternative<peer::GetEntries>(request)) return;
     auto& reply = std::get<peer::GetEntries::Reply>(answer->message);
     const auto& asked = std::get<peer::GetEntries>(request);
+    told += 1;
     if (lie == 0) answer->payload = Payload::take(Bytes(103));
     if (lie == 1) answer->payload = Payload::take(Bytes(104, 0xff));  // not asked for
     if (lie == 2) reply.next_partition = asked.partitions.front();    // for ever
@@ -186,6 +188,7 @@ TEST_CASE("reconcile: a node that lists nonsense harms nobody", "[sim]") {
   };
   scene.bring_back(2);
   CHECK(scene.has(2, object));  // from node 1
+  CHECK(told > 0);
 }
 
 TEST_CASE("reconcile: a forged manifest is not adopted from a round", "[sim]") {
@@ -193,12 +196,15 @@ TEST_CASE("reconcile: a forged manifest is not adopted from a round", "[sim]") {
   scene.isolate(1);
   const auto object = scene.seal("true");
   keep_in(scene.mesh[0].store, object);
+  int forged = 0;
   scene.mesh.network().on_answer = [&](const NodeId&, const peer::Request& request,
                                        Result<PeerAnswer>& answer) {
     if (!std::holds_alternative<peer::GetManifest>(request)) return;
     std::get<peer::GetManifest::Reply>(answer->message).manifest->back() ^= 1;
+    forged += 1;
   };
   scene.bring_back(1);
+  CHECK(forged > 0);
   CHECK(scene.mesh[1].store.stats().objects == 0);
 }
 
