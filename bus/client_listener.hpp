@@ -1,5 +1,6 @@
 #pragma once
-// Opens the socket of a client port, with a watch on its connections. Inside of ClientPort.
+// Opens the socket of a client port, with a watch on its connections. Inside of ClientPort. One
+// thread: the io_context's.
 
 #include <filesystem>
 

@@ -1,6 +1,6 @@
 #pragma once
 // For work that answers with errors, not exceptions: memory may run out anywhere, and whoever asked
-// is to hear of it all the same.
+// is to hear of it all the same. Where `work` runs.
 
 #include <string>
 #include <type_traits>

@@ -1,4 +1,5 @@
 #pragma once
+// Calls of libzmq that a signal does not end. Any thread.
 
 #include <cerrno>
 #include <zmq.hpp>

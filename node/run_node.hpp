@@ -18,10 +18,12 @@ struct RunOptions {
   bool log_json = false;                 ///< as well as config.toml's
   /// Asked for the owner's passphrase, only if its key is locked.
   std::function<Result<Passphrase>(const std::filesystem::path& key)> passphrase;
-  std::function<void(DaemonSpec&)> adjust;  ///< what the folder says; nothing: it is right as it is
+  /// Changes what the folder says, before the daemon starts. For tests.
+  std::function<void(DaemonSpec&)> adjust;
 };
 
-/// Serves until SIGINT or SIGTERM. Prints "ready NAME ENDPOINT SOCKET [CLIENT_ENDPOINT]" to
+/// Blocks, and serves until SIGINT or SIGTERM; an error if it cannot begin to. Once in a process, as
+/// it takes the signals, from its main thread. Prints "ready NAME ENDPOINT SOCKET [CLIENT_ENDPOINT]" to
 /// stdout once it does.
 Status run_node(const RunOptions& options);
 

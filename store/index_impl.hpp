@@ -1,5 +1,5 @@
 #pragma once
-// What opening an index and using it share. Private to store/index*.cpp.
+// What opening an index and using it share. Private to store/index*.cpp. Thread-safe, once opened.
 
 #include <rocksdb/db.h>
 

@@ -38,7 +38,7 @@ std::uint8_t mark_of(const broadcast::Message& message) {
 
 }  // namespace
 
-TEST_CASE("broadcast: topics", "[bus]") {
+TEST_CASE("broadcast: topics name a partition or an owner, and all partitions are one", "[bus]") {
   CHECK(partition_topic(0x5af) == "p/5af/");
   CHECK(partition_topic(0) == "p/000/");
   CHECK(owner_topic(OwnerId()) == "o/" + std::string(64, '0') + "/");

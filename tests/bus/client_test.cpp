@@ -271,7 +271,7 @@ TEST_CASE("client: listings go on where they stopped", "[bus]") {
   CHECK(rest->entries[0].key == "a/3");
 }
 
-TEST_CASE("client: tickets and the owner's key", "[bus]") {
+TEST_CASE("client: what is asked of invites and owners reaches the node", "[bus]") {
   FakeNode node;
   auto client = connected(node);
   CHECK(client.invite({.share_owner = true, .expires_s = 60}).value() == "ticket-60-owner");

@@ -129,7 +129,7 @@ TEST_CASE("config: the file is named in what went wrong with it", "[node]") {
   CHECK_THAT(unknown.error().what, Contains((dir / "config.toml").string() + ": line 1: x"));
 }
 
-TEST_CASE("config: sizes", "[node]") {
+TEST_CASE("config: a size is read with its unit, and anything else is refused", "[node]") {
   CHECK(parse_size("4096") == 4096U);
   CHECK(parse_size("64MiB") == 64U << 20);
   CHECK(parse_size("3TiB") == 3ULL << 40);

@@ -73,7 +73,7 @@ TEST_CASE("listen_plan: a port that somebody listens on is not free", "[node]") 
   CHECK(is_free_endpoint("tcp://no.such.host:1"));
 }
 
-TEST_CASE("listen plan: clients find a node that takes any port where it was, if it is free",
+TEST_CASE("listen_plan: clients find a node that takes any port where it was, if it is free",
           "[node]") {
   const auto chosen = [](const std::string& listen, const std::string& last, bool free) {
     return choose_client_endpoint(listen, last, [free](const std::string&) { return free; });

@@ -6,7 +6,7 @@ using namespace zerodb;
 using namespace zerodb::tools;
 using namespace std::string_literals;
 
-TEST_CASE("names: a key's place under a folder", "[tools]") {
+TEST_CASE("zdb names: a key's place under a folder", "[tools]") {
   CHECK(path_under("f", "p/", "p/a").value() == "f/a");
   CHECK(path_under("f", "p/", "p/a/b c").value() == "f/a/b c");
   CHECK(path_under("f", "", "a").value() == "f/a");
@@ -14,7 +14,7 @@ TEST_CASE("names: a key's place under a folder", "[tools]") {
   CHECK(path_under("f", "p/", "p/..a").value() == "f/..a");
 }
 
-TEST_CASE("names: a key never leads out of its folder", "[tools]") {
+TEST_CASE("zdb names: a key never leads out of its folder", "[tools]") {
   for (const auto& rest : {"", "..", ".", "../x", "a/../../x", "/x", "a//b", "a/", "a/.", "./a"}) {
     INFO(rest);
     CHECK_FALSE(path_under("f", "p/", "p/"s + rest));
@@ -24,7 +24,7 @@ TEST_CASE("names: a key never leads out of its folder", "[tools]") {
   CHECK_FALSE(path_under("f", "", std::string(256, 'a')));
 }
 
-TEST_CASE("names: what put stores, and as what", "[tools]") {
+TEST_CASE("zdb names: what put stores, and as what", "[tools]") {
   const auto one = put_items({"dir/a.txt"});
   REQUIRE(one);
   CHECK(one->at(0).key == "a.txt");
@@ -42,7 +42,7 @@ TEST_CASE("names: what put stores, and as what", "[tools]") {
   CHECK_FALSE(put_items({"a", "b", "c"}));
 }
 
-TEST_CASE("names: two files are never stored as one object", "[tools]") {
+TEST_CASE("zdb names: two files are never stored as one object", "[tools]") {
   const auto both = put_items({"a/x", "b/y", "b/x", "p/"});
   REQUIRE_FALSE(both);
   CHECK(both.error().code == Errc::invalid);
@@ -51,7 +51,7 @@ TEST_CASE("names: two files are never stored as one object", "[tools]") {
   CHECK(put_items({"a/x", "a/y", "p/"}));
 }
 
-TEST_CASE("names: a folder's own name is its default prefix", "[tools]") {
+TEST_CASE("zdb names: a folder's own name is its default prefix", "[tools]") {
   CHECK(default_prefix("tests/tools") == "tools/");
   CHECK(default_prefix("tests/tools/") == "tools/");
   CHECK(default_prefix("tests/tools/..") == "tests/");

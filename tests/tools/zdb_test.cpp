@@ -215,7 +215,7 @@ TEST_CASE("zdb get: to the key's last part, a path, a folder, or stdout", "[tool
   CHECK(desk.read("large") == large);
 }
 
-TEST_CASE("zdb get: ranges", "[tools]") {
+TEST_CASE("zdb get: a range is all that comes, and a wrong one is a wrong use", "[tools]") {
   Desk desk;
   desk.keep("k", "0123456789");
   CHECK(desk.zdb({"get", "k", "-", "--range", "2-4"}).out == "234");
