@@ -211,33 +211,35 @@ void PeerLink::go_up() {
   for (unsigned i = 0; i < context_.options.data_lanes; ++i) {
     if (auto lane = open_lane(data_messages_max, false)) data_.push_back(std::move(*lane));
   }
-  if (!resolved_.broadcast_endpoint.empty()) {
-    auto found = member_;
-    found.address = resolved_;
-    auto opened = Subscription::open(context_.io, context_.context, *context_.keys, found);
-    if (opened) {
-      subscription_ = std::move(*opened);
-      subscription_->set_topics(topics_);
-      const auto self = shared_from_this();
-      Subscription::run(
-          context_.io, subscription_,
-          {.is_news =
-               [self](const broadcast::Message& message) {
-                 return self->context_.events.is_news(message);
-               },
-           .on_message =
-               [self](broadcast::Message message) {
-                 self->context_.events.on_broadcast(self->member_.node, std::move(message));
-               },
-           .on_error =
-               [self](const Error& error) {
-                 self->context_.events.complain(self->member_.node, "bad broadcast", error.what);
-               }});
-    } else {
-      context_.events.complain(member_.node, "no subscription", opened.error().what);
-    }
-  }
+  if (!resolved_.broadcast_endpoint.empty()) open_subscription();
   context_.events.on_up(member_.node);
+}
+
+void PeerLink::open_subscription() {
+  auto found = member_;
+  found.address = resolved_;
+  auto opened = Subscription::open(context_.io, context_.context, *context_.keys, found);
+  if (!opened) {
+    context_.events.complain(member_.node, "no subscription", opened.error().what);
+    return;
+  }
+  subscription_ = std::move(*opened);
+  subscription_->set_topics(topics_);
+  const auto self = shared_from_this();
+  Subscription::run(
+      context_.io, subscription_,
+      {.is_news =
+           [self](const broadcast::Message& message) {
+             return self->context_.events.is_news(message);
+           },
+       .on_message =
+           [self](broadcast::Message message) {
+             self->context_.events.on_broadcast(self->member_.node, std::move(message));
+           },
+       .on_error =
+           [self](const Error& error) {
+             self->context_.events.complain(self->member_.node, "bad broadcast", error.what);
+           }});
 }
 
 void PeerLink::go_down() {

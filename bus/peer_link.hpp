@@ -80,6 +80,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void on_reply(const Lane& lane, const Inbound& inbound);
   void hang_up();
   void go_up();
+  void open_subscription();
   void go_down();
   void note_refusal();
   Milliseconds since_heard() const;

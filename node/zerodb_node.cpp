@@ -47,7 +47,7 @@ ExitCode complain(const Error& error) {
   return complain(error, exit_code_of(error.code));
 }
 
-std::string quoted(const std::filesystem::path& path) {
+std::string shell_quoted(const std::filesystem::path& path) {
   std::string text = "'";
   for (const char c : path.string())
     text += c == '\'' ? "'\\''" : std::string(1, c);
@@ -78,10 +78,10 @@ void tell(const NewNode& made, const NewNodeOptions& options, bool founded) {
   } else {
     std::printf("  owner  none: this node is blind, it keeps what it cannot read\n");
   }
-  std::printf("Start it with: zerodb-node run --data %s\n", quoted(options.data).c_str());
+  std::printf("Start it with: zerodb-node run --data %s\n", shell_quoted(options.data).c_str());
   if (made.owner && !made.shared_owner) {
     std::printf("Then keep what this prints in a safe place: zdb --node %s owner export\n",
-                quoted(options.data).c_str());
+                shell_quoted(options.data).c_str());
   }
 }
 
@@ -147,11 +147,11 @@ ExitCode run(Arguments& arguments) {
   arguments.run.passphrase = [&](const std::filesystem::path& key) -> Result<Passphrase> {
     auto passphrase =
         arguments.passphrase_fd >= 0 ? read_passphrase(arguments.passphrase_fd)
-        : has_terminal()
-            ? ask_passphrase("Passphrase of " + key.string() + ": ")
-            : Result<Passphrase>(fail(
-                  Errc::invalid, quoted(key) + " is locked, and there is no terminal to ask on: "
-                                               "give its passphrase with --passphrase-fd N"));
+        : has_terminal()             ? ask_passphrase("Passphrase of " + key.string() + ": ")
+                                     : Result<Passphrase>(fail(
+                                           Errc::invalid, shell_quoted(key) +
+                                                              " is locked, and there is no terminal to ask on: "
+                                                                          "give its passphrase with --passphrase-fd N"));
     wanting = !passphrase;
     return passphrase;
   };
