@@ -306,7 +306,7 @@ void Grammar::add_clients() {
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   };
-  add_right("--read", arguments_.read, "May get, stat and list");
+  add_right("--read", arguments_.read, "May get, stat, list and watch");
   add_right("--write", arguments_.write, "May put, also in place of others,");
   add_right("--delete", arguments_.remove, "May delete");
   add->add_option("--expires", texts_.expires, "30s, 15m, 1h, 7d; default never")
