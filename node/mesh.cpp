@@ -202,9 +202,20 @@ bool Mesh::is_every_member(Good good) const {
   });
 }
 
+bool Mesh::goes_by_roster(const NodeId& node) const {
+  if (node == self_) return true;
+  const auto known = progress_.find(node);
+  return known != progress_.end() && known->second.roster == roster_.hash();
+}
+
+bool Mesh::has_adopted(const NodeId& node) const {
+  if (node == self_) return own_progress().working_version >= roster_->version;
+  return goes_by_roster(node) && progress_.at(node).working_version >= roster_->version;
+}
+
 bool Mesh::is_adopted_by_all() const {
-  return is_every_member(
-      [&](const MemberProgress& p) { return p.working_version >= roster_->version; });
+  return std::ranges::all_of(roster_->members,
+                             [&](const RosterMember& member) { return has_adopted(member.node); });
 }
 
 bool Mesh::is_settled_by_all() const {
@@ -218,12 +229,20 @@ bool Mesh::is_clean_everywhere() const {
          });
 }
 
-std::vector<NodeId> Mesh::unsettled() const {
-  std::vector<NodeId> nodes;
-  for (const auto& member : roster_->members) {
-    if (settled_version_of(member.node) < roster_->version) nodes.push_back(member.node);
-  }
-  return nodes;
+std::vector<NodeId> Mesh::waited_for() const {
+  using Done = std::function<bool(const NodeId&)>;
+  const auto not_done = [&](const Done& done) {
+    std::vector<NodeId> nodes;
+    for (const auto& member : roster_->members) {
+      if (!done(member.node)) nodes.push_back(member.node);
+    }
+    return nodes;
+  };
+  // Nobody works by the roster alone before all go by it, or is settled before all do that.
+  auto nodes = not_done([&](const NodeId& node) { return goes_by_roster(node); });
+  if (nodes.empty()) nodes = not_done([&](const NodeId& node) { return has_adopted(node); });
+  if (!nodes.empty()) return nodes;
+  return not_done([&](const NodeId& node) { return settled_version_of(node) >= roster_->version; });
 }
 
 bool Mesh::is_whole(const NodeId& node) const {

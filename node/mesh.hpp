@@ -125,8 +125,9 @@ class Mesh {
   bool is_settled_by_all() const;
   /// Every member also holds nothing else. Said of members as they were when last heard.
   bool is_clean_everywhere() const;
-  /// Members that are not yet as far as is_settled_by_all() wants, for status and logs.
-  std::vector<NodeId> unsettled() const;
+  /// Who holds the move up. For people. Those who do not go by the roster; if there are none, those
+  /// who have not ended what they began under others; else those who lack what is placed on them.
+  std::vector<NodeId> waited_for() const;
 
   /// Whether "I do not have it" from this node means anything: not while its store fills up again
   /// after it was lost.
@@ -169,6 +170,8 @@ class Mesh {
   void raise_working_version();
   bool is_worked_under(std::uint64_t version) const { return version <= working_version_; }
   std::uint64_t settled_version_of(const NodeId& node) const;
+  bool goes_by_roster(const NodeId& node) const;
+  bool has_adopted(const NodeId& node) const;
   void drop_settled_rosters();
   void progressed();
   void missed();

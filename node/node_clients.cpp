@@ -94,7 +94,7 @@ client::Status::Move Node::move_left(const std::vector<PartitionSize>& sizes) co
                             .hand_over_partitions = misplaced.partitions.size(),
                             .hand_over_bytes = misplaced.bytes,
                             .bytes_per_s = left.bytes_per_s};
-  for (const auto& node : mesh.unsettled())
+  for (const auto& node : mesh.waited_for())
     move.waits_for.push_back(mesh.roster().find(node)->name);
   if (left.bytes > 0 && left.bytes_per_s > 0) move.eta_s = left.bytes / left.bytes_per_s;
   return move;

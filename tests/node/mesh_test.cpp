@@ -121,6 +121,26 @@ TEST_CASE("mesh: a member of which nothing is known, or whose store was lost, en
   CHECK(in_force(mesh) == Versions{2});
 }
 
+TEST_CASE("mesh: who is waited for is who has not adopted the roster, then who lacks something",
+          "[node]") {
+  Mesh mesh(node_id(1), signed_roster(3, 1), signed_roster(3, 1));
+  const auto before = mesh.signed_roster();
+  CHECK(mesh.waited_for() == std::vector{node_id(2), node_id(3)});  // never heard of
+  REQUIRE(mesh.adopt(signed_roster(3, 2)));
+  mesh.hear(node_id(2), progress(mesh.signed_roster(), 1));
+  mesh.hear(node_id(3), progress(before, 1));
+  CHECK(mesh.waited_for() == std::vector{node_id(3)});
+  auto busy = progress(mesh.signed_roster(), 1);
+  busy.working_version = 1;
+  mesh.hear(node_id(3), busy);
+  CHECK(mesh.waited_for() == std::vector{node_id(3)});
+  mesh.hear(node_id(3), progress(mesh.signed_roster(), 2));
+  CHECK(mesh.waited_for() == std::vector{node_id(1), node_id(2)});
+  REQUIRE(mesh.settle(mesh.signed_roster().hash()));
+  hear_all(mesh, 2);
+  CHECK(mesh.waited_for().empty());
+}
+
 TEST_CASE("mesh: a member under another roster counts for neither adopted nor settled", "[node]") {
   Mesh mesh(node_id(1), signed_roster(2, 2), signed_roster(2, 2));
   mesh.hear(node_id(2), progress(signed_roster(3, 2), 2));
