@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <variant>
 
 #include <toml++/toml.h>
@@ -12,6 +10,7 @@
 #include "node/host_port.hpp"
 #include "node/logging.hpp"
 #include "store/bytes.hpp"
+#include "store/file.hpp"
 
 namespace zerodb {
 
@@ -131,7 +130,8 @@ const std::array settings{
             .least = 4ULL << 10,
             .most = 1ULL << 40},
     Setting{.key = "reserve_bytes",
-            .comment = "Objects are refused, and the node only reads, while less than this is free on the disk.",
+            .comment = "Objects are refused, and the node only reads, while less than this is free "
+                       "on the disk.",
             .field = &Config::reserve_bytes,
             .least = 1ULL << 20,
             .most = 1ULL << 50},
@@ -300,8 +300,20 @@ std::string comment_text(const Setting& setting) {
   return text + " (" + show(setting.least) + " to " + show(setting.most) + ")\n";
 }
 
+constexpr std::size_t config_bytes_max = 1 << 20;
+
 constexpr std::array units{std::pair{"TiB"sv, 40U}, std::pair{"GiB"sv, 30U},
                            std::pair{"MiB"sv, 20U}, std::pair{"KiB"sv, 10U}};
+
+/// An address of `key`, which may be empty.
+Status check_can_be_dialled(std::string_view key, const std::string& address, std::string_view by,
+                            const Config& config) {
+  if (address.empty() || !config.advertise.empty() || !parse_host_port(address)->is_wildcard())
+    return {};
+  return fail(Errc::invalid, std::string(key) + " is " + address + ", which " + std::string(by) +
+                                 " cannot dial: set advertise to the host name or address they "
+                                 "reach this machine at");
+}
 
 }  // namespace
 
@@ -326,10 +338,13 @@ Result<Config> parse_config(std::string_view text) {
 }
 
 Result<Config> load_config(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Errc::io, path.string() + ": cannot be read");
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  auto config = parse_config(text);
+  const auto file = File::open_for_reading(path);
+  if (!file) return fail(Errc::io, file.error().what);
+  Bytes content(config_bytes_max + 1);
+  const auto got = file->read_at(0, content);
+  if (!got) return fail(Errc::io, got.error().what);
+  if (*got > config_bytes_max) return fail(Errc::invalid, path.string() + " is too long");
+  auto config = parse_config(as_text(ByteView(content).first(*got)));
   if (!config) return fail(path.string(), std::move(config.error()));
   return config;
 }
@@ -343,19 +358,13 @@ Status check_config(const Config& config) {
   if (config.down_after_ms <= config.ping_interval_ms) {
     return fail(Errc::invalid, "down_after_ms must be more than ping_interval_ms");
   }
-  if (parse_host_port(config.listen)->is_wildcard() && config.advertise.empty()) {
-    return fail(Errc::invalid, "listen is " + config.listen +
-                                   ", which other nodes cannot dial: set advertise to the host "
-                                   "name or address they reach this machine at");
-  }
-  const bool serves_clients = !config.client_listen.empty();
-  if (serves_clients && parse_host_port(config.client_listen)->is_wildcard() &&
-      config.advertise.empty()) {
-    return fail(Errc::invalid, "client_listen is " + config.client_listen +
-                                   ", which clients cannot dial: set advertise to the host name "
-                                   "or address they reach this machine at");
-  }
-  return {};
+  if (auto checked = check_can_be_dialled("listen", config.listen, "other nodes", config); !checked)
+    return checked;
+  if (auto checked =
+          check_can_be_dialled("broadcast_listen", config.broadcast_listen, "other nodes", config);
+      !checked)
+    return checked;
+  return check_can_be_dialled("client_listen", config.client_listen, "clients", config);
 }
 
 Result<std::uint64_t> parse_size(std::string_view text) {

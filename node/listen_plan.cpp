@@ -13,8 +13,11 @@ namespace zerodb {
 
 namespace {
 
-std::uint16_t port_of(const std::string& endpoint) {
-  const auto parsed = parse_endpoint(endpoint);
+/// Of "tcp://HOST:PORT", where HOST may be a wildcard; 0 if it is none.
+std::uint16_t port_of(std::string_view endpoint) {
+  constexpr std::string_view scheme = "tcp://";
+  if (!endpoint.starts_with(scheme)) return 0;
+  const auto parsed = parse_host_port(endpoint.substr(scheme.size()));
   return parsed ? parsed->port : std::uint16_t{0};
 }
 

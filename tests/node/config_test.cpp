@@ -143,6 +143,20 @@ TEST_CASE("config: a size is read with its unit, and anything else is refused", 
   CHECK(size_text(64 << 20) == "64MiB");
 }
 
+TEST_CASE("config: an address for broadcasts that others cannot dial needs one that they can",
+          "[node]") {
+  const std::string text = "listen = \"192.0.2.10:7710\"\nbroadcast_listen = \"0.0.0.0:7711\"\n";
+  CHECK_THAT(problem_of(text), Contains("broadcast_listen") && Contains("set advertise"));
+  CHECK(parse_config(text + "advertise = \"here.example\""));
+}
+
+TEST_CASE("config: a file that opens and cannot be read is an error that names it", "[node]") {
+  const test::TempDir dir;
+  const auto loaded = load_config(dir.path());
+  CHECK(loaded.error().code == Errc::io);
+  CHECK_THAT(loaded.error().what, Contains(dir.path().string()));
+}
+
 TEST_CASE("config: an address for clients that they cannot dial needs one that they can",
           "[node]") {
   CHECK(parse_config("client_listen = \"127.0.0.1:0\"")->client_listen == "127.0.0.1:0");

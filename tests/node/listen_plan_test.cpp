@@ -81,6 +81,9 @@ TEST_CASE("listen_plan: clients find a node that takes any port where it was, if
   CHECK(chosen("127.0.0.1:0", "tcp://127.0.0.1:4711", true) == "tcp://127.0.0.1:4711");
   CHECK(chosen("0.0.0.0:0", "tcp://127.0.0.1:4711", true) == "tcp://0.0.0.0:4711");
   CHECK(chosen("127.0.0.1:0", "tcp://127.0.0.1:4711", false) == "tcp://127.0.0.1:0");
+  CHECK(chosen("0.0.0.0:0", "tcp://0.0.0.0:4711", true) == "tcp://0.0.0.0:4711");
+  CHECK(chosen("[::]:0", "tcp://[::]:4711", true) == "tcp://[::]:4711");
+  CHECK(chosen("127.0.0.1:0", "4711", true) == "tcp://127.0.0.1:0");
   CHECK(chosen("127.0.0.1:0", "", true) == "tcp://127.0.0.1:0");
   CHECK(chosen("127.0.0.1:7720", "tcp://127.0.0.1:4711", false) == "tcp://127.0.0.1:7720");
   CHECK(chosen("", "tcp://127.0.0.1:4711", true).empty());
