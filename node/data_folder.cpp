@@ -56,7 +56,7 @@ struct FileList {
   }
 };
 
-struct OlderRosters {
+struct OlderFile {
   std::vector<Bytes> items;
   std::optional<std::uint64_t> over_before;  // absent in folders of before it was kept
 
@@ -92,8 +92,8 @@ Error damaged(const fs::path& path, const Error& error) {
 }
 
 /// Without it a node would not look where objects may still be, and say that there are none.
-Result<OlderRosters> load_older(const fs::path& path) {
-  auto older = load_content<OlderRosters>(
+Result<OlderFile> load_older(const fs::path& path) {
+  auto older = load_content<OlderFile>(
       path, {.bytes = older_bytes_max, .array = members_max, .binary = file_bytes_max});
   if (older || older.error().code != Errc::corrupt) return older;
   return fail(damaged(path, older.error()));
@@ -215,29 +215,23 @@ Result<SignedRoster> DataFolder::load_roster() const {
 
 Status DataFolder::save_older_rosters(const std::vector<SignedRoster>& rosters,
                                       std::uint64_t over_before) const {
-  OlderRosters older{.over_before = over_before};
+  OlderFile older{.over_before = over_before};
   for (const auto& roster : rosters)
     older.items.push_back(roster.wire());
-  return write_secret_file(path_ / "older.rosters", fields::encode(older), {.replace = true});
+  return write_secret_file(older_rosters(), fields::encode(older), {.replace = true});
 }
 
-Result<std::vector<SignedRoster>> DataFolder::load_older_rosters(const MeshId& mesh) const {
-  const auto path = path_ / "older.rosters";
-  const auto older = load_older(path);
-  if (!older) return fail(older.error());
-  std::vector<SignedRoster> rosters;
-  for (const auto& wire : older->items) {
+Result<OlderRosters> DataFolder::load_older_rosters(const MeshId& mesh) const {
+  const auto path = older_rosters();
+  const auto file = load_older(path);
+  if (!file) return fail(file.error());
+  OlderRosters older{.over_before = file->over_before.value_or(0)};
+  for (const auto& wire : file->items) {
     auto roster = SignedRoster::verify(wire, mesh);
     if (!roster) return fail(damaged(path, roster.error()));
-    rosters.push_back(std::move(*roster));
+    older.rosters.push_back(std::move(*roster));
   }
-  return rosters;
-}
-
-Result<std::uint64_t> DataFolder::load_over_before() const {
-  const auto older = load_older(path_ / "older.rosters");
-  if (!older) return fail(older.error());
-  return older->over_before.value_or(0);
+  return older;
 }
 
 Status DataFolder::save_settled_roster(const SignedRoster& roster) const {

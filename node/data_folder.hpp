@@ -31,6 +31,12 @@
 
 namespace zerodb {
 
+/// Rosters in force beside the one that stands, oldest first.
+struct OlderRosters {
+  std::vector<SignedRoster> rosters;
+  std::uint64_t over_before = 0;  ///< versions before this are over for good
+};
+
 class DataFolder {
  public:
   /// Opens and locks a folder that init or join made. `invalid` when it is not one, is of a newer
@@ -47,6 +53,7 @@ class DataFolder {
   std::filesystem::path catalogue(const OwnerId& owner) const {
     return path_ / "catalogue" / owner.hex();
   }
+  std::filesystem::path older_rosters() const { return path_ / "older.rosters"; }
   std::filesystem::path client_socket() const { return path_ / "client.sock"; }
   std::filesystem::path event_socket() const { return path_ / "events.sock"; }
 
@@ -58,8 +65,7 @@ class DataFolder {
                             std::uint64_t over_before) const;
   /// None when there is no such file. `corrupt` if one of them cannot be believed: without it this
   /// node would say that there are no objects where it does not look.
-  Result<std::vector<SignedRoster>> load_older_rosters(const MeshId& mesh) const;
-  Result<std::uint64_t> load_over_before() const;
+  Result<OlderRosters> load_older_rosters(const MeshId& mesh) const;
 
   Status save_settled_roster(const SignedRoster& roster) const;
   /// Nothing when there is none, or none that can be read and believed: then the store fills up

@@ -202,6 +202,15 @@ void connect_files(const DataFolder& folder, SharedPassphrase passphrase, Daemon
   spec.event_socket = folder.event_socket();
 }
 
+/// A node that is alone has nobody to copy the file from, and there is nowhere else to look.
+Result<OlderRosters> load_older_rosters(const DataFolder& folder, const Roster& roster) {
+  auto older = folder.load_older_rosters(roster.mesh);
+  const bool damaged = !older && older.error().code == Errc::corrupt;
+  if (!damaged || roster.members.size() > 1) return older;
+  spdlog::warn("{}; as this node is alone, it is left out", older.error().what);
+  return OlderRosters{};
+}
+
 Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
                              const RunOptions& options) {
   auto keys = NodeKeyFile::load(folder.node_key());
@@ -215,10 +224,8 @@ Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
   auto clients = folder.load_clients();
   if (!clients) return fail(std::move(clients.error()));
   const auto mesh = (*roster)->mesh;
-  auto older = folder.load_older_rosters(mesh);
+  auto older = load_older_rosters(folder, roster->roster());
   if (!older) return fail(std::move(older.error()));
-  const auto over_before = folder.load_over_before();
-  if (!over_before) return fail(over_before.error());
   auto records = folder.load_records();
   if (!records) return fail(std::move(records.error()));
   auto invites = folder.load_invites();
@@ -227,8 +234,8 @@ Result<DaemonSpec> make_spec(const DataFolder& folder, const Config& config,
   DaemonSpec spec{.keys = std::move(*keys),
                   .roster = std::move(*roster),
                   .settled_roster = folder.load_settled_roster(mesh),
-                  .older_rosters = std::move(*older),
-                  .rosters_over_before = *over_before,
+                  .older_rosters = std::move(older->rosters),
+                  .rosters_over_before = older->over_before,
                   .mesh_key = std::move(*mesh_key),
                   .owner = std::move(owner->keys),
                   .membership = {std::move(*records), std::move(*invites)}};

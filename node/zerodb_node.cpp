@@ -14,6 +14,7 @@
 #include "node/new_node.hpp"
 #include "node/run_node.hpp"
 #include "store/hash.hpp"
+#include "store/standard_streams.hpp"
 #include "store/version.hpp"
 
 namespace {
@@ -234,6 +235,7 @@ void set_up_heaps() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_standard_streams();
   set_up_heaps();
   CLI::App app{"zerodb-node: one node of a zerodb mesh", "zerodb-node"};
   Arguments arguments;

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace zerodb::tools {
+namespace zerodb {
 
 /// A standard stream that the program was started without is open from now on, and fails when it is
 /// used. Else the next file or socket took its number, and was read or written in its place. Called
@@ -18,4 +18,4 @@ inline void hold_standard_streams() {
   }
 }
 
-}  // namespace zerodb::tools
+}  // namespace zerodb

@@ -20,9 +20,9 @@
 #include <zmq.hpp>
 
 #include "store/hash.hpp"
+#include "store/standard_streams.hpp"
 #include "store/version.hpp"
 #include "tools/kept_memory.hpp"
-#include "tools/standard_streams.hpp"
 #include "tools/zbench_mesh.hpp"
 #include "tools/zbench_report.hpp"
 
@@ -120,7 +120,7 @@ void add_workload(CLI::App& app, const Defaults& defaults, Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  zerodb::tools::hold_standard_streams();
+  zerodb::hold_standard_streams();
   zerodb::tools::keep_freed_memory();
   Settings settings{.folder = temporary_folder()};
   CLI::App app{"zbench: measure zerodb on this machine", "zbench"};

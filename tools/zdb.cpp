@@ -3,8 +3,8 @@
 #include <string_view>
 #include <utility>
 
+#include "store/standard_streams.hpp"
 #include "tools/kept_memory.hpp"
-#include "tools/standard_streams.hpp"
 #include "tools/zdb_arguments.hpp"
 #include "tools/zdb_print.hpp"
 #include "tools/zdb_verbs.hpp"

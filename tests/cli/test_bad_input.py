@@ -260,6 +260,30 @@ class DataFolders(FreshMeshTest):
         self.complained(1, done, [re.escape(str(node.folder)), "(?i)long|shorter", r"\d+"])
         self.refused(1, node, "ls", says=["(?i)long|shorter"])
 
+    def test_damaged_older_rosters_matter_only_where_there_are_others(self):
+        node = self.mesh.init().start()
+        self.put(node, "key", b"x")
+        older = node.folder / "older.rosters"
+
+        def damage():
+            node.stop()
+            older.write_bytes(b"damaged")
+            older.chmod(0o600)
+
+        damage()
+        node.start()
+        self.assertEqual(b"x", self.get(node, "key"))
+        self.mesh.join(ticket(node))
+        damage()
+        self.complained(6, node.command("run"), [re.escape(str(older)), "another node"])
+
+    def test_a_node_without_stderr_writes_its_log_into_no_file(self):
+        node = self.mesh.init()
+        node.start(under=("sh", "-c", 'exec "$@" 2>&-', "sh"))
+        self.put(node, "key", b"x")
+        node.stop()
+        self.assertEqual(f"{node.process.pid}\n", (node.folder / "LOCK").read_text())
+
     def test_a_key_file_that_others_may_read(self):
         node = self.mesh.init()
         key_file = next(p for p in node.folder.rglob("*") if p.name.startswith("owner"))

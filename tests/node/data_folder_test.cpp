@@ -206,7 +206,6 @@ TEST_CASE("data_folder: damaged rosters are damage; damaged records are only lef
   CHECK_THAT(roster.error().what, Contains((dir / "data" / "roster").string()));
   CHECK_FALSE(folder->load_settled_roster(MeshId{}));
   CHECK(folder->load_older_rosters(MeshId{}).error().code == Errc::corrupt);
-  CHECK(folder->load_over_before().error().code == Errc::corrupt);
   CHECK(folder->load_records().value().empty());
 }
 
@@ -222,7 +221,6 @@ TEST_CASE("data_folder: what cannot be read is not taken for missing", "[node]")
   for (const auto* name : {"older.rosters", "records", "invites", "clients"})
     fs::permissions(dir / "data" / name, fs::perms::others_read, fs::perm_options::add);
   CHECK(folder->load_older_rosters(mesh_id(mesh_key())).error().code == Errc::denied);
-  CHECK(folder->load_over_before().error().code == Errc::denied);
   CHECK(folder->load_records().error().code == Errc::denied);
   CHECK(folder->load_invites().error().code == Errc::denied);
   CHECK(folder->load_clients().error().code == Errc::denied);
@@ -235,18 +233,18 @@ TEST_CASE("data_folder: rosters in force are kept; the settled one is lost with 
   const auto folder = DataFolder::open(dir / "data");
   REQUIRE(folder);
   const auto mesh = mesh_id(mesh_key());
-  CHECK(folder->load_older_rosters(mesh)->empty());
+  CHECK(folder->load_older_rosters(mesh)->rosters.empty());
   const std::vector rosters{SignedRoster::sign(roster_of(2, 1), mesh_key()),
                             SignedRoster::sign(roster_of(3, 2), mesh_key())};
-  CHECK(folder->load_over_before() == 0);
+  CHECK(folder->load_older_rosters(mesh)->over_before == 0);
   REQUIRE(folder->save_older_rosters(rosters, 7));
-  CHECK(folder->load_over_before() == 7);
   REQUIRE(folder->save_settled_roster(rosters[0]));
   const auto loaded = folder->load_older_rosters(mesh).value();
-  REQUIRE(loaded.size() == 2);
-  CHECK(loaded[1].hash() == rosters[1].hash());
+  CHECK(loaded.over_before == 7);
+  REQUIRE(loaded.rosters.size() == 2);
+  CHECK(loaded.rosters[1].hash() == rosters[1].hash());
   CHECK(folder->load_older_rosters(mesh_id(mesh_key(201))).error().code == Errc::corrupt);
   fs::remove_all(folder->store());
   CHECK_FALSE(folder->load_settled_roster(mesh));
-  CHECK(folder->load_older_rosters(mesh)->size() == 2);
+  CHECK(folder->load_older_rosters(mesh)->rosters.size() == 2);
 }
