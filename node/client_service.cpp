@@ -202,6 +202,7 @@ Task<Result<ClientAnswer>> ClientService::put_data(ClientId client, client::PutD
     co_return fail(Errc::busy, "put '" + printable(session->name) +
                                    "': more data at once than the credit given");
   }
+  session->last_bytes_ms = context_.runtime.steady_ms();
   session->received += bytes;
   session->unanswered += bytes;
   auto written = co_await session->stream->write(std::move(payload));

@@ -38,6 +38,7 @@ Result<std::uint64_t> ClientSessions::add(ClientId client, UploadPtr upload) {
   }
   ++uploads_;
   upload->last_used_ms = runtime_.steady_ms();
+  upload->last_bytes_ms = upload->last_used_ms;
   clients_[client].uploads[++last_id_] = std::move(upload);
   return last_id_;
 }
@@ -166,8 +167,15 @@ void ClientSessions::drop_idle() {
     return entry.second->busy == 0 &&
            idle_ms > static_cast<std::uint64_t>(limits_.idle_max.count());
   };
+  const auto holds_up = [&](const auto& entry) {
+    const auto& session = *entry.second;
+    const auto pause_ms = now_ms - session.last_bytes_ms;
+    return session.client.credential && session.unanswered == 0 &&
+           pause_ms > static_cast<std::uint64_t>(limits_.remote_pause_max.count());
+  };
   for (auto& [client, sessions] : clients_) {
     uploads_ -= std::erase_if(sessions.uploads, is_idle);
+    uploads_ -= std::erase_if(sessions.uploads, holds_up);
     downloads_ -= std::erase_if(sessions.downloads, is_idle);
   }
   std::erase_if(clients_, [](const auto& entry) {

@@ -25,9 +25,10 @@ struct UploadSession {
   std::uint64_t received = 0;
   std::uint64_t unanswered = 0;  ///< bytes of those
   std::uint64_t last_used_ms = 0;
-  std::size_t busy = 0;  ///< requests under way
-  Bytes resume;          ///< the secret to take it over with; empty: ends with its connection
-  Wakeup written;        ///< some of the unanswered bytes were
+  std::uint64_t last_bytes_ms = 0;  ///< when content last came
+  std::size_t busy = 0;             ///< requests under way
+  Bytes resume;    ///< the secret to take it over with; empty: ends with its connection
+  Wakeup written;  ///< some of the unanswered bytes were
 };
 
 struct DownloadSession {
@@ -67,6 +68,9 @@ struct SessionLimits {
   std::size_t uploads_max = 256;  ///< of all clients
   std::size_t downloads_max = 4096;
   Milliseconds idle_max{120'000};  ///< then a silent upload or download is dropped
+  /// Then an upload of a remote client is dropped that brought no content, whatever else it said:
+  /// as long as it is open, no change of placement ends.
+  Milliseconds remote_pause_max{3'600'000};
 };
 
 class ClientSessions {

@@ -160,6 +160,28 @@ TEST_CASE("client service: what reads of a few bytes have opened is not kept", "
   CHECK(node.mesh.gateways[0].chunks_kept() <= 64);
 }
 
+TEST_CASE(
+    "client service: a remote client that only says it is there holds no upload open for long",
+    "[gateway]") {
+  Served node;
+  node.credentials[bob] = CurvePair::generate().public_key;
+  const auto remote = node.begin("remote", bob);
+  const auto local = node.begin("local");
+  node.send(remote.upload, pattern(mib), bob);
+  node.send(local.upload, pattern(mib));
+  const auto both_say = [&] {
+    node.mesh.mesh.world().run_for(std::chrono::seconds(100));
+    node.service.drop_idle();
+    node.expect<client::Upload>(alice, client::PutData{.upload = local.upload, .offset = mib});
+    return node.ask(bob, client::PutData{.upload = remote.upload, .offset = mib});
+  };
+  for (int i = 0; i < 35; ++i)
+    CHECK(both_say());
+  Result<ClientAnswer> last = both_say();
+  if (last) last = both_say();
+  CHECK(last.error().code == Errc::not_found);
+}
+
 TEST_CASE("client service: an upload that nobody resumes goes, and its space with it",
           "[gateway]") {
   Served node(3, {.sessions = {.uploads_max = 1}});
