@@ -1,6 +1,7 @@
 // What members tell each other: greetings, and the rosters and records that follow from them.
 #include <spdlog/spdlog.h>
 
+#include "bus/codec.hpp"
 #include "node/membership_impl.hpp"
 
 namespace zerodb {
@@ -16,6 +17,19 @@ constexpr std::size_t pulls_max = 4;
 /// A new record costs an fsync and moves links, so no member brings them faster: the next greeting
 /// brings what this one does not.
 constexpr std::uint64_t record_pause_ms = 500;
+
+/// What is left of a header for rosters and records.
+constexpr std::size_t roster_answer_bytes_max = codec::header_bytes_max - 4'096;
+
+std::size_t bytes_of(const peer::GetRoster::Reply& reply) {
+  constexpr std::size_t length_bytes = 5;  // of each, in msgpack
+  auto bytes = reply.roster.size();
+  for (const auto* list : {&reply.records, &reply.older}) {
+    for (const auto& item : *list)
+      bytes += item.size() + length_bytes;
+  }
+  return bytes;
+}
 
 /// Of `hello` or its answer.
 template <class Greeting>
@@ -231,6 +245,9 @@ PeerAnswer Membership::Impl::roster_answer() const {
                                .records = records_.wires()};
   for (const auto& roster : context_.mesh.older_rosters())
     reply.older.push_back(roster.wire());
+  // As Mesh does with too many: the oldest is where all lies that no later one is settled with.
+  while (reply.older.size() > 1 && bytes_of(reply) > roster_answer_bytes_max)
+    reply.older.erase(reply.older.begin() + 1);
   return {.message = std::move(reply)};
 }
 

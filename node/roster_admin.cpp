@@ -17,7 +17,7 @@ RosterMember member_of(const peer::Join& request) {
           .sign_key = request.sign_key,
           .name = request.node_name,
           .zone = request.zone,
-          .weight = request.weight,
+          .weight = std::min(request.weight, weight_default),  // more is an administrator's to give
           .blind = request.blind};
 }
 
@@ -67,11 +67,12 @@ bool RosterAdmin::administers(const NodeId& node) const {
   return node == context_.mesh.self() ? holds_mesh_key() : administrators_.contains(node);
 }
 
-/// "n1 or n3", of those that are members and not this node.
+/// "n1 or n3", of those that are members, up, and not this node.
 std::string RosterAdmin::other_administrators() const {
   std::string names;
   for (const auto& member : roster().members) {
     if (member.node == context_.mesh.self() || !administrators_.contains(member.node)) continue;
+    if (!context_.links.state(member.node).up) continue;
     names += (names.empty() ? "" : " or ") + member.name;
   }
   return names;
@@ -385,8 +386,14 @@ Status RosterAdmin::join(const NodeId& invite, const peer::Join& request) {
   auto invites = invites_;
   invites.mark_used(invite, request.node);
   if (auto saved = files_.save_invites(invites.encode()); !saved) return saved;
-  invites_ = std::move(invites);
-  return bring_in(change, std::move(*next));
+  std::swap(invites_, invites);
+  auto brought = bring_in(change, std::move(*next));
+  // Then no roster is kept, and the ticket has let nobody in.
+  if (!brought && brought.error().code == Errc::full) {
+    std::swap(invites_, invites);
+    static_cast<void>(files_.save_invites(invites_.encode()));
+  }
+  return brought;
 }
 
 }  // namespace zerodb

@@ -156,6 +156,31 @@ TEST_CASE("membership: a join that cannot be kept did not happen", "[node]") {
   CHECK(scene.join(invite, JoinScene::request_of(keys, "second")));
 }
 
+TEST_CASE("membership: a ticket is good again if the roster that it led to cannot be kept",
+          "[node]") {
+  JoinScene scene;
+  const auto invite = scene.invite();
+  scene.founder().disk.rosters_until_full = 0;
+  const auto refused = scene.join(invite, JoinScene::request_of(NodeKeys::generate(), "second"));
+  CHECK(refused.error().code == Errc::full);
+  CHECK(scene.founder().version() == 1);
+  scene.founder().disk.rosters_until_full = SIZE_MAX;
+  // Who was refused has forgotten its keys.
+  CHECK(scene.join(invite, JoinScene::request_of(NodeKeys::generate(), "second")));
+}
+
+TEST_CASE("membership: who joins takes no more than a usual share", "[node]") {
+  JoinScene scene;
+  auto request = JoinScene::request_of(NodeKeys::generate(), "heavy");
+  request.weight = 10'000;
+  REQUIRE(scene.join(scene.invite(), request));
+  CHECK(scene.founder().mesh.roster().find(request.node)->weight == weight_default);
+  request = JoinScene::request_of(NodeKeys::generate(), "light");
+  request.weight = 7;
+  REQUIRE(scene.join(scene.invite(), request));
+  CHECK(scene.founder().mesh.roster().find(request.node)->weight == 7);
+}
+
 TEST_CASE("membership: only the holder of the mesh key invites, and others say who", "[node]") {
   JoinScene scene;
   auto& second = scene.join_new("second");

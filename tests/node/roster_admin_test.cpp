@@ -1,5 +1,6 @@
 #include "node/roster_admin.hpp"
 
+#include "bus/codec.hpp"
 #include "store/recovery.hpp"
 #include "tests/node/join_scene.hpp"
 
@@ -194,6 +195,52 @@ TEST_CASE("membership: changes wait while as many rosters are in force as can be
     CHECK(joined.error().code == Errc::busy);
   }
   CHECK(scene.remove(scene.founder(), {.node = away.hex(), .force = true}));
+}
+
+TEST_CASE("membership: a node that says it holds the mesh key and is down does not stand in for it",
+          "[node]") {
+  JoinScene scene;
+  auto& second = scene.join_administrator("second");
+  scene.ping_all();
+  REQUIRE(scene.founder().membership->administers(second.id()));
+  scene.network.down(second.id());
+  scene.world.run_for(10s);
+  const auto refused = scene.remove(scene.founder(), {.node = "founder", .force = true});
+  CHECK(refused.error().code == Errc::denied);
+}
+
+TEST_CASE("membership: however many members are removed at once, the others can be told",
+          "[node]") {
+  JoinScene scene;
+  auto keys = NodeKeys::generate();
+  Roster roster{.mesh = mesh_id(mesh_key()), .version = 1, .members = {}};
+  for (std::size_t i = 1; i < members_max; ++i) {
+    const auto member = NodeKeys::generate();
+    roster.members.push_back({.node = member.curve.public_key,
+                              .sign_key = member.sign.public_key(),
+                              .name = "node" + std::to_string(i),
+                              .zone = {}});
+  }
+  roster.members.push_back({.node = keys.curve.public_key,
+                            .sign_key = keys.sign.public_key(),
+                            .name = "administrator",
+                            .zone = {}});
+  auto& peer = scene.add(std::move(keys), SignedRoster::sign(roster, mesh_key()), true);
+  for (int i = 1; i <= 12; ++i) {
+    const auto removed = scene.remove(peer, {.node = "node" + std::to_string(i), .force = true});
+    REQUIRE(removed);
+  }
+  const auto answer = scene.world.run(peer.membership->on_get_roster(scene.founder().id()));
+  REQUIRE(answer);
+  CHECK(codec::encode(1, answer->message).size() <= codec::header_bytes_max);
+  const auto& told = std::get<peer::GetRoster::Reply>(answer->message);
+  const auto verify = [](ByteView wire) {
+    return SignedRoster::verify(wire, mesh_id(mesh_key())).value()->version;
+  };
+  CHECK(verify(told.roster) == 13);
+  REQUIRE(told.older.size() > 2);
+  CHECK(verify(told.older.front()) == 1);
+  CHECK(verify(told.older.back()) == 12);
 }
 
 TEST_CASE("membership: the mesh key is taken in from its recovery text, and no other", "[node]") {
