@@ -179,6 +179,7 @@ TEST_CASE(
     CHECK(both_say());
   Result<ClientAnswer> last = both_say();
   if (last) last = both_say();
+  REQUIRE_FALSE(last);
   CHECK(last.error().code == Errc::not_found);
 }
 

@@ -153,6 +153,7 @@ TEST_CASE("config: an address for broadcasts that others cannot dial needs one t
 TEST_CASE("config: a file that opens and cannot be read is an error that names it", "[node]") {
   const test::TempDir dir;
   const auto loaded = load_config(dir.path());
+  REQUIRE_FALSE(loaded);
   CHECK(loaded.error().code == Errc::io);
   CHECK_THAT(loaded.error().what, Contains(dir.path().string()));
 }
