@@ -10,11 +10,11 @@
 #include <string>
 
 #include "bus/exit_code.hpp"
+#include "bus/standard_streams.hpp"
 #include "node/data_folder.hpp"
 #include "node/new_node.hpp"
 #include "node/run_node.hpp"
 #include "store/hash.hpp"
-#include "store/standard_streams.hpp"
 #include "store/version.hpp"
 
 namespace {

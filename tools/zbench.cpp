@@ -19,8 +19,8 @@
 #include <system_error>
 #include <zmq.hpp>
 
+#include "bus/standard_streams.hpp"
 #include "store/hash.hpp"
-#include "store/standard_streams.hpp"
 #include "store/version.hpp"
 #include "tools/kept_memory.hpp"
 #include "tools/zbench_mesh.hpp"

@@ -3,7 +3,7 @@
 #include <string_view>
 #include <utility>
 
-#include "store/standard_streams.hpp"
+#include "bus/standard_streams.hpp"
 #include "tools/kept_memory.hpp"
 #include "tools/zdb_arguments.hpp"
 #include "tools/zdb_print.hpp"
