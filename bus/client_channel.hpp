@@ -61,7 +61,6 @@ class ClientChannel {
   template <class Request>
   Result<Typed<typename Request::Reply>> call(Request request, zmq::message_t payload = {});
 
-
  private:
   ClientChannel(ClientTarget target, ClientOptions options);
 

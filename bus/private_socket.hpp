@@ -1,5 +1,6 @@
 #pragma once
-// Sockets on this machine that only the user who runs the node may open. Inside of bus/. Any thread.
+// Sockets on this machine that only the user who runs the node may open. Inside of bus/. Any
+// thread.
 
 #include <filesystem>
 

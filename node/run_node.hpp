@@ -22,9 +22,9 @@ struct RunOptions {
   std::function<void(DaemonSpec&)> adjust;
 };
 
-/// Blocks, and serves until SIGINT or SIGTERM; an error if it cannot begin to. Once in a process, as
-/// it takes the signals, from its main thread. Prints "ready NAME ENDPOINT SOCKET [CLIENT_ENDPOINT]" to
-/// stdout once it does.
+/// Blocks, and serves until SIGINT or SIGTERM; an error if it cannot begin to. Once in a process,
+/// as it takes the signals, from its main thread. Prints "ready NAME ENDPOINT SOCKET
+/// [CLIENT_ENDPOINT]" to stdout once it does.
 Status run_node(const RunOptions& options);
 
 }  // namespace zerodb

@@ -1,6 +1,6 @@
 #pragma once
-// Tickets and links: one line of text each, which people copy, and mail programs break. Thread-safe: pure
-// functions.
+// Tickets and links: one line of text each, which people copy, and mail programs break.
+// Thread-safe: pure functions.
 
 #include <algorithm>
 #include <iterator>

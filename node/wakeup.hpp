@@ -1,6 +1,6 @@
 #pragma once
 // What a coroutine waits on until another one changes something. A waiter checks its condition
-// again after each wait. Waiters belong to the executor, not to it, so that they are unwound
+// again after each wait. Waiters belong to the executor, not to this, so that they are unwound
 // with it. One thread: the node's executor.
 
 #include <asio/redirect_error.hpp>

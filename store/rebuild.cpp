@@ -295,7 +295,8 @@ Result<OpenedIndex> open_or_recover_index(const StoreOptions& options, std::uint
   Adopter adopter(**index, folder, now_ms);
   auto adopted = adopt_from_files(folder / "blobs", adopter);
   if (adopted) adopted = adopter.flush();
-  if (adopted) adopted = adopter.mark_without_files();
+  // An index made anew has marked them.
+  if (adopted && !is_lost) adopted = adopter.mark_without_files();
   if (!adopted) return fail("recovery of the index", std::move(adopted.error()));
   return OpenedIndex{.index = std::move(*index), .recovered = true};
 }
